@@ -1,0 +1,1 @@
+"""Step 2, stats: channel means and standard deviations of the training split."""

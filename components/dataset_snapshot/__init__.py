@@ -1,0 +1,1 @@
+"""Step 1, data: fetch, verify, split, pack into shards, fingerprint."""

@@ -1,0 +1,1 @@
+"""What every step may use: schemas, data, networks, training, storage, tracking."""

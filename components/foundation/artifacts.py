@@ -1,0 +1,227 @@
+"""Schema of every JSON that passes between steps.
+
+No float here can be NaN or infinite: a measurement that is not finite is ``None``.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SplitName = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+TrialStatus = Literal["ok", "diverged", "out_of_memory", "error"]
+Stage = Literal["coarse", "fine"]
+
+
+class Artifact(BaseModel):
+    """A value that one step writes and another reads."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Shard(Artifact):
+    """One file of pixels, uint8 (images, height, width, channels), and one of labels, int64."""
+
+    split: SplitName
+    images: int
+    pixels_file: str
+    pixels_sha256: str
+    labels_file: str
+    labels_sha256: str
+
+
+class Manifest(Artifact):
+    """What a snapshot holds. ``image_shape`` is (height, width, channels)."""
+
+    format_version: Literal[1] = 1
+    fingerprint: str
+    class_names: list[str]
+    image_shape: tuple[int, int, int]
+    images_per_class: dict[SplitName, dict[str, int]]
+    ignored_files: int
+    shards: list[Shard]
+
+
+class DatasetReference(Artifact):
+    """Points to a snapshot; the fingerprint names its content."""
+
+    folder_uri: str
+    fingerprint: str
+
+
+class ChannelStats(Artifact):
+    """Per channel, in pixel units 0-255: statistics of the training split, and how to normalise.
+
+    A pixel p becomes (p - shift) / scale. ``histogram`` is (channels, 256) pixel counts.
+    """
+
+    normalization: Literal["none", "channel_mean", "channel_mean_std"]
+    images: int
+    mean: list[float]
+    std: list[float]
+    shift: list[float]
+    scale: list[float]
+    histogram: list[list[int]]
+
+
+class GateResult(Artifact):
+    """One sanity check: the number seen, the number expected, where that comes from, the fix."""
+
+    row: str
+    title: str
+    verdict: Literal["pass", "warn", "fail"]
+    measured: str
+    expected: str
+    reason: str
+    fix: str = ""
+
+
+class ProbedRate(Artifact):
+    """One learning rate of the probe; the losses are mean cross-entropies of a fixed batch."""
+
+    learning_rate: float
+    verdict: Literal["too_low", "good", "too_high", "exploded"]
+    first_loss: float | None
+    last_loss: float | None
+    evidence: str
+
+
+class CheckReport(Artifact):
+    """The gates' verdicts and the learning rates worth searching."""
+
+    gates: list[GateResult]
+    probe: list[ProbedRate]
+    learning_rate_band: tuple[float, float] | None
+
+    @property
+    def failures(self) -> list[GateResult]:
+        """The gates that failed, in order."""
+        return [gate for gate in self.gates if gate.verdict == "fail"]
+
+
+class RunReference(Artifact):
+    """One run: its folder in the storage and its MLflow run."""
+
+    run_name: str
+    folder_uri: str
+    tracking_uri: str
+    tracking_run_id: str
+
+
+class TrialSetting(Artifact):
+    """The searched values of one trial."""
+
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+
+
+class TrialSpec(Artifact):
+    """One trial to train. ``number`` counts from 0 within its stage."""
+
+    number: int
+    setting: TrialSetting
+    epochs: int
+    seed: int
+
+
+class SearchRange(Artifact):
+    """Bounds of both searched values, and why they are so."""
+
+    learning_rate: tuple[float, float]
+    weight_decay: tuple[float, float]
+    reasons: list[str]
+
+
+class PackPlan(Artifact):
+    """The trials that one process trains."""
+
+    stage: Stage
+    pack: int
+    packs: int
+    trials_in_stage: int
+    search_range: SearchRange
+    trials: list[TrialSpec]
+
+
+class EpochRecord(Artifact):
+    """Measurements after one epoch; ``train_loss`` includes the weight penalty."""
+
+    epoch: int
+    learning_rate: float
+    train_loss: float | None
+    train_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float
+
+
+class TrialResult(Artifact):
+    """What became of one trial; ``validation_accuracy`` is the last epoch's, 0 without one."""
+
+    spec: TrialSpec
+    status: TrialStatus
+    validation_accuracy: float
+    epochs: list[EpochRecord]
+    seconds: float
+    message: str = ""
+
+
+class PackResult(Artifact):
+    """The results of one pack, in the order in which they were trained."""
+
+    stage: Stage
+    search_range: SearchRange
+    results: list[TrialResult]
+
+
+class Ranking(Artifact):
+    """The outcome of one stage; ``pack_uris`` hold every trial with its curve."""
+
+    stage: Stage
+    search_range: SearchRange
+    best: TrialSetting
+    best_trial: int
+    best_validation_accuracy: float
+    trials: int
+    diverged: int
+    pack_uris: list[str]
+
+
+class TrainedModel(Artifact):
+    """The final training's outcome. ``confusion[i][j]`` counts test images of class i called j."""
+
+    weights_uri: str
+    setting: TrialSetting
+    best_epoch: int
+    epochs: list[EpochRecord]
+    validation_accuracy: float
+    test_accuracy: float
+    test_loss: float
+    test_images: int
+    confusion: list[list[int]]
+
+
+class Registration(Artifact):
+    """The registered version and the alias that it took."""
+
+    model_name: str
+    model_version: str
+    model_uri: str
+    alias: Literal["champion", "challenger"]
+    test_accuracy: float
+    champion_version_before: str | None
+    champion_accuracy_before: float | None
+    reason: str
+
+
+class RunSummary(Artifact):
+    """The short form of a report, for programs."""
+
+    run_name: str
+    fingerprint: str
+    failed_checks: list[str]
+    val_accuracy: float | None = None
+    test_accuracy: float | None = None
+    model_name: str | None = None
+    model_version: str | None = None
+    model_uri: str | None = None
+    alias: str | None = None

@@ -1,0 +1,34 @@
+"""The first layer of every network: raw pixels to normalised channels."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class InputNormalisation(nn.Module):
+    """(pixel - shift) / scale per channel; the statistics travel with the network's weights."""
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, shift: Sequence[float], scale: Sequence[float]) -> None:
+        """
+        Args:
+            shift: one value per channel, pixel units 0-255.
+            scale: one value per channel, pixel units, above 0.
+        """
+        super().__init__()
+        self.register_buffer("shift", torch.tensor(shift, dtype=torch.float32).reshape(-1, 1, 1))
+        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32).reshape(-1, 1, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """
+        Args:
+            pixels: uint8 (images, height, width, channels).
+
+        Returns:
+            float (images, channels, height, width).
+        """
+        channels_first = pixels.permute(0, 3, 1, 2).to(self.shift.dtype)
+        return (channels_first - self.shift) / self.scale

@@ -1,0 +1,46 @@
+"""Exceptions with a message for the user.
+
+::
+
+    SanefitError
+    ├── BadInputError            exit status 2: nothing ran, or nothing that is kept
+    │   ├── SettingsError        a configuration value
+    │   ├── DataError            the images
+    │   └── StorageError         the work directory or bucket
+    └── RunFailedError           exit status 1: it ran, and failed
+        └── ChecksFailedError    the network failed the sanity checks
+
+Every message is one line: what, the value, what was expected, the fix.
+"""
+
+
+class SanefitError(Exception):
+    """Base of all errors whose message is meant for the user."""
+
+    exit_status = 1
+
+
+class BadInputError(SanefitError):
+    """The user gave something that cannot be used."""
+
+    exit_status = 2
+
+
+class SettingsError(BadInputError):
+    """A configuration value is missing, unknown or out of range."""
+
+
+class DataError(BadInputError):
+    """The images cannot be read, or are not enough to train on."""
+
+
+class StorageError(BadInputError):
+    """The work directory or bucket cannot be read or written."""
+
+
+class RunFailedError(SanefitError):
+    """The run started and did not succeed."""
+
+
+class ChecksFailedError(RunFailedError):
+    """The network failed at least one sanity check."""

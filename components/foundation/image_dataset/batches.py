@@ -1,0 +1,23 @@
+"""The order in which images are trained on."""
+
+import torch
+
+from components.foundation.seeds import derive_seed
+
+
+def shuffled_batches(images: int, batch_size: int, seed: int, epoch: int) -> tuple[torch.Tensor, ...]:
+    """The batches of one epoch.
+
+    Sizes differ by at most one, so that no last batch is too small for batch norm.
+
+    Args:
+        images: how many images there are.
+        batch_size: most images in a batch.
+        seed, epoch: the same two give the same batches.
+
+    Returns:
+        int64 tensors of image indices; together each index once.
+    """
+    generator = torch.Generator().manual_seed(derive_seed(seed, "epoch", epoch))
+    order = torch.randperm(images, generator=generator)
+    return torch.tensor_split(order, -(-images // batch_size))

@@ -1,0 +1,119 @@
+"""Files by URI: a local path or ``s3://bucket/key``. The only user of boto3.
+
+The S3 endpoint and credentials come from boto3's usual chain (``AWS_ENDPOINT_URL``, …).
+"""
+
+import functools
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.foundation.errors import StorageError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+
+def is_s3(uri: str) -> bool:
+    """Whether ``uri`` names an object in S3 rather than a local path."""
+    return uri.startswith("s3://")
+
+
+def join(uri: str, *parts: str) -> str:
+    """``uri`` with ``parts`` appended, separated by slashes."""
+    return "/".join([uri.rstrip("/"), *parts])
+
+
+def read_bytes(uri: str) -> bytes:
+    """The content at ``uri``.
+
+    Raises:
+        StorageError: when there is nothing, or it cannot be read.
+    """
+    try:
+        if is_s3(uri):
+            bucket, key = _bucket_and_key(uri)
+            return _s3().get_object(Bucket=bucket, Key=key)["Body"].read()
+        return Path(uri).read_bytes()
+    except _storage_errors() as error:
+        raise StorageError(f"cannot read {uri!r}: {_reason(error)}; expected a readable file or object") from error
+
+
+def write_bytes(uri: str, content: bytes) -> None:
+    """Write ``content`` to ``uri``; a reader sees all of it or nothing.
+
+    Raises:
+        StorageError: when it cannot be written.
+    """
+    try:
+        if is_s3(uri):
+            bucket, key = _bucket_and_key(uri)
+            _s3().put_object(Bucket=bucket, Key=key, Body=content)
+        else:
+            _write_aside_then_rename(Path(uri), content)
+    except _storage_errors() as error:
+        raise StorageError(f"cannot write {uri!r}: {_reason(error)}; expected a writable place") from error
+
+
+def exists(uri: str) -> bool:
+    """Whether there is a file or object at ``uri``."""
+    if not is_s3(uri):
+        return Path(uri).is_file()
+    bucket, key = _bucket_and_key(uri)
+    found = _s3().list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", [])
+    return any(item["Key"] == key for item in found)
+
+
+def upload_file(path: Path, uri: str) -> None:
+    """Copy a local file to an S3 object, in parts when it is large."""
+    bucket, key = _bucket_and_key(uri)
+    _s3().upload_file(str(path), bucket, key)
+
+
+def local_copy(uri: str, cache_folder: Path) -> Path:
+    """A local path with the content of ``uri``: itself when local, else downloaded once."""
+    if not is_s3(uri):
+        return Path(uri)
+    bucket, key = _bucket_and_key(uri)
+    copy = cache_folder / bucket / key
+    if not copy.is_file():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        partial = copy.with_name(f"{copy.name}.{os.getpid()}.partial")
+        try:
+            _s3().download_file(bucket, key, str(partial))
+        except _storage_errors() as error:
+            raise StorageError(f"cannot read {uri!r}: {_reason(error)}; expected a readable object") from error
+        partial.replace(copy)
+    return copy
+
+
+def _write_aside_then_rename(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as aside:
+        aside.write(content)
+    Path(aside.name).chmod(0o644)
+    Path(aside.name).replace(path)
+
+
+def _bucket_and_key(uri: str) -> tuple[str, str]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+@functools.cache
+def _s3() -> "S3Client":
+    import boto3
+
+    return boto3.client("s3")
+
+
+def _storage_errors() -> tuple[type[Exception], ...]:
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return (OSError, BotoCoreError, ClientError, Boto3Error)
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).strip().splitlines()[0]

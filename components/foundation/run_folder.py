@@ -1,0 +1,27 @@
+"""The folder of one run in the storage: ``runs/RUN_NAME``."""
+
+from collections.abc import Sequence
+
+from components.foundation import object_store
+from components.foundation.artifacts import PackResult, TrialResult
+
+REPORT_FILE = "report.html"
+SUMMARY_FILE = "summary.json"
+
+
+def run_folder(storage: str, run_name: str) -> str:
+    """The URI of a run's folder."""
+    return object_store.join(storage, "runs", run_name)
+
+
+def write_pack_result(folder_uri: str, pack: int, result: PackResult) -> str:
+    """Keep the results of one pack; their URI."""
+    uri = object_store.join(folder_uri, "trials", f"{result.stage}-pack-{pack:03d}.json")
+    object_store.write_bytes(uri, result.model_dump_json().encode())
+    return uri
+
+
+def read_trials(pack_uris: Sequence[str]) -> list[TrialResult]:
+    """Every trial of the packs, by number."""
+    packs = [PackResult.model_validate_json(object_store.read_bytes(uri)) for uri in pack_uris]
+    return sorted((result for pack in packs for result in pack.results), key=lambda result: result.spec.number)

@@ -1,0 +1,98 @@
+"""Schemas of the configuration sections that pass from the pipeline to the steps."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter
+
+
+def _increasing(bounds: tuple[float, float]) -> tuple[float, float]:
+    if not bounds[0] < bounds[1]:
+        raise ValueError(f"expected [low, high] with low < high, got [{bounds[0]:g}, {bounds[1]:g}]")
+    return bounds
+
+
+PositiveFinite = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+LogRange = Annotated[tuple[PositiveFinite, PositiveFinite], AfterValidator(_increasing)]
+
+
+class Settings(BaseModel):
+    """A section of the configuration: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSettings(Settings):
+    """Where the images come from and how they are split."""
+
+    source: Annotated[str, Field(pattern=r"^(digits|folder:.+|tar:.+)$")] = "digits"
+    image_size: Annotated[int, Field(ge=1, le=4096)] | None = None
+    validation_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    test_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+
+
+class StatsSettings(Settings):
+    """How pixels are normalised, with the training split's statistics."""
+
+    normalization: Literal["none", "channel_mean", "channel_mean_std"] = "channel_mean_std"
+
+
+INIT_PATTERN = r"^(he|xavier|zeros|gaussian:[0-9.]+(e[+-]?[0-9]+)?)$"
+
+
+class TwoLayerSettings(Settings):
+    """The lecture's network: linear, ReLU, linear."""
+
+    kind: Literal["two_layer"]
+    init: Annotated[str, Field(pattern=INIT_PATTERN)] = "he"
+    hidden: PositiveInt = 50
+
+
+class ConvNetSettings(Settings):
+    """Blocks of convolution, batch norm, ReLU and 2x2 max pooling, then a linear layer."""
+
+    kind: Literal["convnet"]
+    init: Annotated[str, Field(pattern=INIT_PATTERN)] = "he"
+    channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=8)] = (16, 32, 64)
+    batch_norm: bool = True
+
+
+NetworkSettings = Annotated[TwoLayerSettings | ConvNetSettings, Field(discriminator="kind")]
+network_settings: TypeAdapter[TwoLayerSettings | ConvNetSettings] = TypeAdapter(NetworkSettings)
+
+
+class OptimizerSettings(Settings):
+    """Mini-batch SGD, shared by the checks, the search and the final training."""
+
+    batch_size: Annotated[int, Field(ge=2)] = 128
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+
+
+class CoarseSettings(Settings):
+    """The coarse stage; without a learning-rate range the probe's band is searched."""
+
+    trials: PositiveInt = 100
+    epochs: PositiveInt = 5
+    learning_rate: LogRange | None = None
+    weight_decay: LogRange = (1e-6, 1e-1)
+
+
+class FineSettings(Settings):
+    """The fine stage; its ranges come from the coarse results."""
+
+    trials: PositiveInt = 50
+    epochs: PositiveInt = 10
+
+
+class SearchSettings(Settings):
+    """Both stages, and into how many packs each is dealt."""
+
+    packs: PositiveInt = 2
+    coarse: CoarseSettings = CoarseSettings()
+    fine: FineSettings = FineSettings()
+
+
+class FinalTrainingSettings(Settings):
+    """Training of the best setting."""
+
+    epochs: PositiveInt = 50
+    schedule: Literal["constant", "cosine"] = "cosine"

@@ -1,0 +1,284 @@
+"""Runs, curves, models and aliases in MLflow. The only user of mlflow.
+
+A run is found again by its tags, so a step that is repeated adds nothing twice.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
+
+import mlflow
+import numpy as np
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, ViewType
+from mlflow.exceptions import MlflowException
+from numpy.typing import NDArray
+
+from components.foundation.artifacts import EpochRecord, RunReference
+from components.foundation.errors import StorageError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+RUN_TAG = "sanefit.run"
+TRIAL_TAG = "sanefit.trial"
+FINGERPRINT_TAG = "sanefit.fingerprint"
+FAILURE_TAG = "sanefit.failure"
+PARENT_TAG = "mlflow.parentRunId"
+PARAMS_PER_BATCH = 100
+METRICS_PER_BATCH = 1000
+PREDICTION_BATCH = 1000
+
+Client = MlflowClient
+
+
+class IncompatibleModelError(Exception):
+    """A registered model does not take these images."""
+
+
+def client(tracking_uri: str) -> Client:
+    """A client of the tracking server or store; model loading uses the same one."""
+    mlflow.set_tracking_uri(tracking_uri)
+    return MlflowClient(tracking_uri)
+
+
+def open_run(
+    tracking: Client,
+    *,
+    experiment: str,
+    artifact_location: str | None,
+    run_name: str,
+    tags: Mapping[str, str],
+    params: Mapping[str, str],
+) -> str:
+    """Find or create the parent run of ``run_name``; its id.
+
+    Args:
+        tracking: a client.
+        experiment: created when missing.
+        artifact_location: of a new experiment; None leaves it to the server.
+        run_name: one parent run each.
+        tags, params: written when the run is created.
+
+    Raises:
+        StorageError: when the store cannot be reached.
+    """
+    experiment_id = _experiment_id(tracking, experiment, artifact_location)
+    if (found := find_run(tracking, experiment, run_name)) is not None:
+        return str(found.info.run_id)
+    run = tracking.create_run(experiment_id, run_name=run_name, tags={RUN_TAG: run_name, **tags})
+    run_id = str(run.info.run_id)
+    entries = [Param(key, value) for key, value in params.items()]
+    for start in range(0, len(entries), PARAMS_PER_BATCH):
+        tracking.log_batch(run_id, params=entries[start : start + PARAMS_PER_BATCH])
+    return run_id
+
+
+def find_run(tracking: Client, experiment: str, run_name: str) -> Run | None:
+    """The parent run of ``run_name``, if there is one."""
+    found = tracking.get_experiment_by_name(experiment)
+    if found is None:
+        return None
+    query = f"tags.`{RUN_TAG}` = '{run_name}'"
+    runs = tracking.search_runs([found.experiment_id], query, ViewType.ALL, max_results=1)
+    return runs[0] if runs else None
+
+
+def log_child_run(
+    tracking: Client,
+    parent: RunReference,
+    *,
+    name: str,
+    params: Mapping[str, str],
+    tags: Mapping[str, str],
+    epochs: Sequence[EpochRecord],
+    summary: Mapping[str, float],
+    started: float,
+    ended: float,
+    failed: bool,
+) -> None:
+    """Write one finished child run with its curves, unless it is already there.
+
+    Args:
+        tracking: a client.
+        parent: the run above it.
+        name: unique among the parent's children.
+        params, tags: of the child.
+        epochs: its curves; a value that is not finite is left out.
+        summary: single metrics.
+        started, ended: epoch seconds.
+        failed: the status to close it with.
+    """
+    experiment_id = tracking.get_run(parent.tracking_run_id).info.experiment_id
+    trial_key = f"{parent.run_name}/{name}"
+    query = f"tags.`{TRIAL_TAG}` = '{trial_key}'"
+    if tracking.search_runs([experiment_id], query, ViewType.ALL, max_results=1):
+        return
+    all_tags = {PARENT_TAG: parent.tracking_run_id, TRIAL_TAG: trial_key, **tags}
+    run = tracking.create_run(experiment_id, start_time=int(started * 1000), run_name=name, tags=all_tags)
+    metrics = [*_curves(epochs, int(ended * 1000)), *_metrics(summary, int(ended * 1000))]
+    for start in range(0, max(len(metrics), 1), METRICS_PER_BATCH):
+        tracking.log_batch(
+            run.info.run_id,
+            metrics=metrics[start : start + METRICS_PER_BATCH],
+            params=[Param(key, value) for key, value in params.items()] if start == 0 else [],
+        )
+    tracking.set_terminated(run.info.run_id, "FAILED" if failed else "FINISHED", int(ended * 1000))
+
+
+def log_summary(tracking: Client, run_id: str, metrics: Mapping[str, float], now: float) -> None:
+    """Write single metrics to a run; ``now`` is in epoch seconds."""
+    tracking.log_batch(run_id, metrics=_metrics(metrics, int(now * 1000)))
+
+
+def register_model(
+    tracking: Client,
+    run: RunReference,
+    *,
+    model: "nn.Module",
+    model_name: str,
+    class_names: Sequence[str],
+    image_shape: tuple[int, int, int],
+    tags: Mapping[str, str],
+) -> str:
+    """Store the model as an exported graph, no pickle, and register it; the version.
+
+    A run registers one version: when it already has one, that version is returned.
+
+    Args:
+        tracking: a client.
+        run: the parent run, which the version points to.
+        model: from uint8 (images, height, width, channels) to probabilities (images, classes).
+        model_name: the registered model.
+        class_names: in the order of the probabilities; kept in the model's metadata.
+        image_shape: (height, width, channels).
+        tags: of the version.
+    """
+    existing = tracking.search_model_versions(f"name = '{model_name}' and run_id = '{run.tracking_run_id}'")
+    if existing:
+        return str(existing[0].version)
+    uri = _log_model(run, model, class_names, image_shape)
+    _create_registered_model(tracking, model_name)
+    version = tracking.create_model_version(
+        model_name, source=uri, run_id=run.tracking_run_id, tags=dict(tags), model_id=uri.rsplit("/", 1)[1]
+    )
+    return str(version.version)
+
+
+def champion_version(tracking: Client, model_name: str) -> str | None:
+    """The version under the alias ``champion``, if any."""
+    try:
+        return str(tracking.get_model_version_by_alias(model_name, "champion").version)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def set_alias(tracking: Client, model_name: str, alias: str, version: str) -> None:
+    """Point ``alias`` to ``version``."""
+    tracking.set_registered_model_alias(model_name, alias, version)
+
+
+def model_class_names(model_uri: str) -> list[str] | None:
+    """The class names in a registered model's metadata, if it has them."""
+    metadata = mlflow.models.get_model_info(model_uri).metadata or {}
+    return metadata.get("class_names")
+
+
+def predict(model_uri: str, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Probabilities (images, classes) of a registered model for raw pixels (N, H, W, C).
+
+    Raises:
+        IncompatibleModelError: when the model does not take images of this shape.
+    """
+    model = mlflow.pyfunc.load_model(model_uri)
+    starts = range(0, len(pixels), PREDICTION_BATCH)
+    try:
+        return np.concatenate([model.predict(pixels[start : start + PREDICTION_BATCH]) for start in starts])
+    except MlflowException as error:
+        raise IncompatibleModelError(str(error).splitlines()[0]) from error
+
+
+def close_run(tracking: Client, run_id: str, *, succeeded: bool, failure: str, attach: Path | None) -> None:
+    """End the parent run.
+
+    Args:
+        tracking: a client.
+        run_id: the parent run.
+        succeeded: FINISHED, else FAILED.
+        failure: why, kept as a tag; empty when it succeeded.
+        attach: a file to keep with the run.
+    """
+    if attach is not None:
+        tracking.log_artifact(run_id, str(attach))
+    if failure:
+        tracking.set_tag(run_id, FAILURE_TAG, failure[:5000])
+    tracking.set_terminated(run_id, "FINISHED" if succeeded else "FAILED")
+
+
+def _experiment_id(tracking: Client, name: str, artifact_location: str | None) -> str:
+    try:
+        if (found := tracking.get_experiment_by_name(name)) is not None:
+            return str(found.experiment_id)
+        return str(tracking.create_experiment(name, artifact_location))
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_ALREADY_EXISTS":  # created by another run meanwhile
+            found = tracking.get_experiment_by_name(name)
+            assert found is not None
+            return str(found.experiment_id)
+        raise StorageError(
+            f"cannot use MLflow at {tracking.tracking_uri!r}: {str(error).splitlines()[0]}; "
+            "expected a reachable tracking server; set MLFLOW_TRACKING_URI"
+        ) from error
+
+
+def _create_registered_model(tracking: Client, name: str) -> None:
+    try:
+        tracking.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _log_model(
+    run: RunReference, model: "nn.Module", class_names: Sequence[str], image_shape: tuple[int, int, int]
+) -> str:
+    import mlflow.pytorch
+    import torch
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import Schema, TensorSpec
+
+    signature = ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, *image_shape))]),
+        outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, len(class_names)))]),
+    )
+    tracking = MlflowClient()
+    with mlflow.start_run(run_id=run.tracking_run_id):
+        info = mlflow.pytorch.log_model(
+            model,
+            name="model",
+            signature=signature,
+            input_example=np.zeros((2, *image_shape), dtype=np.uint8),  # one image would freeze the batch size
+            pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", f"mlflow=={mlflow.__version__}"],
+            metadata={"class_names": list(class_names), "image_shape": list(image_shape)},
+        )
+    tracking.update_run(run.tracking_run_id, status="RUNNING")  # start_run closes it; the exit handler does that
+    return str(info.model_uri)
+
+
+def _curves(epochs: Sequence[EpochRecord], timestamp: int) -> list[Metric]:
+    names = ("learning_rate", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+    return [
+        Metric(name, value, timestamp, record.epoch)
+        for record in epochs
+        for name in names
+        if (value := getattr(record, name)) is not None
+    ]
+
+
+def _metrics(values: Mapping[str, float], timestamp: int) -> list[Metric]:
+    return [Metric(name, value, timestamp, 0) for name, value in values.items()]

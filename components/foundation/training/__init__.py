@@ -1,0 +1,1 @@
+"""Loss, schedules, the plain training loop and evaluation."""

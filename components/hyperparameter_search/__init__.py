@@ -1,0 +1,1 @@
+"""Step 4, search: plan trials, run a pack of trials, rank, narrow."""

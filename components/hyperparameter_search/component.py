@@ -1,0 +1,53 @@
+"""Step 4 as pipeline components: plan, pack, rank."""
+
+from kfp import dsl
+
+
+@dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
+def plan_trials(stage: str, search: str, checks: str, previous: str, seed: int) -> list[str]:
+    """Draw the stage's trials; returns one PackPlan per pack."""
+    from components.foundation.artifacts import CheckReport
+    from components.foundation.settings import SearchSettings
+    from components.foundation.step_log import running_step
+    from components.hyperparameter_search.ranking import parse_previous
+    from components.hyperparameter_search.trial_plan import plan_stage
+
+    with running_step(f"{stage} plan") as say:
+        settings, report = SearchSettings.model_validate_json(search), CheckReport.model_validate_json(checks)
+        plans = plan_stage(stage, settings, report, parse_previous(previous), seed, say)  # type: ignore[arg-type]
+        return [plan.model_dump_json() for plan in plans]
+
+
+@dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
+def train_pack(
+    plan: str, dataset: str, stats: str, network: str, optimizer: str, run: str, seed: int, packs_per_machine: int
+) -> str:
+    """Train a pack of trials; returns the URI of a PackResult."""
+    from components.foundation.artifacts import ChannelStats, DatasetReference, PackPlan, RunReference
+    from components.foundation.settings import OptimizerSettings, network_settings
+    from components.foundation.step_log import running_step
+    from components.hyperparameter_search.trial_pack import run_pack
+
+    pack_plan = PackPlan.model_validate_json(plan)
+    with running_step(f"{pack_plan.stage} pack {pack_plan.pack + 1}") as say:
+        return run_pack(
+            pack_plan,
+            DatasetReference.model_validate_json(dataset),
+            ChannelStats.model_validate_json(stats),
+            network_settings.validate_json(network),
+            OptimizerSettings.model_validate_json(optimizer),
+            RunReference.model_validate_json(run),
+            seed=seed,
+            packs_per_machine=packs_per_machine,
+            say=say,
+        )
+
+
+@dsl.component(base_image="sanefit-data", install_kfp_package=False)
+def rank_trials(stage: str, packs: list[str]) -> str:
+    """Rank the stage's trials; returns a Ranking."""
+    from components.foundation.step_log import running_step
+    from components.hyperparameter_search.ranking import rank_stage
+
+    with running_step(f"{stage} rank") as say:
+        return rank_stage(stage, packs, say).model_dump_json()  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Step 6, register: the MLflow run, the model version, champion against challenger."""

@@ -1,0 +1,66 @@
+"""Step 6 as pipeline components, with the opening and closing of the MLflow run."""
+
+from kfp import dsl
+
+
+@dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
+def open_run(
+    name: str,
+    run_name: str,
+    job_name: str,
+    storage: str,
+    tracking_uri: str,
+    dataset: str,
+    data: str,
+    stats: str,
+    network: str,
+    optimizer: str,
+    search: str,
+    final: str,
+    seed: int,
+) -> str:
+    """Open the MLflow run; returns a RunReference."""
+    from components.foundation.artifacts import DatasetReference
+    from components.foundation.step_log import running_step
+    from components.model_registry.run_lifecycle import flat_settings, open_tracking_run
+
+    with running_step("open run") as say:
+        reference = DatasetReference.model_validate_json(dataset)
+        params = flat_settings(
+            seed, data=data, stats=stats, network=network, optimizer=optimizer, search=search, final=final
+        )
+        run = open_tracking_run(name, run_name or job_name, storage, tracking_uri, reference, params, say)
+        return run.model_dump_json()
+
+
+@dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
+def register_model(name: str, dataset: str, stats: str, network: str, trained: str, run: str) -> str:
+    """Register the model and decide between champion and challenger; returns a Registration."""
+    from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference, TrainedModel
+    from components.foundation.settings import network_settings
+    from components.foundation.step_log import running_step
+    from components.model_registry.registration import register
+
+    with running_step("register") as say:
+        return register(
+            name,
+            DatasetReference.model_validate_json(dataset),
+            ChannelStats.model_validate_json(stats),
+            network_settings.validate_json(network),
+            TrainedModel.model_validate_json(trained),
+            RunReference.model_validate_json(run),
+            say,
+        ).model_dump_json()
+
+
+@dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
+def close_run(
+    name: str, run_name: str, job_name: str, storage: str, tracking_uri: str, status: dsl.PipelineTaskFinalStatus
+) -> None:
+    """Close the MLflow run with the pipeline's true status, whatever happened."""
+    from components.foundation.step_log import running_step
+    from components.model_registry.run_lifecycle import close_tracking_run
+
+    with running_step("close run") as say:
+        message = status.error_message or ""
+        close_tracking_run(name, run_name or job_name, storage, tracking_uri, status.state, message, say)

@@ -1,0 +1,125 @@
+"""Register the trained model and decide between champion and challenger."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from components.foundation import object_store, tracking
+from components.foundation.artifacts import (
+    ChannelStats,
+    DatasetReference,
+    Registration,
+    RunReference,
+    TrainedModel,
+)
+from components.foundation.classifiers.classifier import ProbabilityModel, build_classifier
+from components.foundation.errors import RunFailedError
+from components.foundation.image_dataset.shards import read_manifest, read_split
+from components.foundation.settings import ConvNetSettings, TwoLayerSettings
+from components.foundation.step_log import Say
+from components.model_registry.promotion import Champion, decide
+
+
+def register(
+    model_name: str,
+    dataset: DatasetReference,
+    stats: ChannelStats,
+    network: TwoLayerSettings | ConvNetSettings,
+    trained: TrainedModel,
+    run: RunReference,
+    say: Say,
+) -> Registration:
+    """Register the model, score it and the champion on the test split, and set the alias.
+
+    The new version is loaded back from the registry and must give the accuracy that the final
+    training reported.
+
+    Args:
+        model_name: the registered model.
+        dataset: the snapshot; its test split judges.
+        stats, network, trained: the model.
+        run: the parent run.
+        say: prints a line.
+
+    Raises:
+        RunFailedError: when the loaded model's accuracy is not the reported one.
+    """
+    manifest = read_manifest(dataset)
+    client = tracking.client(run.tracking_uri)
+    version = tracking.register_model(
+        client,
+        run,
+        model=_served_model(manifest.image_shape, len(manifest.class_names), stats, network, trained),
+        model_name=model_name,
+        class_names=manifest.class_names,
+        image_shape=manifest.image_shape,
+        tags={tracking.FINGERPRINT_TAG: dataset.fingerprint, "test_accuracy": f"{trained.test_accuracy:.6f}"},
+    )
+    model_uri = f"models:/{model_name}/{version}"
+    pixels, labels = read_split(dataset, "test")
+    accuracy = registered_accuracy(model_uri, pixels, labels)
+    if accuracy != trained.test_accuracy:
+        raise RunFailedError(
+            f"{model_uri} scores {accuracy:.6f} on the test split; the final training reported "
+            f"{trained.test_accuracy:.6f}; expected the same; the version keeps no alias"
+        )
+    champion = score_champion(client, model_name, version, manifest.class_names, pixels, labels)
+    promotion = decide(accuracy, champion)
+    tracking.set_alias(client, model_name, promotion.alias, version)
+    say(f"{model_uri} is {promotion.alias}: {promotion.reason}")
+    return Registration(
+        model_name=model_name,
+        model_version=version,
+        model_uri=model_uri,
+        alias=promotion.alias,
+        test_accuracy=accuracy,
+        champion_version_before=champion.version if champion else None,
+        champion_accuracy_before=champion.accuracy if champion else None,
+        reason=promotion.reason,
+    )
+
+
+def score_champion(
+    client: tracking.Client,
+    model_name: str,
+    new_version: str,
+    class_names: Sequence[str],
+    pixels: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+) -> Champion | None:
+    """The present champion with its accuracy on these images; None when there is none.
+
+    A step that is repeated finds its own version to be champion: then there is none to compare.
+    """
+    version = tracking.champion_version(client, model_name)
+    if version is None or version == new_version:
+        return None
+    uri = f"models:/{model_name}/{version}"
+    known = tracking.model_class_names(uri)
+    if known != list(class_names):
+        return Champion(version, None, f"it knows the classes {known}, this run has {list(class_names)}")
+    try:
+        return Champion(version, registered_accuracy(uri, pixels, labels))
+    except tracking.IncompatibleModelError as error:  # images of another shape
+        return Champion(version, None, str(error).splitlines()[0])
+
+
+def registered_accuracy(model_uri: str, pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
+    """Share of images whose most probable class is the right one."""
+    return float((tracking.predict(model_uri, pixels).argmax(axis=1) == labels).mean())
+
+
+def _served_model(
+    image_shape: tuple[int, int, int],
+    classes: int,
+    stats: ChannelStats,
+    network: TwoLayerSettings | ConvNetSettings,
+    trained: TrainedModel,
+) -> ProbabilityModel:
+    classifier = build_classifier(network, image_shape, classes, stats, seed=0)
+    weights = io.BytesIO(object_store.read_bytes(trained.weights_uri))
+    classifier.load_state_dict(torch.load(weights, weights_only=True))
+    return ProbabilityModel(classifier).eval()

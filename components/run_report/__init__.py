@@ -1,0 +1,1 @@
+"""Step 7, report: one HTML page with everything."""

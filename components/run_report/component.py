@@ -1,0 +1,26 @@
+"""Step 7 as a pipeline component; it also writes the page of the checks, before the gate."""
+
+from kfp import dsl
+
+
+@dsl.component(base_image="sanefit-data", install_kfp_package=False)
+def run_report(
+    run: str,
+    dataset: str,
+    stats: str,
+    checks: str,
+    page: dsl.Output[dsl.HTML],
+    coarse: str = "",
+    fine: str = "",
+    trained: str = "",
+    registration: str = "",
+) -> None:
+    """Write the run's page from what is known so far."""
+    from components.foundation.step_log import running_step
+    from components.run_report.report import parse_findings, write_report
+
+    with running_step("report") as say:
+        findings = parse_findings(run, dataset, stats, checks, coarse, fine, trained, registration)
+        html = write_report(findings, say)
+        with open(page.path, "w", encoding="utf-8") as file:
+            file.write(html)

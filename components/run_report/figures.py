@@ -1,0 +1,123 @@
+"""The report's figures, as SVG text."""
+
+import base64
+import io
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from components.foundation.artifacts import ChannelStats, EpochRecord, ProbedRate, TrialResult
+
+CHANNEL_COLOURS = {1: ("0.3",), 3: ("tab:red", "tab:green", "tab:blue")}
+VERDICT_COLOURS = {"too_low": "0.6", "good": "tab:green", "too_high": "tab:orange", "exploded": "tab:red"}
+SAMPLES_PER_CLASS = 10
+LARGEST_SAMPLE_SIDE = 64
+# Text as text, and ids that are the same each time: the same run gives the same page.
+matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "sanefit", "font.size": 9})
+
+
+def histogram_figure(stats: ChannelStats) -> str:
+    """Share of training pixels at each level, per channel."""
+    figure, axes = _figure(6.4, 2.4)
+    colours = CHANNEL_COLOURS.get(len(stats.mean), ("0.3",) * len(stats.mean))
+    for counts, mean, colour in zip(stats.histogram, stats.mean, colours, strict=True):
+        axes.step(range(256), np.array(counts) / sum(counts), color=colour, linewidth=1, where="mid")
+        axes.axvline(mean, color=colour, linestyle=":", linewidth=1)
+    axes.set(xlabel="pixel value (dotted: mean)", ylabel="share of pixels", xlim=(-2, 257))
+    return _svg(figure)
+
+
+def probe_figure(probe: Sequence[ProbedRate]) -> str:
+    """Loss after the probe's steps at each learning rate, coloured by verdict."""
+    figure, axes = _figure(6.4, 2.6)
+    first = next((rate.first_loss for rate in probe if rate.first_loss is not None), 0.0)
+    ceiling = 2 * first
+    for verdict, colour in VERDICT_COLOURS.items():
+        chosen = [rate for rate in probe if rate.verdict == verdict]
+        losses = [ceiling if rate.last_loss is None else min(rate.last_loss, ceiling) for rate in chosen]
+        label = verdict.replace("_", " ")
+        axes.scatter([rate.learning_rate for rate in chosen], losses, color=colour, label=label, zorder=3)
+    axes.axhline(first, color="0.7", linestyle="--", linewidth=1, label="loss at the start")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="loss after the probe")
+    axes.legend(fontsize=8)
+    return _svg(figure)
+
+
+def search_figure(results: Sequence[TrialResult]) -> str:
+    """Learning rate against weight decay, coloured by validation accuracy; a cross: no result."""
+    figure, axes = _figure(6.4, 3.6)
+    good = [result for result in results if result.status == "ok"]
+    bad = [result for result in results if result.status != "ok"]
+    points = axes.scatter(
+        [result.spec.setting.learning_rate for result in good],
+        [result.spec.setting.weight_decay for result in good],
+        c=[result.validation_accuracy for result in good],
+        cmap="viridis",
+        s=28,
+    )
+    if bad:
+        axes.scatter(
+            [result.spec.setting.learning_rate for result in bad],
+            [result.spec.setting.weight_decay for result in bad],
+            color="tab:red",
+            marker="x",
+            s=24,
+            label="diverged or failed",
+        )
+        axes.legend(fontsize=8)
+    axes.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="weight decay")
+    if good:
+        best = max(good, key=lambda result: result.validation_accuracy).spec.setting
+        axes.scatter([best.learning_rate], [best.weight_decay], s=130, facecolors="none", edgecolors="black")
+        figure.colorbar(points, label="validation accuracy")
+    return _svg(figure)
+
+
+def curves_figure(epochs: Sequence[EpochRecord]) -> str:
+    """Loss and accuracy of training and validation, per epoch."""
+    figure = Figure(figsize=(8.0, 2.8), layout="constrained")
+    losses, accuracies = figure.subplots(1, 2)
+    numbers = [record.epoch for record in epochs]
+    for axes, quantity in ((losses, "loss"), (accuracies, "accuracy")):
+        for split, colour in (("train", "tab:blue"), ("validation", "tab:orange")):
+            values = [getattr(record, f"{split}_{quantity}") for record in epochs]
+            finite = [np.nan if value is None else value for value in values]
+            axes.plot(numbers, finite, color=colour, label=split, marker="." if len(numbers) < 30 else "")
+        axes.set(xlabel="epoch", ylabel=quantity)
+        axes.legend(fontsize=8)
+    return _svg(figure)
+
+
+def sample_image(pixels: NDArray[np.uint8], labels: NDArray[np.int64], classes: int) -> str:
+    """A PNG, base64: up to ten training images of each class, a row per class."""
+    side = max(1, LARGEST_SAMPLE_SIDE // max(pixels.shape[1:3])) if max(pixels.shape[1:3]) <= 64 else 1
+    step = max(1, -(-max(pixels.shape[1:3]) // LARGEST_SAMPLE_SIDE))
+    rows = []
+    for label in range(classes):
+        chosen = np.flatnonzero(labels == label)[:SAMPLES_PER_CLASS]
+        tiles = [np.pad(pixels[i][::step, ::step], ((1, 1), (1, 1), (0, 0)), constant_values=255) for i in chosen]
+        tiles += [np.full_like(tiles[0], 255)] * (SAMPLES_PER_CLASS - len(tiles))
+        rows.append(np.concatenate(tiles, axis=1))
+    sheet = np.concatenate(rows, axis=0)
+    picture = Image.fromarray(sheet[..., 0] if sheet.shape[-1] == 1 else sheet)
+    scale = max(1, side // 2)
+    picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _figure(width: float, height: float) -> tuple[Figure, "matplotlib.axes.Axes"]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]

@@ -1,0 +1,122 @@
+"""Render the page of a run from what its steps found so far."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from pydantic import BaseModel
+
+from components.foundation import object_store
+from components.foundation.artifacts import (
+    ChannelStats,
+    CheckReport,
+    DatasetReference,
+    Ranking,
+    Registration,
+    RunReference,
+    RunSummary,
+    TrainedModel,
+    TrialResult,
+)
+from components.foundation.image_dataset.shards import iterate_shards, read_manifest
+from components.foundation.run_folder import REPORT_FILE, SUMMARY_FILE, read_trials
+from components.foundation.step_log import Say
+from components.run_report.figures import (
+    curves_figure,
+    histogram_figure,
+    probe_figure,
+    sample_image,
+    search_figure,
+)
+
+Schema = TypeVar("Schema", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the steps found; the later ones are None before they ran."""
+
+    run: RunReference
+    dataset: DatasetReference
+    stats: ChannelStats
+    checks: CheckReport
+    coarse: Ranking | None = None
+    fine: Ranking | None = None
+    trained: TrainedModel | None = None
+    registration: Registration | None = None
+
+
+def parse_findings(
+    run: str, dataset: str, stats: str, checks: str, coarse: str, fine: str, trained: str, registration: str
+) -> Findings:
+    """Findings from JSON; the last four may be empty strings, for steps that have not run."""
+    return Findings(
+        run=RunReference.model_validate_json(run),
+        dataset=DatasetReference.model_validate_json(dataset),
+        stats=ChannelStats.model_validate_json(stats),
+        checks=CheckReport.model_validate_json(checks),
+        coarse=_parse_optional(Ranking, coarse),
+        fine=_parse_optional(Ranking, fine),
+        trained=_parse_optional(TrainedModel, trained),
+        registration=_parse_optional(Registration, registration),
+    )
+
+
+def write_report(findings: Findings, say: Say) -> str:
+    """Write ``report.html`` and ``summary.json`` to the run's folder; the page's HTML."""
+    page = render(findings)
+    folder = findings.run.folder_uri
+    object_store.write_bytes(object_store.join(folder, REPORT_FILE), page.encode())
+    object_store.write_bytes(object_store.join(folder, SUMMARY_FILE), summarise(findings).model_dump_json().encode())
+    say(f"{object_store.join(folder, REPORT_FILE)} ({len(page) // 1024:,} KiB)")
+    return page
+
+
+def render(findings: Findings) -> str:
+    """The page: HTML with every figure inside it, nothing to fetch."""
+    manifest = read_manifest(findings.dataset)
+    pixels, labels = next(iterate_shards(findings.dataset, "train"))
+    environment = Environment(
+        loader=PackageLoader("components.run_report", "."), autoescape=True, undefined=StrictUndefined
+    )
+    stages = [_stage(ranking) for ranking in (findings.coarse, findings.fine) if ranking is not None]
+    trained = findings.trained
+    return environment.get_template("page.html.j2").render(
+        run=findings.run,
+        manifest=manifest,
+        stats=findings.stats,
+        checks=findings.checks,
+        stages=stages,
+        trained=trained,
+        registration=findings.registration,
+        samples=sample_image(pixels, labels, len(manifest.class_names)),
+        histogram=histogram_figure(findings.stats),
+        probe=probe_figure(findings.checks.probe) if findings.checks.probe else "",
+        curves=curves_figure(trained.epochs) if trained else "",
+    )
+
+
+def summarise(findings: Findings) -> RunSummary:
+    """The short form, for programs."""
+    trained, registration = findings.trained, findings.registration
+    return RunSummary(
+        run_name=findings.run.run_name,
+        fingerprint=findings.dataset.fingerprint,
+        failed_checks=[f"{gate.row} {gate.measured}; {gate.fix}" for gate in findings.checks.failures],
+        val_accuracy=trained.validation_accuracy if trained else None,
+        test_accuracy=trained.test_accuracy if trained else None,
+        model_name=registration.model_name if registration else None,
+        model_version=registration.model_version if registration else None,
+        model_uri=registration.model_uri if registration else None,
+        alias=registration.alias if registration else None,
+    )
+
+
+def _parse_optional(schema: type[Schema], text: str) -> Schema | None:
+    return schema.model_validate_json(text) if text else None
+
+
+def _stage(ranking: Ranking) -> dict[str, object]:
+    results = read_trials(ranking.pack_uris)
+    best: TrialResult = next(result for result in results if result.spec.number == ranking.best_trial)
+    return {"ranking": ranking, "scatter": search_figure(results), "curves": curves_figure(best.epochs)}

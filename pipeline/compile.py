@@ -1,0 +1,25 @@
+"""Compile the pipeline to the YAML that a Kubeflow cluster takes."""
+
+from pathlib import Path
+
+from kfp import compiler
+
+from pipeline.run_config import RunConfig, pipeline_arguments
+from pipeline.training_pipeline import training_pipeline
+
+
+def compile_pipeline(config: RunConfig, output: Path) -> None:
+    """Write the compiled pipeline with the configuration as its parameters' defaults.
+
+    ``storage`` and ``tracking_uri`` have no default: they are given when a run is submitted.
+
+    Args:
+        config: the configuration.
+        output: a ``.yaml`` file; replaced only when the compilation succeeded.
+    """
+    aside = output.with_name(f".{output.stem}.partial.yaml")
+    try:
+        compiler.Compiler().compile(training_pipeline, str(aside), pipeline_parameters=pipeline_arguments(config))
+        aside.replace(output)
+    finally:
+        aside.unlink(missing_ok=True)

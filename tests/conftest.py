@@ -1,0 +1,66 @@
+"""What many tests share: real digits, small folders of images, and a place to say things."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.channel_stats.exact_statistics import measure_channel_stats
+from components.dataset_snapshot.snapshot import take_snapshot
+from components.foundation.artifacts import ChannelStats, DatasetReference
+from components.foundation.settings import DataSettings
+
+CIFAR10_ARCHIVE = Path(__file__).parents[2] / "shared" / "data" / "cifar10-train.tar.gz"
+
+
+class Said(list[str]):
+    """Collects what a step says; call it like ``say``."""
+
+    def __call__(self, text: str) -> None:
+        self.append(text)
+
+
+@pytest.fixture
+def said() -> Said:
+    return Said()
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> DatasetReference:
+    """A snapshot of the real digits."""
+    return take_snapshot(DataSettings(), str(tmp_path_factory.mktemp("storage")), Said())
+
+
+@pytest.fixture(scope="session")
+def digits_stats(digits: DatasetReference) -> ChannelStats:
+    return measure_channel_stats(digits, "channel_mean_std", Said())
+
+
+@pytest.fixture(scope="session")
+def cifar10_archive() -> Path:
+    """The real CIFAR-10 training images, where they are at hand."""
+    if not CIFAR10_ARCHIVE.is_file():
+        pytest.skip("the CIFAR-10 archive is not on this machine")
+    return CIFAR10_ARCHIVE
+
+
+@pytest.fixture
+def image_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Make a folder of random PNG images, one folder per class."""
+
+    def make(
+        per_class: dict[str, int], size: tuple[int, int] = (6, 5), name: str = "images", seed: int = 0
+    ) -> Path:
+        root = tmp_path / name
+        root.mkdir(exist_ok=True)
+        random = np.random.default_rng(seed)
+        for class_name, count in per_class.items():
+            (root / class_name).mkdir(exist_ok=True)
+            for number in range(count):
+                pixels = random.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / class_name / f"{number:04d}.png")
+        return root
+
+    return make
