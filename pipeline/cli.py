@@ -104,9 +104,6 @@ def main() -> None:
     except SanefitError as error:
         _print_error(str(error))
         sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        _print_error("stopped")
-        sys.exit(1)
 
 
 def _show(as_json: bool) -> Callable[[str, str], None]:

@@ -1,7 +1,9 @@
 """Run the pipeline on this machine, through kfp.local: every task is a process of its own."""
 
+import builtins
 import contextlib
 import io
+import logging
 import os
 import shutil
 import signal
@@ -31,12 +33,17 @@ Show = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class LocalOutcome:
-    """How a local run ended. ``error`` is what a step said to the user, if it said anything."""
+    """How a local run ended.
+
+    ``error`` is what a step said to the user, if it said anything; ``created`` is ``folder`` or
+    the highest folder above it that this run had to create.
+    """
 
     succeeded: bool
     error: StepError | None
     timings: list[StepTiming]
     folder: Path
+    created: Path
 
 
 def run_training(config: RunConfig, workdir: Path, tracking_uri: str, run_name: str, show: Show) -> LocalOutcome:
@@ -60,9 +67,9 @@ def run_training(config: RunConfig, workdir: Path, tracking_uri: str, run_name: 
         "packs_per_machine": min(LOCAL_PACKS_AT_ONCE, config.search.packs),
     }
     folder = Path(run_folder(str(workdir), run_name))
-    _create(folder)
+    created = _create(folder)
     try:
-        return _run(training_pipeline, arguments, folder, show)
+        return _run(training_pipeline, arguments, folder, created, show)
     except BaseException as error:  # kfp.local leaves the exit handler out when the orchestrator itself is stopped
         _close_as_failed(names, f"stopped: {type(error).__name__}")
         raise
@@ -73,8 +80,7 @@ def run_checks(config: RunConfig, workdir: Path, run_name: str, show: Show) -> L
     arguments = pipeline_arguments(config)
     wanted = {key: arguments[key] for key in ("data", "stats", "network", "optimizer", "seed")}
     folder = workdir / "checks" / run_name
-    _create(folder)
-    return _run(check_pipeline, {**wanted, "storage": str(workdir)}, folder, show)
+    return _run(check_pipeline, {**wanted, "storage": str(workdir)}, folder, _create(folder), show)
 
 
 def _close_as_failed(names: dict[str, str], reason: str) -> None:
@@ -89,11 +95,12 @@ def _close_as_failed(names: dict[str, str], reason: str) -> None:
         close_run.python_func(**names, job_name=names["run_name"], status=status)
 
 
-def _run(pipeline: Any, arguments: dict[str, Any], folder: Path, show: Show) -> LocalOutcome:
+def _run(pipeline: Any, arguments: dict[str, Any], folder: Path, created: Path, show: Show) -> LocalOutcome:
     with (
         (folder / LOG_FILE).open("w", encoding="utf-8") as log,
         _scratch_folder(folder / "scratch"),
         _terminate_as_interrupt(),
+        _print_restored(),
         warnings.catch_warnings(),
     ):
         # Of images that no process here uses, and settings that only a cluster honours.
@@ -105,13 +112,13 @@ def _run(pipeline: Any, arguments: dict[str, Any], folder: Path, show: Show) -> 
         )
         output = TaskOutput(log, show)
         succeeded = True
-        with contextlib.redirect_stdout(output):
+        with contextlib.redirect_stdout(output), _logged_to(output):
             try:
                 pipeline(**arguments)
             except RuntimeError as error:  # how kfp.local says that a task failed
                 print(error)
                 succeeded = False
-    return LocalOutcome(succeeded, output.errors[0] if output.errors else None, output.timings, folder)
+    return LocalOutcome(succeeded, output.errors[0] if output.errors else None, output.timings, folder, created)
 
 
 def require_writable(workdir: Path) -> None:
@@ -126,7 +133,9 @@ def require_writable(workdir: Path) -> None:
         ) from None
 
 
-def _create(folder: Path) -> None:
+def _create(folder: Path) -> Path:
+    """Create a folder; the highest one that was missing."""
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     try:
         folder.mkdir(parents=True)
     except OSError as error:
@@ -134,6 +143,7 @@ def _create(folder: Path) -> None:
             f"cannot create {str(folder)!r}: {error.strerror}; expected a new folder in a writable work directory; "
             "set --workdir"
         ) from None
+    return missing[-1]
 
 
 @contextlib.contextmanager
@@ -149,6 +159,28 @@ def _scratch_folder(folder: Path) -> Iterator[None]:
         if before is not None:
             os.environ["TMPDIR"] = before
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _logged_to(output: TaskOutput) -> Iterator[None]:
+    """Tasks side by side also lose each other's log handlers; without this one, lines would go to stderr."""
+    handler = logging.StreamHandler(output)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+
+
+@contextlib.contextmanager
+def _print_restored() -> Iterator[None]:
+    """kfp.local replaces ``print`` while a task runs; tasks side by side put back each other's replacement."""
+    before = builtins.print
+    try:
+        yield
+    finally:
+        builtins.print = before
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """What the command says of a run that has ended."""
 
 import contextlib
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,9 @@ def of_training(outcome: LocalOutcome, started: float, ended: float) -> dict[str
 
 def of_checks(outcome: LocalOutcome, started: float, ended: float) -> dict[str, Any]:
     """The JSON object of ``sanefit check``."""
-    written = next(outcome.folder.glob("tasks/*/sanity/Output"), None)
-    checks = CheckReport.model_validate_json(written.read_bytes()) if written else None
+    written = next(outcome.folder.glob("tasks/*/sanity/executor_output.json"), None)
+    answer = json.loads(written.read_bytes())["parameterValues"]["Output"] if written else None
+    checks = CheckReport.model_validate_json(answer) if answer else None
     return {**_of_outcome(outcome, started, ended), "checks": checks and checks.model_dump()}
 
 
@@ -78,16 +80,14 @@ def report_of(workdir: Path, run_name: str) -> Path:
 
 
 def remove(outcome: LocalOutcome, workdir: Path) -> None:
-    """Take away the folder of a run whose input was bad, and its parents while they are empty."""
+    """Take away what a run with bad input created; folders that hold anything else stay."""
     shutil.rmtree(outcome.folder)
-    parent = outcome.folder.parent
-    with contextlib.suppress(OSError):  # not empty: other runs are there
-        while parent != workdir.parent:
-            for empty in (workdir / "snapshots",):
-                if parent == workdir and empty.is_dir():
-                    empty.rmdir()
-            parent.rmdir()
-            parent = parent.parent
+    if outcome.created != outcome.folder:
+        for folder in (workdir / "snapshots", *outcome.folder.parents):
+            with contextlib.suppress(OSError):  # not empty, or never there
+                folder.rmdir()
+            if folder == outcome.created:
+                return
 
 
 def _of_outcome(outcome: LocalOutcome, started: float, ended: float) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def search_stage(
     packs_per_machine: int,
 ) -> str:
     """Plan, train packs side by side, rank; returns a Ranking."""
-    plan = plan_trials(stage=stage, search=search, checks=checks, previous=previous, seed=seed)
+    plan = plan_trials(stage=stage, search=search, checks=checks, previous=previous, run=run, seed=seed)
     on_trainer_image(plan, cached=False)
     with dsl.ParallelFor(items=plan.output) as pack_plan:
         pack = train_pack(

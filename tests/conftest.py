@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from said import Said
 
 from components.channel_stats.exact_statistics import measure_channel_stats
 from components.dataset_snapshot.snapshot import take_snapshot
@@ -13,13 +14,6 @@ from components.foundation.artifacts import ChannelStats, DatasetReference
 from components.foundation.settings import DataSettings
 
 CIFAR10_ARCHIVE = Path(__file__).parents[2] / "shared" / "data" / "cifar10-train.tar.gz"
-
-
-class Said(list[str]):
-    """Collects what a step says; call it like ``say``."""
-
-    def __call__(self, text: str) -> None:
-        self.append(text)
 
 
 @pytest.fixture
@@ -50,9 +44,7 @@ def cifar10_archive() -> Path:
 def image_folder(tmp_path: Path) -> Callable[..., Path]:
     """Make a folder of random PNG images, one folder per class."""
 
-    def make(
-        per_class: dict[str, int], size: tuple[int, int] = (6, 5), name: str = "images", seed: int = 0
-    ) -> Path:
+    def make(per_class: dict[str, int], size: tuple[int, int] = (6, 5), name: str = "images", seed: int = 0) -> Path:
         root = tmp_path / name
         root.mkdir(exist_ok=True)
         random = np.random.default_rng(seed)

@@ -53,7 +53,7 @@ def train_final(
 
     Args:
         dataset, stats, network, optimizer: what is trained.
-        final: epochs and schedule.
+        final: epochs.
         ranking: of the fine stage.
         run: the parent run, which gets the curves and the result.
         seed: of the run.
@@ -90,7 +90,7 @@ def train_final(
     buffer = io.BytesIO()
     torch.save(classifier.state_dict(), buffer)
     object_store.write_bytes(trained.weights_uri, buffer.getvalue())
-    _log(trained, final, run, started, clock())
+    _log(trained, optimizer, final, run, started, clock())
     say(
         f"epoch {best.epoch} kept: validation accuracy {validation.accuracy:.4f}, "
         f"test accuracy {test.accuracy:.4f} on {trained.test_images:,} images"
@@ -135,7 +135,7 @@ def train_keeping_best(
         momentum=optimizer.momentum,
         batch_size=optimizer.batch_size,
         epochs=final.epochs,
-        schedule=final.schedule,
+        schedule=optimizer.schedule,
         seed=seed,
         after_epoch=keep_best,
     )
@@ -166,7 +166,14 @@ def _number(value: float | None) -> str:
     return "not finite" if value is None else f"{value:.6f}"
 
 
-def _log(trained: TrainedModel, final: FinalTrainingSettings, run: RunReference, started: float, ended: float) -> None:
+def _log(
+    trained: TrainedModel,
+    optimizer: OptimizerSettings,
+    final: FinalTrainingSettings,
+    run: RunReference,
+    started: float,
+    ended: float,
+) -> None:
     client = tracking.client(run.tracking_uri)
     summary = {
         "val_accuracy": trained.validation_accuracy,
@@ -178,7 +185,7 @@ def _log(trained: TrainedModel, final: FinalTrainingSettings, run: RunReference,
         client,
         run,
         name="final",
-        params={**setting, "epochs": str(final.epochs), "schedule": final.schedule},
+        params={**setting, "epochs": str(final.epochs), "schedule": optimizer.schedule},
         tags={"sanefit.stage": "final", "sanefit.best_epoch": str(trained.best_epoch)},
         epochs=trained.epochs,
         summary=summary,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from components.foundation import object_store
-from components.foundation.artifacts import PackResult, TrialResult
+from components.foundation.artifacts import PackPlan, PackResult, TrialResult
 
 REPORT_FILE = "report.html"
 SUMMARY_FILE = "summary.json"
@@ -12,6 +12,18 @@ SUMMARY_FILE = "summary.json"
 def run_folder(storage: str, run_name: str) -> str:
     """The URI of a run's folder."""
     return object_store.join(storage, "runs", run_name)
+
+
+def write_pack_plan(folder_uri: str, plan: PackPlan) -> str:
+    """Keep the plan of one pack; its URI. A thousand trials do not fit a command line."""
+    uri = object_store.join(folder_uri, "trials", f"{plan.stage}-pack-{plan.pack:03d}-plan.json")
+    object_store.write_bytes(uri, plan.model_dump_json().encode())
+    return uri
+
+
+def read_pack_plan(uri: str) -> PackPlan:
+    """The plan of one pack."""
+    return PackPlan.model_validate_json(object_store.read_bytes(uri))
 
 
 def write_pack_result(folder_uri: str, pack: int, result: PackResult) -> str:

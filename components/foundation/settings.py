@@ -61,10 +61,15 @@ network_settings: TypeAdapter[TwoLayerSettings | ConvNetSettings] = TypeAdapter(
 
 
 class OptimizerSettings(Settings):
-    """Mini-batch SGD, shared by the checks, the search and the final training."""
+    """Mini-batch SGD, shared by the checks, the search and the final training.
+
+    The search trains under the final training's schedule, so that it ranks settings under the
+    conditions that they will meet.
+    """
 
     batch_size: Annotated[int, Field(ge=2)] = 128
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    schedule: Literal["constant", "cosine"] = "cosine"
 
 
 class CoarseSettings(Settings):
@@ -95,4 +100,3 @@ class FinalTrainingSettings(Settings):
     """Training of the best setting."""
 
     epochs: PositiveInt = 50
-    schedule: Literal["constant", "cosine"] = "cosine"

@@ -6,7 +6,7 @@ A run is found again by its tags, so a step that is repeated adds nothing twice.
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
 
@@ -33,10 +33,6 @@ METRICS_PER_BATCH = 1000
 PREDICTION_BATCH = 1000
 
 Client = MlflowClient
-
-
-class IncompatibleModelError(Exception):
-    """A registered model does not take these images."""
 
 
 def client(tracking_uri: str) -> Client:
@@ -75,6 +71,11 @@ def open_run(
     for start in range(0, len(entries), PARAMS_PER_BATCH):
         tracking.log_batch(run_id, params=entries[start : start + PARAMS_PER_BATCH])
     return run_id
+
+
+def store_exists(tracking_uri: str) -> bool:
+    """False for a local SQLite store whose file is missing: asking it anything would create it."""
+    return not tracking_uri.startswith("sqlite:///") or Path(tracking_uri.removeprefix("sqlite:///")).exists()
 
 
 def find_run(tracking: Client, experiment: str, run_name: str) -> Run | None:
@@ -183,24 +184,16 @@ def set_alias(tracking: Client, model_name: str, alias: str, version: str) -> No
     tracking.set_registered_model_alias(model_name, alias, version)
 
 
-def model_class_names(model_uri: str) -> list[str] | None:
-    """The class names in a registered model's metadata, if it has them."""
-    metadata = mlflow.models.get_model_info(model_uri).metadata or {}
-    return metadata.get("class_names")
+def model_metadata(model_uri: str) -> dict[str, Any]:
+    """What ``register_model`` noted with a model: ``class_names`` and ``image_shape``; empty for others."""
+    return dict(mlflow.models.get_model_info(model_uri).metadata or {})
 
 
 def predict(model_uri: str, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Probabilities (images, classes) of a registered model for raw pixels (N, H, W, C).
-
-    Raises:
-        IncompatibleModelError: when the model does not take images of this shape.
-    """
+    """Probabilities (images, classes) of a registered model for raw pixels (N, H, W, C)."""
     model = mlflow.pyfunc.load_model(model_uri)
     starts = range(0, len(pixels), PREDICTION_BATCH)
-    try:
-        return np.concatenate([model.predict(pixels[start : start + PREDICTION_BATCH]) for start in starts])
-    except MlflowException as error:
-        raise IncompatibleModelError(str(error).splitlines()[0]) from error
+    return np.concatenate([model.predict(pixels[start : start + PREDICTION_BATCH]) for start in starts])
 
 
 def close_run(tracking: Client, run_id: str, *, succeeded: bool, failure: str, attach: Path | None) -> None:

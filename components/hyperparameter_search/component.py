@@ -4,9 +4,10 @@ from kfp import dsl
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
-def plan_trials(stage: str, search: str, checks: str, previous: str, seed: int) -> list[str]:
-    """Draw the stage's trials; returns one PackPlan per pack."""
-    from components.foundation.artifacts import CheckReport
+def plan_trials(stage: str, search: str, checks: str, previous: str, run: str, seed: int) -> list[str]:
+    """Draw the stage's trials; returns the URI of one PackPlan per pack."""
+    from components.foundation.artifacts import CheckReport, RunReference
+    from components.foundation.run_folder import write_pack_plan
     from components.foundation.settings import SearchSettings
     from components.foundation.step_log import running_step
     from components.hyperparameter_search.ranking import parse_previous
@@ -15,7 +16,8 @@ def plan_trials(stage: str, search: str, checks: str, previous: str, seed: int) 
     with running_step(f"{stage} plan") as say:
         settings, report = SearchSettings.model_validate_json(search), CheckReport.model_validate_json(checks)
         plans = plan_stage(stage, settings, report, parse_previous(previous), seed, say)  # type: ignore[arg-type]
-        return [plan.model_dump_json() for plan in plans]
+        folder_uri = RunReference.model_validate_json(run).folder_uri
+        return [write_pack_plan(folder_uri, plan) for plan in plans]
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
@@ -23,12 +25,13 @@ def train_pack(
     plan: str, dataset: str, stats: str, network: str, optimizer: str, run: str, seed: int, packs_per_machine: int
 ) -> str:
     """Train a pack of trials; returns the URI of a PackResult."""
-    from components.foundation.artifacts import ChannelStats, DatasetReference, PackPlan, RunReference
+    from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
+    from components.foundation.run_folder import read_pack_plan
     from components.foundation.settings import OptimizerSettings, network_settings
     from components.foundation.step_log import running_step
     from components.hyperparameter_search.trial_pack import run_pack
 
-    pack_plan = PackPlan.model_validate_json(plan)
+    pack_plan = read_pack_plan(plan)
     with running_step(f"{pack_plan.stage} pack {pack_plan.pack + 1}") as say:
         return run_pack(
             pack_plan,

@@ -107,7 +107,7 @@ def run_trial(
     batch_seed: int,
     clock: Clock = time.time,
 ) -> TrialResult:
-    """Train one trial at a constant learning rate; whatever happens becomes its status."""
+    """Train one trial; whatever happens becomes its status."""
     started = clock()
     records: list[EpochRecord] = []
     status: TrialStatus
@@ -121,7 +121,7 @@ def run_trial(
             momentum=optimizer.momentum,
             batch_size=optimizer.batch_size,
             epochs=spec.epochs,
-            schedule="constant",
+            schedule=optimizer.schedule,
             seed=batch_seed,
             after_epoch=records.append,
         )

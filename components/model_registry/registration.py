@@ -98,13 +98,11 @@ def score_champion(
     if version is None or version == new_version:
         return None
     uri = f"models:/{model_name}/{version}"
-    known = tracking.model_class_names(uri)
-    if known != list(class_names):
-        return Champion(version, None, f"it knows the classes {known}, this run has {list(class_names)}")
-    try:
-        return Champion(version, registered_accuracy(uri, pixels, labels))
-    except tracking.IncompatibleModelError as error:  # images of another shape
-        return Champion(version, None, str(error).splitlines()[0])
+    known, wanted = tracking.model_metadata(uri), {"class_names": class_names, "image_shape": pixels.shape[1:]}
+    for key, value in wanted.items():
+        if known.get(key) != list(value):
+            return Champion(version, None, f"its {key} is {known.get(key)}, this run's is {list(value)}")
+    return Champion(version, registered_accuracy(uri, pixels, labels))
 
 
 def registered_accuracy(model_uri: str, pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:

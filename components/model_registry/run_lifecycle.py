@@ -64,8 +64,10 @@ def close_tracking_run(
         message: the orchestrator's error message, or empty.
         say: prints a line.
     """
-    client = tracking.client(tracking_uri)
-    run = tracking.find_run(client, model_name, run_name)
+    run = None
+    if tracking.store_exists(tracking_uri):
+        client = tracking.client(tracking_uri)
+        run = tracking.find_run(client, model_name, run_name)
     if run is None:
         say(f"run {run_name!r} was never opened in MLflow; nothing to close")
         return

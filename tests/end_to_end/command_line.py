@@ -1,0 +1,44 @@
+"""The command, as a user types it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SMALL = [
+    "search.coarse.trials=6",
+    "search.coarse.epochs=2",
+    "search.fine.trials=4",
+    "search.fine.epochs=3",
+    "final.epochs=8",
+]
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a finished ``sanefit`` left."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def result(self) -> dict[str, Any]:
+        parsed: dict[str, Any] = json.loads(self.stdout.splitlines()[-1])
+        return parsed
+
+
+def sanefit(*arguments: str, sets: Sequence[str] = (), cwd: Path | None = None) -> Command:
+    overrides = [part for value in sets for part in ("--set", value)]
+    finished = subprocess.run(
+        [sys.executable, "-m", "pipeline", *arguments, *overrides],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=600,
+        check=False,
+    )
+    return Command(finished.returncode, finished.stdout, finished.stderr)

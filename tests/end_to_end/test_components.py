@@ -1,0 +1,69 @@
+"""The thin wrappers, one after another, each through its ``python_func``."""
+
+import json
+from pathlib import Path
+
+from kfp import dsl
+
+from components.channel_stats.component import channel_stats
+from components.dataset_snapshot.component import snapshot
+from components.final_training.component import final_training
+from components.foundation.artifacts import CheckReport, Ranking, Registration, TrainedModel
+from components.hyperparameter_search.component import plan_trials, rank_trials, train_pack
+from components.model_registry.component import close_run, open_run, register_model
+from components.run_report.component import run_report
+from components.sanity_checks.component import gate, sanity
+from pipeline.run_config import DEFAULT_CONFIG, load_config, pipeline_arguments
+
+
+def test_the_wrappers_pass_the_work_on(tmp_path: Path) -> None:
+    overrides = ["search.coarse.trials=3", "search.coarse.epochs=1", "search.fine.trials=1", "search.fine.epochs=1"]
+    settings = pipeline_arguments(load_config(DEFAULT_CONFIG, [*overrides, "final.epochs=2"]))
+    network, optimizer, search = settings["network"], settings["optimizer"], settings["search"]
+    names = {"name": "wrapped", "run_name": "", "job_name": "job-7"}
+    places = {"storage": str(tmp_path), "tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"}
+
+    dataset = snapshot.python_func(data=settings["data"], storage=str(tmp_path))
+    sections = {key: settings[key] for key in ("data", "stats", "network", "optimizer", "search", "final")}
+    run = open_run.python_func(**names, **places, dataset=dataset, seed=0, **sections)
+    stats = channel_stats.python_func(dataset=dataset, stats=settings["stats"])
+    checks = sanity.python_func(dataset=dataset, stats=stats, network=network, optimizer=optimizer, seed=0)
+    assert CheckReport.model_validate_json(checks).failures == []
+    gate.python_func(checks=checks)
+
+    trains = {"dataset": dataset, "stats": stats, "network": network, "optimizer": optimizer, "run": run, "seed": 0}
+    rankings = {"": ""}
+    for stage, previous in (("coarse", ""), ("fine", "coarse")):
+        plans = plan_trials.python_func(
+            stage=stage, search=search, checks=checks, previous=rankings[previous], run=run, seed=0
+        )
+        packs = [train_pack.python_func(plan=plan, packs_per_machine=1, **trains) for plan in plans]
+        rankings[stage] = rank_trials.python_func(stage=stage, packs=packs)
+    assert Ranking.model_validate_json(rankings["coarse"]).trials == 3
+    assert Ranking.model_validate_json(rankings["fine"]).trials == 1
+
+    metrics = dsl.Metrics(uri=str(tmp_path / "metrics"))
+    trained = final_training.python_func(**trains, final=settings["final"], ranking=rankings["fine"], metrics=metrics)
+    result = TrainedModel.model_validate_json(trained)
+    assert metrics.metadata["test_accuracy"] == result.test_accuracy
+    registration = register_model.python_func(
+        name="wrapped", dataset=dataset, stats=stats, network=network, trained=trained, run=run
+    )
+    assert Registration.model_validate_json(registration).alias == "champion"
+
+    page = dsl.HTML(uri=str(tmp_path / "page.html"))
+    run_report.python_func(
+        run=run,
+        dataset=dataset,
+        stats=stats,
+        checks=checks,
+        page=page,
+        coarse=rankings["coarse"],
+        fine=rankings["fine"],
+        trained=trained,
+        registration=registration,
+    )
+    assert (tmp_path / "page.html").read_text() == (tmp_path / "runs" / "job-7" / "report.html").read_text()
+    status = dsl.PipelineTaskFinalStatus("SUCCEEDED", "job-7", "", None, None)
+    close_run.python_func(**names, **places, status=status)
+    assert json.loads((tmp_path / "runs" / "job-7" / "summary.json").read_text())["alias"] == "champion"

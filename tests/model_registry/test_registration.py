@@ -1,0 +1,169 @@
+"""Registration against a real MLflow store."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from said import Said
+
+from components.channel_stats.exact_statistics import measure_channel_stats
+from components.dataset_snapshot.snapshot import take_snapshot
+from components.foundation import object_store, tracking
+from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference, TrainedModel, TrialSetting
+from components.foundation.classifiers.classifier import Classifier, build_classifier
+from components.foundation.errors import RunFailedError
+from components.foundation.image_dataset.shards import read_manifest, read_split
+from components.foundation.settings import DataSettings, TwoLayerSettings
+from components.model_registry.registration import register
+from components.model_registry.run_lifecycle import close_tracking_run, flat_settings, open_tracking_run
+
+NETWORK = TwoLayerSettings(kind="two_layer", hidden=16)
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("registry")
+
+
+@pytest.fixture(scope="module")
+def uri(storage: Path) -> str:
+    return f"sqlite:///{storage / 'mlflow.db'}"
+
+
+def trained_model(
+    folder: str, dataset: DatasetReference, stats: ChannelStats, steps: int, seed: int = 0
+) -> TrainedModel:
+    """A model after some steps of plain gradient descent; its accuracy is measured here, by hand."""
+    manifest = read_manifest(dataset)
+    classifier = build_classifier(NETWORK, manifest.image_shape, len(manifest.class_names), stats, seed)
+    pixels, labels = (torch.from_numpy(array) for array in read_split(dataset, "train"))
+    optimizer = torch.optim.SGD(classifier.parameters(), lr=0.1)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(classifier(pixels), labels).backward()
+        optimizer.step()
+    return _save(folder, dataset, classifier)
+
+
+def _save(folder: str, dataset: DatasetReference, classifier: Classifier) -> TrainedModel:
+    pixels, labels = read_split(dataset, "test")
+    with torch.no_grad():
+        predicted = classifier.eval()(torch.from_numpy(pixels)).argmax(1).numpy()
+    buffer = io.BytesIO()
+    torch.save(classifier.state_dict(), buffer)
+    object_store.write_bytes(f"{folder}/weights.pt", buffer.getvalue())
+    return TrainedModel(
+        weights_uri=f"{folder}/weights.pt",
+        setting=TrialSetting(learning_rate=0.1, weight_decay=0),
+        best_epoch=1,
+        epochs=[],
+        validation_accuracy=0.5,
+        test_accuracy=float(np.mean(predicted == labels)),
+        test_loss=1.0,
+        test_images=len(labels),
+        confusion=[],
+    )
+
+
+def opened(name: str, run_name: str, storage: Path, uri: str, dataset: DatasetReference) -> RunReference:
+    return open_tracking_run(name, run_name, str(storage), uri, dataset, {"seed": "0"}, Said())
+
+
+def test_a_better_model_takes_over_and_a_worse_one_does_not(
+    digits: DatasetReference, digits_stats: ChannelStats, storage: Path, uri: str
+) -> None:
+    seen = []
+    for run_name, steps in (("poor", 1), ("good", 60), ("worse", 5)):
+        run = opened("three", run_name, storage, uri, digits)
+        trained = trained_model(run.folder_uri, digits, digits_stats, steps)
+        registration = register("three", digits, digits_stats, NETWORK, trained, run, Said())
+        assert registration.test_accuracy == trained.test_accuracy
+        seen.append((registration.model_version, registration.alias, registration.champion_version_before))
+    assert seen == [("1", "champion", None), ("2", "champion", "1"), ("3", "challenger", "2")]
+    client = tracking.client(uri)
+    assert tracking.champion_version(client, "three") == "2"
+    version = client.get_model_version("three", "2")
+    assert version.tags["sanefit.fingerprint"] == digits.fingerprint
+
+
+def test_a_repeated_step_registers_nothing_twice(
+    digits: DatasetReference, digits_stats: ChannelStats, storage: Path, uri: str
+) -> None:
+    run = opened("twice", "r", storage, uri, digits)
+    assert opened("twice", "r", storage, uri, digits) == run
+    trained = trained_model(run.folder_uri, digits, digits_stats, 3)
+    first = register("twice", digits, digits_stats, NETWORK, trained, run, Said())
+    again = register("twice", digits, digits_stats, NETWORK, trained, run, Said())
+    assert first == again
+    assert len(tracking.client(uri).search_model_versions("name = 'twice'")) == 1
+
+
+def test_a_model_that_does_not_give_the_reported_accuracy_gets_no_alias(
+    digits: DatasetReference, digits_stats: ChannelStats, storage: Path, uri: str
+) -> None:
+    run = opened("liar", "r", storage, uri, digits)
+    trained = trained_model(run.folder_uri, digits, digits_stats, 3)
+    boasting = trained.model_copy(update={"test_accuracy": trained.test_accuracy + 0.1})
+    with pytest.raises(RunFailedError, match="reported"):
+        register("liar", digits, digits_stats, NETWORK, boasting, run, Said())
+    assert tracking.champion_version(tracking.client(uri), "liar") is None
+
+
+@pytest.mark.parametrize(
+    ("per_class", "size", "obstacle"),
+    [
+        ({"cat": 40, "dog": 40, "owl": 40}, (6, 6), "class_names"),
+        ({"cat": 40, "dog": 40}, (8, 8), "image_shape"),
+    ],
+)
+def test_a_champion_for_other_images_stays(
+    per_class: dict[str, int],
+    size: tuple[int, int],
+    obstacle: str,
+    image_folder: Callable[..., Path],
+    storage: Path,
+    uri: str,
+) -> None:
+    name = f"other-{obstacle}"
+    registrations = []
+    for number, (classes, pixels) in enumerate([({"cat": 40, "dog": 40}, (6, 6)), (per_class, size)]):
+        folder = image_folder(classes, pixels, name=f"images{number}")
+        dataset = take_snapshot(DataSettings(source=f"folder:{folder}"), str(storage), Said())
+        stats = measure_channel_stats(dataset, "channel_mean_std", Said())
+        run = opened(name, f"r{number}", storage, uri, dataset)
+        trained = trained_model(run.folder_uri, dataset, stats, 2)
+        registrations.append(register(name, dataset, stats, NETWORK, trained, run, Said()))
+    assert [registration.alias for registration in registrations] == ["champion", "challenger"]
+    assert "cannot be compared" in registrations[1].reason
+    assert obstacle in registrations[1].reason
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [("SUCCEEDED", "FINISHED"), ("COMPLETE", "FINISHED"), ("FAILED", "FAILED"), ("CANCELLED", "FAILED")],
+)
+def test_a_run_is_closed_with_its_true_status(
+    state: str, status: str, digits: DatasetReference, storage: Path, uri: str
+) -> None:
+    run = opened("closing", state, storage, uri, digits)
+    close_tracking_run("closing", state, str(storage), uri, state, "a pod vanished", Said())
+    info = tracking.client(uri).get_run(run.tracking_run_id)
+    assert info.info.status == status
+    assert info.data.tags.get("sanefit.failure") == (None if status == "FINISHED" else "a pod vanished")
+
+
+def test_closing_a_run_that_was_never_opened_creates_no_store(tmp_path: Path, said: Said) -> None:
+    close_tracking_run("digits", "r", str(tmp_path), f"sqlite:///{tmp_path}/mlflow.db", "FAILED", "", said)
+    assert "never opened" in said[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_become_flat_names() -> None:
+    assert flat_settings(3, search='{"coarse": {"trials": 100, "learning_rate": null}}') == {
+        "seed": "3",
+        "search.coarse.trials": "100",
+        "search.coarse.learning_rate": "None",
+    }

@@ -1,0 +1,72 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from said import Said
+
+from components.channel_stats.exact_statistics import measure_channel_stats
+from components.dataset_snapshot.snapshot import take_snapshot
+from components.foundation.artifacts import ChannelStats, CheckReport, DatasetReference, GateResult, RunReference
+from components.foundation.settings import DataSettings
+from components.run_report.report import Findings, render, write_report
+
+RUN = RunReference(run_name="r", folder_uri="", tracking_uri="sqlite:///x", tracking_run_id="1")
+
+
+def gate(verdict: str) -> GateResult:
+    return GateResult.model_validate(
+        {
+            "row": "S1",
+            "title": "first loss is log K",
+            "verdict": verdict,
+            "measured": "9.9000",
+            "expected": "2.3026",
+            "reason": "a network that knows nothing",
+            "fix": "lower the initial weights",
+        }
+    )
+
+
+def checks(verdict: str) -> CheckReport:
+    return CheckReport(gates=[gate(verdict)], probe=[], learning_rate_band=None)
+
+
+def test_a_failed_check_shows_its_numbers_and_its_fix(digits: DatasetReference, digits_stats: ChannelStats) -> None:
+    page = render(Findings(RUN, digits, digits_stats, checks("fail")))
+    for text in ("Stopped at the gate", "9.9000", "2.3026", "lower the initial weights"):
+        assert text in page
+
+
+def test_a_page_before_the_search_does_not_claim_a_result(digits: DatasetReference, digits_stats: ChannelStats) -> None:
+    page = render(Findings(RUN, digits, digits_stats, checks("pass")))
+    assert "Written before the search" in page
+    assert "Stopped at the gate" not in page
+    assert "Test accuracy" not in page
+
+
+def test_the_same_findings_give_the_same_page(digits: DatasetReference, digits_stats: ChannelStats) -> None:
+    findings = Findings(RUN, digits, digits_stats, checks("pass"))
+    assert render(findings) == render(findings)
+
+
+@pytest.mark.parametrize("size", [(7, 5), (200, 90)])
+def test_class_names_are_text_and_any_image_size_is_drawn(
+    size: tuple[int, int], image_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = image_folder({"<script>alert(1)<": 12, "b & c": 12}, size)
+    dataset = take_snapshot(DataSettings(source=f"folder:{folder}"), str(tmp_path / "s"), Said())
+    stats = measure_channel_stats(dataset, "channel_mean", Said())
+    page = render(Findings(RUN, dataset, stats, checks("pass")))
+    assert "<script>" not in page
+    assert "b &amp; c" in page
+    assert "data:image/png;base64," in page
+
+
+def test_page_and_summary_are_written_to_the_run_folder(
+    digits: DatasetReference, digits_stats: ChannelStats, tmp_path: Path, said: Said
+) -> None:
+    run = RUN.model_copy(update={"folder_uri": str(tmp_path / "runs" / "r")})
+    page = write_report(Findings(run, digits, digits_stats, checks("fail")), said)
+    assert (tmp_path / "runs" / "r" / "report.html").read_text() == page
+    assert "9.9000" in (tmp_path / "runs" / "r" / "summary.json").read_text()
+    assert said[0].startswith(str(tmp_path))
