@@ -36,13 +36,14 @@ def run(
     config: Config = DEFAULT_CONFIG, set_: Set = None, workdir: Workdir = DEFAULT_WORKDIR, as_json: Json = False
 ) -> None:
     """Run the whole pipeline on this machine."""
-    from pipeline.local_run import new_run_name, require_writable, run_training
+    from pipeline.local_run import new_run_name, require_reachable, require_writable, run_training
 
     started = time.time()
     settings = load_config(config, set_ or ())
     workdir = workdir.expanduser().absolute()
     require_writable(workdir)
     tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workdir / 'mlflow.db'}"
+    require_reachable(tracking_uri)
     run_name = new_run_name(settings.name)
     outcome = run_training(settings, workdir, tracking_uri, run_name, _show(as_json))
     result = run_results.of_training(outcome, started, time.time())

@@ -7,8 +7,10 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import time
+import urllib.parse
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from typing import Any
 import psutil
 from kfp import dsl, local
 
-from components.foundation.errors import StorageError
+from components.foundation.errors import SettingsError, StorageError
 from components.foundation.run_folder import run_folder
 from components.model_registry.component import close_run
 from pipeline.run_config import RunConfig, pipeline_arguments
@@ -28,6 +30,7 @@ from pipeline.training_pipeline import check_pipeline, training_pipeline
 
 LOCAL_PACKS_AT_ONCE = 2  # kfp.local runs no more iterations of a loop side by side
 LOG_FILE = "run.log"
+CONNECT_SECONDS = 5.0
 Show = Callable[[str, str], None]
 
 
@@ -130,6 +133,24 @@ def require_writable(workdir: Path) -> None:
     except OSError as error:
         raise StorageError(
             f"--workdir {str(workdir)!r}: {error.strerror}; expected a folder that can be written; choose another"
+        ) from None
+
+
+def require_reachable(tracking_uri: str) -> None:
+    """Raise SettingsError unless the host of an ``http`` tracking URI takes connections.
+
+    MLflow itself tries for minutes before it gives up.
+    """
+    address = urllib.parse.urlsplit(tracking_uri)
+    if address.scheme not in ("http", "https"):
+        return
+    try:
+        port = address.port or {"http": 80, "https": 443}[address.scheme]
+        socket.create_connection((address.hostname or "", port), timeout=CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"MLFLOW_TRACKING_URI={tracking_uri!r}: {error}; expected a reachable MLflow server; "
+            "start it, correct the variable, or unset it to use a local store"
         ) from None
 
 

@@ -38,6 +38,8 @@ def probe_figure(probe: Sequence[ProbedRate]) -> str:
     ceiling = 2 * first
     for verdict, colour in VERDICT_COLOURS.items():
         chosen = [rate for rate in probe if rate.verdict == verdict]
+        if not chosen:
+            continue
         losses = [ceiling if rate.last_loss is None else min(rate.last_loss, ceiling) for rate in chosen]
         label = verdict.replace("_", " ")
         axes.scatter([rate.learning_rate for rate in chosen], losses, color=colour, label=label, zorder=3)

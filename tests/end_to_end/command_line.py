@@ -1,11 +1,11 @@
 """The command, as a user types it."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 SMALL = [
@@ -31,13 +31,18 @@ class Command:
         return parsed
 
 
-def sanefit(*arguments: str, sets: Sequence[str] = (), cwd: Path | None = None) -> Command:
+def user_environment() -> dict[str, str]:
+    """Without what mlflow, used by another test in this process, writes into the environment."""
+    return {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+
+
+def sanefit(*arguments: str, sets: Sequence[str] = (), tracking_uri: str | None = None) -> Command:
     overrides = [part for value in sets for part in ("--set", value)]
     finished = subprocess.run(
         [sys.executable, "-m", "pipeline", *arguments, *overrides],
         capture_output=True,
         text=True,
-        cwd=cwd,
+        env={**user_environment(), **({"MLFLOW_TRACKING_URI": tracking_uri} if tracking_uri else {})},
         timeout=600,
         check=False,
     )

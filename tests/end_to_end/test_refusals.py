@@ -1,15 +1,15 @@
 """What the command refuses, and what it leaves behind then: nothing."""
 
 import json
-import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import Command, sanefit
+from command_line import Command, sanefit, user_environment
 from mlflow import MlflowClient
 
 
@@ -110,6 +110,15 @@ def test_a_work_directory_that_cannot_be_written(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "not a folder"
 
 
+def test_a_tracking_server_that_is_not_there(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        line = one_bad_line(sanefit("run", "--workdir", str(tmp_path / "runs"), tracking_uri=address))
+    assert "MLFLOW_TRACKING_URI" in line
+    assert not (tmp_path / "runs").exists()
+
+
 def test_check_finds_the_same_fault_without_mlflow(tmp_path: Path) -> None:
     workdir = tmp_path / "runs"
     command = sanefit("check", "--json", "--workdir", str(workdir), sets=["network.init=zeros"])
@@ -141,7 +150,7 @@ def test_sigterm_stops_the_steps_and_closes_the_run(tmp_path: Path) -> None:
     workdir = tmp_path / "runs"
     endless = ["--set", "search.coarse.trials=2000", "--set", "search.coarse.epochs=50"]
     arguments = ["run", "--workdir", str(workdir), *endless]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    environment = {**user_environment(), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         [sys.executable, "-m", "pipeline", *arguments], stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
