@@ -72,7 +72,7 @@ def channel_histogram(blocks: Iterable[NDArray[np.uint8]]) -> tuple[NDArray[np.i
 
 
 def mean_and_std(counts: NDArray[np.int64]) -> tuple[list[float], list[float]]:
-    """Exact mean and population standard deviation per channel, each rounded once.
+    """Mean and population standard deviation per channel, from exact integers to the nearest float or its neighbour.
 
     With n pixels, S their sum and Q the sum of their squares, all integers, the mean is S/n
     and the variance (nQ - S^2)/n^2.

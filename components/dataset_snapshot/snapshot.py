@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import IO
 
@@ -61,7 +62,8 @@ def take_snapshot(settings: DataSettings, storage: str, say: Say) -> DatasetRefe
     if object_store.exists(object_store.join(dataset.folder_uri, MANIFEST_FILE)):
         say(f"{settings.source}: unchanged, snapshot {fingerprint[:16]} is there already")
     else:
-        with _folder_to_publish(dataset.folder_uri) as folder:
+        publish = _s3_folder if object_store.is_s3(dataset.folder_uri) else _local_folder
+        with publish(dataset.folder_uri) as folder:
             _write_snapshot(settings, images, class_names, fingerprint, listing.ignored_files, folder, say)
     _describe(read_manifest(dataset), say)
     return dataset
@@ -166,9 +168,10 @@ def _decode_all(
     shape: tuple[int, int, int] | None = None
     first_path = ""
     source = read_source(settings.source, SourceListing())
-    for number, (listed, image) in enumerate(zip(images, source, strict=True), start=1):
-        if content_digest(image.content) != listed.digest:
-            raise DataError(f"{image.path!r} changed while it was read; expected a source at rest; run again")
+    for number, (listed, image) in enumerate(zip_longest(images, source), start=1):
+        if listed is None or image is None or content_digest(image.content) != listed.digest:
+            place = f"{image.path!r} in " if image else ""
+            raise DataError(f"{place}{settings.source!r} changed while it was read; expected images at rest; run again")
         pixels = (
             digits_pixels(image.content)
             if settings.source == "digits"
@@ -209,31 +212,40 @@ def _write_split(
 
 
 @contextmanager
-def _folder_to_publish(folder_uri: str) -> Iterator[Path]:
+def _s3_folder(folder_uri: str) -> Iterator[Path]:
+    """A local folder whose files go to ``folder_uri`` when the body succeeds."""
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Path(temporary)
+        files = sorted(Path(temporary).iterdir(), key=lambda path: path.name == MANIFEST_FILE)
+        for path in files:  # the manifest last: a reader finds a whole snapshot or none
+            object_store.upload_file(path, object_store.join(folder_uri, path.name))
+
+
+@contextmanager
+def _local_folder(folder_uri: str) -> Iterator[Path]:
     """A folder that becomes ``folder_uri`` when the body succeeds, and vanishes when it fails."""
+    final = Path(folder_uri)
     try:
-        if object_store.is_s3(folder_uri):
-            with tempfile.TemporaryDirectory() as temporary:
-                yield Path(temporary)
-                files = sorted(Path(temporary).iterdir(), key=lambda path: path.name == MANIFEST_FILE)
-                for path in files:  # the manifest last: a reader finds a whole snapshot or none
-                    object_store.upload_file(path, object_store.join(folder_uri, path.name))
-            return
-        final = Path(folder_uri)
         final.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(dir=final.parent, prefix=".partial-"))
+        with tempfile.TemporaryDirectory(dir=final.parent, prefix=".partial-", ignore_cleanup_errors=True) as partial:
+            inside = Path(partial) / "snapshot"
+            inside.mkdir()
+            yield inside
+            _rename_unless_published(inside, final)
     except OSError as error:
         raise StorageError(
-            f"cannot write {folder_uri!r}: {error.strerror}; expected a writable work directory; set --workdir"
+            f"cannot write {folder_uri!r}: {error.strerror}; expected room in a writable work directory; set --workdir"
         ) from error
+
+
+def _rename_unless_published(folder: Path, final: Path) -> None:
+    if final.exists() and not (final / MANIFEST_FILE).is_file():  # somebody's leftovers
+        shutil.rmtree(final)
     try:
-        yield partial
-        partial.chmod(0o755)
-        if final.exists():  # without a manifest, or another run was faster
-            shutil.rmtree(final)
-        partial.rename(final)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        folder.rename(final)
+    except OSError:
+        if not (final / MANIFEST_FILE).is_file():  # else another run published the same images first
+            raise
 
 
 def _describe(manifest: Manifest, say: Say) -> None:
@@ -244,7 +256,8 @@ def _describe(manifest: Manifest, say: Say) -> None:
         + ", ".join(f"{count:,} {split}" for split, count in totals.items())
     )
     if manifest.ignored_files:
-        say(f"passed over {manifest.ignored_files} files that are no images in a class folder")
+        plural = "s" * (manifest.ignored_files > 1)
+        say(f"passed over {manifest.ignored_files} file{plural}: no image's suffix, or in no class folder")
     for split in ("validation", "test"):
         if absent := [name for name, count in manifest.images_per_class[split].items() if count == 0]:
             say(f"warning: no {split} image of class {', '.join(absent)}")

@@ -6,6 +6,8 @@ The S3 endpoint and credentials come from boto3's usual chain (``AWS_ENDPOINT_UR
 import functools
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,13 +33,11 @@ def read_bytes(uri: str) -> bytes:
     Raises:
         StorageError: when there is nothing, or it cannot be read.
     """
-    try:
-        if is_s3(uri):
-            bucket, key = _bucket_and_key(uri)
-            return _s3().get_object(Bucket=bucket, Key=key)["Body"].read()
-        return Path(uri).read_bytes()
-    except _storage_errors() as error:
-        raise StorageError(f"cannot read {uri!r}: {_reason(error)}; expected a readable file or object") from error
+    with _explained("read", uri):
+        if not is_s3(uri):
+            return Path(uri).read_bytes()
+        bucket, key = _bucket_and_key(uri)
+        return _s3().get_object(Bucket=bucket, Key=key)["Body"].read()
 
 
 def write_bytes(uri: str, content: bytes) -> None:
@@ -46,33 +46,45 @@ def write_bytes(uri: str, content: bytes) -> None:
     Raises:
         StorageError: when it cannot be written.
     """
-    try:
+    with _explained("write", uri):
         if is_s3(uri):
             bucket, key = _bucket_and_key(uri)
             _s3().put_object(Bucket=bucket, Key=key, Body=content)
         else:
             _write_aside_then_rename(Path(uri), content)
-    except _storage_errors() as error:
-        raise StorageError(f"cannot write {uri!r}: {_reason(error)}; expected a writable place") from error
 
 
 def exists(uri: str) -> bool:
-    """Whether there is a file or object at ``uri``."""
+    """Whether there is a file or object at ``uri``.
+
+    Raises:
+        StorageError: when the bucket cannot be asked.
+    """
     if not is_s3(uri):
         return Path(uri).is_file()
     bucket, key = _bucket_and_key(uri)
-    found = _s3().list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", [])
+    with _explained("read", uri):
+        found = _s3().list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", [])
     return any(item["Key"] == key for item in found)
 
 
 def upload_file(path: Path, uri: str) -> None:
-    """Copy a local file to an S3 object, in parts when it is large."""
+    """Copy a local file to an S3 object, in parts when it is large.
+
+    Raises:
+        StorageError: when it cannot be written.
+    """
     bucket, key = _bucket_and_key(uri)
-    _s3().upload_file(str(path), bucket, key)
+    with _explained("write", uri):
+        _s3().upload_file(str(path), bucket, key)
 
 
 def local_copy(uri: str, cache_folder: Path) -> Path:
-    """A local path with the content of ``uri``: itself when local, else downloaded once."""
+    """A local path with the content of ``uri``: itself when local, else downloaded once.
+
+    Raises:
+        StorageError: when it cannot be read.
+    """
     if not is_s3(uri):
         return Path(uri)
     bucket, key = _bucket_and_key(uri)
@@ -80,20 +92,40 @@ def local_copy(uri: str, cache_folder: Path) -> Path:
     if not copy.is_file():
         copy.parent.mkdir(parents=True, exist_ok=True)
         partial = copy.with_name(f"{copy.name}.{os.getpid()}.partial")
-        try:
+        with _explained("read", uri):
             _s3().download_file(bucket, key, str(partial))
-        except _storage_errors() as error:
-            raise StorageError(f"cannot read {uri!r}: {_reason(error)}; expected a readable object") from error
-        partial.replace(copy)
+            partial.replace(copy)
     return copy
 
 
 def _write_aside_then_rename(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as aside:
-        aside.write(content)
-    Path(aside.name).chmod(0o644)
-    Path(aside.name).replace(path)
+        try:
+            aside.write(content)
+            aside.flush()
+            Path(aside.name).chmod(0o644)
+            Path(aside.name).replace(path)
+        except BaseException:
+            Path(aside.name).unlink()
+            raise
+
+
+@contextmanager
+def _explained(action: str, uri: str) -> Iterator[None]:
+    """Turn what boto3 and the operating system raise into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise _storage_error(action, uri, error.strerror or str(error)) from error
+    except Exception as error:
+        if type(error).__module__.split(".")[0] not in ("boto3", "botocore", "s3transfer"):
+            raise
+        raise _storage_error(action, uri, " ".join(str(error).split())) from error
+
+
+def _storage_error(action: str, uri: str, reason: str) -> StorageError:
+    return StorageError(f"cannot {action} {uri!r}: {reason}; expected storage that can be read and written; check it")
 
 
 def _bucket_and_key(uri: str) -> tuple[str, str]:
@@ -106,14 +138,3 @@ def _s3() -> "S3Client":
     import boto3
 
     return boto3.client("s3")
-
-
-def _storage_errors() -> tuple[type[Exception], ...]:
-    from boto3.exceptions import Boto3Error
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    return (OSError, BotoCoreError, ClientError, Boto3Error)
-
-
-def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).strip().splitlines()[0]

@@ -67,7 +67,7 @@ class OptimizerSettings(Settings):
     conditions that they will meet.
     """
 
-    batch_size: Annotated[int, Field(ge=2)] = 128
+    batch_size: Annotated[int, Field(ge=4)] = 128
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     schedule: Literal["constant", "cosine"] = "cosine"
 

@@ -8,7 +8,8 @@ from components.foundation.seeds import derive_seed
 def shuffled_batches(images: int, batch_size: int, seed: int, epoch: int) -> tuple[torch.Tensor, ...]:
     """The batches of one epoch.
 
-    Sizes differ by at most one, so that no last batch is too small for batch norm.
+    Sizes differ by at most one, so that no last batch is too small for batch norm; for two images
+    and more, and a batch size of three and more, every batch holds at least two.
 
     Args:
         images: how many images there are.

@@ -29,7 +29,7 @@ def decode(content: bytes, path: str, image_size: int | None) -> NDArray[np.uint
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content)) as image:
-                picture = image.convert("RGB")
+                picture = _eight_bits(image).convert("RGB")
     except (
         OSError,
         SyntaxError,  # PIL raises it for broken PNG chunks
@@ -44,3 +44,10 @@ def decode(content: bytes, path: str, image_size: int | None) -> NDArray[np.uint
     if image_size is not None:
         picture = ImageOps.fit(picture, (image_size, image_size), Image.Resampling.BILINEAR)
     return np.asarray(picture, dtype=np.uint8)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit grey as its upper 8 bits; Pillow's own conversion cuts values off at 255."""
+    if not image.mode.startswith("I;16"):
+        return image
+    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))

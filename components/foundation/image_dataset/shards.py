@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from components.foundation import object_store
 from components.foundation.artifacts import DatasetReference, Manifest, Shard, SplitName
@@ -45,9 +46,20 @@ def write_shard(
 
 
 def read_manifest(dataset: DatasetReference) -> Manifest:
-    """The manifest of a snapshot."""
+    """The manifest of a snapshot.
+
+    Raises:
+        DataError: when it is damaged, or of another version.
+        StorageError: when it cannot be read.
+    """
     uri = object_store.join(dataset.folder_uri, MANIFEST_FILE)
-    return Manifest.model_validate_json(object_store.read_bytes(uri))
+    try:
+        return Manifest.model_validate_json(object_store.read_bytes(uri))
+    except ValidationError as error:
+        raise DataError(
+            f"{uri!r} is no manifest of this version ({error.error_count()} errors in it); "
+            "remove the snapshot and run again"
+        ) from None
 
 
 def iterate_shards(
@@ -104,7 +116,7 @@ def _verified(dataset: DatasetReference, file: str, sha256: str, cache: Path) ->
         raise DataError(f"cannot read shard {uri!r}: {error.strerror}; remove the snapshot and run again") from error
     if seen != sha256:
         raise DataError(
-            f"shard {uri!r} has SHA-256 {seen[:12]}…; the manifest says {sha256[:12]}…; "
-            "remove the snapshot and run again"
+            f"shard {uri!r}, read at {str(path)!r}, has SHA-256 {seen[:12]}…; the manifest says {sha256[:12]}…; "
+            f"remove {str(path)!r} if it is a copy, else the whole snapshot, and run again"
         )
     return path

@@ -1,0 +1,515 @@
+import hashlib
+import io
+import os
+import resource
+import tarfile
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from said import Said
+
+from components.dataset_snapshot import snapshot
+from components.dataset_snapshot.snapshot import ListedImage, fingerprint_of, list_images, require_enough, take_snapshot
+from components.foundation.artifacts import SPLITS, DatasetReference, SplitName
+from components.foundation.errors import DataError, StorageError
+from components.foundation.image_dataset.shards import read_manifest, read_split
+from components.foundation.image_dataset.sources import SourceImage, SourceListing, read_source
+from components.foundation.settings import DataSettings
+
+ImageFolder = Callable[..., Path]
+Settings = DataSettings
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> str:
+    return str(tmp_path / "storage")
+
+
+def snapshot_of(root: Path, storage: str, **options: float) -> DatasetReference:
+    return take_snapshot(DataSettings(source=f"folder:{root}", **options), storage, Said())
+
+
+def oracle_split(content: bytes, validation: float = 0.15, test: float = 0.15) -> str:
+    position = int(hashlib.sha256(content).hexdigest()[:16], 16) / 2**64
+    return "test" if position < test else "validation" if position < test + validation else "train"
+
+
+def image_files(root: Path) -> list[Path]:
+    return sorted(path for path in root.rglob("*.png"))
+
+
+def pixels_of(path: Path) -> bytes:
+    with Image.open(path) as image:
+        return image.convert("RGB").tobytes()
+
+
+def splits_by_pixels(dataset: DatasetReference) -> dict[bytes, str]:
+    return {pixels.tobytes(): split for split in SPLITS for pixels in read_split(dataset, split)[0]}
+
+
+def test_every_image_is_kept_once_in_its_split_with_its_class(image_folder: ImageFolder, storage: str) -> None:
+    root = image_folder({"zebra": 20, "Äpfel": 25, "cat": 30})
+    dataset = snapshot_of(root, storage)
+    names = read_manifest(dataset).class_names
+    assert names == sorted(["zebra", "Äpfel", "cat"])
+    kept = Counter(
+        (split, names[label], pixels.tobytes())
+        for split in SPLITS
+        for pixels, label in zip(*read_split(dataset, split), strict=True)
+    )
+    expected = Counter(
+        (oracle_split(path.read_bytes()), path.parent.name, pixels_of(path)) for path in image_files(root)
+    )
+    assert kept == expected
+
+
+def test_the_manifest_counts_what_is_there(image_folder: ImageFolder, storage: str) -> None:
+    root = image_folder({"cat": 30, "dog": 25}, size=(6, 5))
+    (root / "README.md").write_text("about")
+    (root / "cat" / "labels.csv").write_text("1")
+    manifest = read_manifest(snapshot_of(root, storage))
+    counted = Counter((oracle_split(path.read_bytes()), path.parent.name) for path in image_files(root))
+    assert manifest.images_per_class == {
+        split: {name: counted[split, name] for name in ("cat", "dog")} for split in SPLITS
+    }
+    assert manifest.image_shape == (5, 6, 3)
+    assert manifest.ignored_files == 2
+    assert sum(shard.images for shard in manifest.shards) == 55
+
+
+def test_the_shards_are_those_of_the_manifest_and_there_is_nothing_else(
+    image_folder: ImageFolder, storage: str
+) -> None:
+    dataset = snapshot_of(image_folder({"cat": 30, "dog": 30}), storage)
+    folder, expected = Path(dataset.folder_uri), {"manifest.json"}
+    for shard in read_manifest(dataset).shards:
+        for file, sha256 in ((shard.pixels_file, shard.pixels_sha256), (shard.labels_file, shard.labels_sha256)):
+            assert hashlib.sha256((folder / file).read_bytes()).hexdigest() == sha256
+            expected.add(file)
+    assert {path.name for path in folder.iterdir()} == expected
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_the_images_of_a_split_are_shuffled(image_folder: ImageFolder, storage: str) -> None:
+    labels = read_split(snapshot_of(image_folder({"cat": 100, "dog": 100}), storage), "train")[1]
+    changes = int(np.count_nonzero(np.diff(labels)))
+    assert changes > len(labels) / 4  # one class after the other would change once
+
+
+def test_small_shards_hold_the_same_images(
+    image_folder: ImageFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = image_folder({"cat": 30, "dog": 30})
+    whole = snapshot_of(root, str(tmp_path / "whole"))
+    monkeypatch.setattr(snapshot, "SHARD_BYTES", 8 * 5 * 6 * 3 + 5)
+    cut = snapshot_of(root, str(tmp_path / "cut"))
+    assert max(shard.images for shard in read_manifest(cut).shards) == 8
+    for split in SPLITS:
+        for one, other in zip(read_split(whole, split), read_split(cut, split), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def png(seed: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (3, 4, 3), dtype=np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+IMAGES = [(("cat", "dog")[number % 2], png(number)) for number in range(40)]
+HALVES = {"validation_fraction": 0.3, "test_fraction": 0.3}
+
+
+def files_of(dataset: DatasetReference) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(dataset.folder_uri).iterdir()}
+
+
+def pack(where: Path, files: list[tuple[str, bytes]], kind: str) -> str:
+    if kind == "folder":
+        for name, content in files:
+            (where / name).parent.mkdir(parents=True, exist_ok=True)
+            (where / name).write_bytes(content)
+    else:
+        with tarfile.open(where, kind) as tar:
+            for name, content in files:
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    return f"{'folder' if kind == 'folder' else 'tar'}:{where}"
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.permutations(range(40)), st.sampled_from(["folder", "w", "w:gz"]), st.sampled_from(["", "train/"]))
+def test_neither_order_nor_names_nor_packing_change_a_snapshot(order: list[int], kind: str, prefix: str) -> None:
+    in_order = [(f"{class_name}/{number}.png", content) for number, (class_name, content) in enumerate(IMAGES)]
+    shuffled = [(f"{prefix}{IMAGES[n][0]}/{place:03}.png", IMAGES[n][1]) for place, n in enumerate(order)]
+    with tempfile.TemporaryDirectory() as folder:
+        sources = [pack(Path(folder, "a"), in_order, "folder"), pack(Path(folder, "b"), shuffled, kind)]
+        one, other = (
+            take_snapshot(DataSettings(source=source, **HALVES), f"{folder}/storage-{number}", Said())
+            for number, source in enumerate(sources)
+        )
+        assert one.fingerprint == other.fingerprint
+        assert files_of(one) == files_of(other)
+
+
+contents = st.sets(st.binary(min_size=1, max_size=6), min_size=1, max_size=25)
+
+
+@settings(max_examples=25, deadline=None)
+@given(contents, contents, st.integers(1, 49))
+def test_an_image_never_changes_its_split_when_others_are_added(old: set[bytes], new: set[bytes], percent: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        options = DataSettings(source=f"folder:{folder}", validation_fraction=percent / 100)
+        pack(Path(folder), [(f"cat/{content.hex()}.png", content) for content in old], "folder")
+        before = {image.digest: image.split for image in list_images(options, SourceListing())}
+        pack(Path(folder), [(f"ant/{content.hex()}.png", content) for content in new - old], "folder")
+        after = {image.digest: image.split for image in list_images(options, SourceListing())}
+    assert len(before) == len(old)
+    assert len(after) == len(old | new)
+    assert before.items() <= after.items()
+
+
+def test_adding_images_keeps_the_split_of_every_old_one(image_folder: ImageFolder, storage: str) -> None:
+    root = image_folder({"cat": 40, "dog": 40})
+    first = snapshot_of(root, storage)
+    before = splits_by_pixels(first)
+    for path in image_files(root):
+        path.rename(path.with_name(f"old-{path.name}"))
+    image_folder({"cat": 25, "dog": 10, "ant": 30}, seed=1)
+    second = snapshot_of(root, storage)
+    after = splits_by_pixels(second)
+    assert len(before) == 80
+    assert len(after) == 145
+    assert before.items() <= after.items()
+    assert second.fingerprint != first.fingerprint
+    assert splits_by_pixels(first) == before  # the old snapshot is still there
+
+
+def test_another_validation_fraction_keeps_the_test_images(image_folder: ImageFolder, storage: str) -> None:
+    root = image_folder({"cat": 60, "dog": 60})
+    test_images = [
+        {pixels for pixels, split in splits_by_pixels(dataset).items() if split == "test"}
+        for dataset in (snapshot_of(root, storage, validation_fraction=share) for share in (0.1, 0.4))
+    ]
+    assert test_images[0] == test_images[1] != set()
+
+
+def test_the_same_image_in_two_classes_is_in_one_split(image_folder: ImageFolder, storage: str) -> None:
+    root = image_folder({"cat": 40, "dog": 40})
+    for path in image_files(root / "cat"):
+        (root / "dog" / f"copy-{path.name}").write_bytes(path.read_bytes())
+    dataset = snapshot_of(root, storage)
+    assert sum(len(read_split(dataset, split)[1]) for split in SPLITS) == 120
+    assert len(splits_by_pixels(dataset)) == 80
+    sets = [{pixels.tobytes() for pixels in read_split(dataset, split)[0]} for split in SPLITS]
+    assert all(a.isdisjoint(b) for a, b in ((sets[0], sets[1]), (sets[0], sets[2]), (sets[1], sets[2])))
+
+
+def listed(seed: int, class_name: str = "cat", split: SplitName = "train") -> ListedImage:
+    return ListedImage(hashlib.sha256(str(seed).encode()).digest(), class_name, split)
+
+
+def test_the_fingerprint_knows_images_classes_and_settings() -> None:
+    images = [listed(0), listed(1, "dog"), listed(2)]
+    variants = [
+        fingerprint_of(Settings(), images),
+        fingerprint_of(Settings(), images[:2]),
+        fingerprint_of(Settings(), [*images, listed(2)]),
+        fingerprint_of(Settings(), [listed(0), listed(1, "cow"), listed(2)]),
+        fingerprint_of(Settings(), [listed(0), listed(1), listed(2, "dog")]),
+        fingerprint_of(Settings(image_size=8), images),
+        fingerprint_of(Settings(image_size=9), images),
+        fingerprint_of(Settings(validation_fraction=0.2), images),
+        fingerprint_of(Settings(test_fraction=0.2), images),
+    ]
+    assert len(set(variants)) == len(variants)
+    assert all(len(fingerprint) == 64 for fingerprint in variants)
+
+
+@given(st.permutations([listed(0), listed(0, "dog"), listed(1, "dog"), listed(2), listed(2)]))
+def test_the_fingerprint_does_not_know_the_order(images: list[ListedImage]) -> None:
+    expected = fingerprint_of(Settings(), [listed(0), listed(0, "dog"), listed(1, "dog"), listed(2), listed(2)])
+    assert fingerprint_of(Settings(), images) == expected
+
+
+def test_a_second_snapshot_of_unchanged_data_decodes_nothing(
+    image_folder: ImageFolder, storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = image_folder({"cat": 30, "dog": 30})
+    first = snapshot_of(root, storage)
+    stamps = {path: path.stat().st_mtime_ns for path in Path(first.folder_uri).iterdir()}
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr(snapshot, "decode", refuse)
+    with pytest.raises(AssertionError, match="decoded again"):
+        snapshot_of(root, str(tmp_path / "other"))
+    said = Said()
+    assert take_snapshot(DataSettings(source=f"folder:{root}"), storage, said) == first
+    assert {path: path.stat().st_mtime_ns for path in Path(first.folder_uri).iterdir()} == stamps
+    assert "unchanged" in said[0]
+
+
+def test_what_is_said_are_the_numbers_of_the_snapshot(image_folder: ImageFolder, storage: str) -> None:
+    root, said = image_folder({"cat": 30, "dog": 30}, size=(6, 5)), Said()
+    (root / "README.md").write_text("about")
+    dataset = take_snapshot(DataSettings(source=f"folder:{root}"), storage, said)
+    splits = Counter(oracle_split(path.read_bytes()) for path in image_files(root))
+    counts = f"{splits['train']} train, {splits['validation']} validation, {splits['test']} test"
+    assert said[0] == f"60 images of 6x5x3 in 2 classes: {counts}"
+    assert any("passed over 1 file" in line for line in said)
+    assert said[-1] == f"fingerprint {dataset.fingerprint[:16]}"
+
+
+def test_a_class_without_test_images_is_warned_about(image_folder: ImageFolder, storage: str) -> None:
+    root, said = image_folder({"cat": 60, "dog": 60}), Said()
+    for path in image_files(root / "dog"):
+        if oracle_split(path.read_bytes()) == "test":
+            path.unlink()
+    take_snapshot(DataSettings(source=f"folder:{root}"), storage, said)
+    assert [line for line in said if "warning" in line] == ["warning: no test image of class dog"]
+
+
+@pytest.mark.parametrize("size", [3, 16])
+def test_image_size_resizes_every_image(size: int, image_folder: ImageFolder, storage: str) -> None:
+    image_folder({"cat": 20, "dog": 20}, size=(9, 7))
+    root = image_folder({"ant": 20}, size=(5, 30))
+    dataset = snapshot_of(root, storage, image_size=size)
+    assert read_manifest(dataset).image_shape == (size, size, 3)
+    shapes = [read_split(dataset, split)[0].shape for split in SPLITS]
+    assert all(shape[1:] == (size, size, 3) for shape in shapes)
+    assert sum(shape[0] for shape in shapes) == 60
+
+
+def test_the_digits_are_grey_8x8_images(digits: DatasetReference) -> None:
+    manifest = read_manifest(digits)
+    assert manifest.image_shape == (8, 8, 1)
+    assert manifest.class_names == [str(digit) for digit in range(10)]
+    assert sum(sum(counts.values()) for counts in manifest.images_per_class.values()) == 1797
+
+
+def assert_refused(root: Path, storage: str, *culprits: str, source: str = "") -> None:
+    """A DataError of one line that names the culprits, and nothing left behind."""
+    with pytest.raises(DataError) as raised:
+        take_snapshot(DataSettings(source=source or f"folder:{root}"), storage, Said())
+    message = str(raised.value)
+    assert "\n" not in message
+    assert all(culprit in message for culprit in culprits), message
+    assert [path for path in Path(storage).rglob("*") if path.name != "snapshots"] == []
+
+
+def test_images_of_two_sizes_are_refused(image_folder: ImageFolder, storage: str) -> None:
+    image_folder({"cat": 20}, size=(6, 5))
+    root = image_folder({"dog": 20}, size=(7, 5))
+    culprits = (str(root / "dog" / "0000.png"), "7x5", str(root / "cat" / "0000.png"), "6x5", "data.image_size")
+    assert_refused(root, storage, *culprits)
+
+
+def test_images_on_their_side_are_refused(image_folder: ImageFolder, storage: str) -> None:
+    image_folder({"cat": 20}, size=(6, 5))
+    assert_refused(image_folder({"dog": 20}, size=(5, 6)), storage, "dog/0000.png", "5x6")
+
+
+def test_a_single_class_is_refused(image_folder: ImageFolder, storage: str) -> None:
+    root = image_folder({"cat": 30})
+    assert_refused(root, storage, str(root), "'cat'", "at least 2")
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 image;"), (2, "2 images;")])
+def test_a_class_of_too_few_images_is_refused(count: int, said: str, image_folder: ImageFolder, storage: str) -> None:
+    assert_refused(image_folder({"cat": 30, "okapi": count, "dog": 30}), storage, "'okapi'", said)
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path, storage: str) -> None:
+    (tmp_path / "images" / "cat").mkdir(parents=True)
+    assert_refused(tmp_path / "images", storage, str(tmp_path / "images"), "no images")
+
+
+def test_a_missing_path_is_refused(tmp_path: Path, storage: str) -> None:
+    assert_refused(tmp_path / "nowhere", storage, str(tmp_path / "nowhere"))
+    assert_refused(tmp_path, storage, str(tmp_path / "no.tar"), source=f"tar:{tmp_path / 'no.tar'}")
+
+
+def test_a_truncated_jpeg_is_refused(image_folder: ImageFolder, storage: str) -> None:
+    root, buffer = image_folder({"cat": 30, "dog": 30}), io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(buffer, "JPEG")
+    (root / "dog" / "broken.jpg").write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+    assert_refused(root, storage, str(root / "dog" / "broken.jpg"))
+
+
+@pytest.mark.parametrize("content", ["these are words\n" * 30, ""])
+def test_a_text_file_with_the_name_of_an_image_is_refused(
+    content: str, image_folder: ImageFolder, storage: str
+) -> None:
+    root = image_folder({"cat": 30, "dog": 30})
+    (root / "cat" / "notes.png").write_text(content)
+    assert_refused(root, storage, str(root / "cat" / "notes.png"))
+
+
+def test_a_broken_image_in_a_tar_is_named(tmp_path: Path, storage: str) -> None:
+    files = [(f"{class_name}/{number}.png", content) for number, (class_name, content) in enumerate(IMAGES)]
+    source = pack(tmp_path / "images.tar", [*files, ("dog/broken.png", b"no image")], "w")
+    assert_refused(tmp_path, storage, "dog/broken.png", source=source)
+
+
+SPLIT_COUNTS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 4)), max_size=3)
+
+
+@given(SPLIT_COUNTS)
+def test_enough_means_two_classes_trained_and_judged(per_class: list[tuple[int, int, int]]) -> None:
+    images = [
+        listed(0, f"class-{label}", split)
+        for label, counts in enumerate(per_class)
+        for split, count in zip(SPLITS, counts, strict=True)
+        for _ in range(count)
+    ]
+    present = [counts for counts in per_class if sum(counts)]
+    enough = (
+        len(present) >= 2
+        and all(sum(counts) >= 3 and counts[0] >= 1 for counts in present)
+        and all(sum(counts[place] for counts in present) >= 1 for place in range(3))
+    )
+    if enough:
+        require_enough("folder:x", images)
+    else:
+        with pytest.raises(DataError) as raised:
+            require_enough("folder:x", images)
+        assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_an_empty_split_is_named(split: SplitName) -> None:
+    other: SplitName = "test" if split == "validation" else "validation"
+    images = [listed(0, name, kind) for name in ("cat", "dog") for kind in ("train", "train", other)]
+    with pytest.raises(DataError, match=f"the {split} split is empty: 6 images"):
+        require_enough("folder:x", images)
+
+
+def test_a_class_that_is_not_trained_is_named() -> None:
+    images = [listed(0, name, split) for name in ("cat", "dog") for split in SPLITS]
+    with pytest.raises(DataError, match="class 'cow' has no image in the training split"):
+        require_enough("folder:x", [*images, *[listed(0, "cow", "test")] * 3])
+
+
+def test_what_an_interrupted_snapshot_left_is_replaced(image_folder: ImageFolder, storage: str) -> None:
+    root = image_folder({"cat": 30, "dog": 30})
+    folder = Path(snapshot_of(root, storage).folder_uri)
+    expected = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "manifest.json").unlink()
+    (folder / "train-00000.pixels.npy").write_bytes(b"half")
+    (folder / "stray").write_bytes(b"")
+    snapshot_of(root, storage)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == expected
+
+
+def test_two_snapshots_of_the_same_data_at_once_both_succeed(
+    image_folder: ImageFolder, storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, decode, others = image_folder({"cat": 30, "dog": 30}), snapshot.decode, []
+
+    def decode_after_another_run(*arguments: Any) -> Any:
+        monkeypatch.setattr(snapshot, "decode", decode)
+        others.append(snapshot_of(root, storage))
+        return decode(*arguments)
+
+    monkeypatch.setattr(snapshot, "decode", decode_after_another_run)
+    dataset = snapshot_of(root, storage)
+    assert others == [dataset]
+    assert len(splits_by_pixels(dataset)) == 60
+    assert len(list(Path(dataset.folder_uri).parent.iterdir())) == 1
+
+
+def test_a_storage_that_is_a_file_is_an_error_of_one_line_that_names_it(
+    image_folder: ImageFolder, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError) as raised:
+        snapshot_of(image_folder({"cat": 30, "dog": 30}), str(tmp_path / "file"))
+    assert str(tmp_path / "file") in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_disk_that_fills_up_is_a_storage_error_that_leaves_nothing(image_folder: ImageFolder, storage: str) -> None:
+    root = image_folder({"cat": 100, "dog": 100})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(StorageError) as raised:
+            snapshot_of(root, storage)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(raised.value)
+    assert [path for path in Path(storage).rglob("*") if path.name != "snapshots"] == []
+
+
+def change_before_the_second_reading(change: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``change`` happen to the source between its two readings."""
+    readings = iter([lambda: None, change])
+
+    def read(source: str, listing: SourceListing) -> Iterator[SourceImage]:
+        next(readings)()
+        return read_source(source, listing)
+
+    monkeypatch.setattr(snapshot, "read_source", read)
+
+
+def test_an_image_that_changes_while_it_is_read_is_refused(
+    image_folder: ImageFolder, storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = image_folder({"cat": 30, "dog": 30})
+    change_before_the_second_reading(lambda: (root / "dog" / "0003.png").write_bytes(png(99)), monkeypatch)
+    assert_refused(root, storage, str(root / "dog" / "0003.png"))
+
+
+def test_an_image_that_vanishes_from_the_middle_is_refused(
+    image_folder: ImageFolder, storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = image_folder({"cat": 30, "dog": 30})
+    change_before_the_second_reading(lambda: (root / "dog" / "0003.png").unlink(), monkeypatch)
+    assert_refused(root, storage, str(root))
+
+
+def test_the_last_image_vanishing_is_refused(
+    image_folder: ImageFolder, storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = image_folder({"cat": 30, "dog": 30})
+    change_before_the_second_reading(lambda: (root / "dog" / "0029.png").unlink(), monkeypatch)
+    assert_refused(root, storage, str(root))
+
+
+def test_an_image_added_at_the_end_is_refused(
+    image_folder: ImageFolder, storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = image_folder({"cat": 30, "dog": 30})
+    change_before_the_second_reading(lambda: (root / "dog" / "9999.png").write_bytes(png(99)), monkeypatch)
+    assert_refused(root, storage, str(root))
+
+
+def test_a_class_name_that_is_no_text_is_refused(image_folder: ImageFolder, storage: str) -> None:
+    root = image_folder({"cat": 30, "dog": 30})
+    (root / "dog").rename(os.fsdecode(os.fsencode(root) + b"/d\xf6g"))
+    assert_refused(root, storage, "d\\udcf6g")
+
+
+def test_one_flipped_byte_in_a_shard_is_found_when_it_is_read(image_folder: ImageFolder, storage: str) -> None:
+    dataset = snapshot_of(image_folder({"cat": 30, "dog": 30}), storage)
+    for shard in read_manifest(dataset).shards:
+        for file in (shard.pixels_file, shard.labels_file):
+            path = Path(dataset.folder_uri, file)
+            whole = path.read_bytes()
+            path.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+            with pytest.raises(DataError, match=file) as raised:
+                read_split(dataset, shard.split)
+            assert "\n" not in str(raised.value)
+            path.write_bytes(whole)
+            assert len(read_split(dataset, shard.split)[1]) == shard.images

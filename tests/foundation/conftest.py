@@ -1,0 +1,114 @@
+"""A real S3 server, for the tests of the object store."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from components.foundation import object_store
+
+WEED = Path(sys.executable).with_name("weed")
+GRPC_OFFSET = 10_000
+READY_WITHIN = 30.0
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running server and a bucket in it."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str
+    bucket: str
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that are free, as is each one's gRPC port; below the ports that the kernel hands out."""
+    ports: list[int] = []
+    candidate = 11_000 + os.getpid() % 9_000  # two test runs at once begin elsewhere
+    while len(ports) < count:
+        candidate = candidate + 1 if candidate < 20_000 else 11_000
+        if candidate not in ports and _is_free(candidate) and _is_free(candidate + GRPC_OFFSET):
+            ports.append(candidate)
+    return ports
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """SeaweedFS with one bucket; stopped when the tests end."""
+    folder = tmp_path_factory.mktemp("seaweedfs")
+    s3, master, volume, filer, admin = _free_ports(5)
+    server = S3Server(f"http://127.0.0.1:{s3}", "the-access-key", "the-secret-key", "images")
+    credentials = {"accessKey": server.access_key, "secretKey": server.secret_key}
+    actions = ["Admin", "Read", "List", "Tagging", "Write"]
+    identities = [{"name": "admin", "credentials": [credentials], "actions": actions}]
+    (folder / "s3.json").write_text(json.dumps({"identities": identities}))
+    (folder / "data").mkdir()
+    command = [
+        *(str(WEED), "mini", f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
+        *(f"-s3.config={folder / 's3.json'}", f"-s3.port={s3}", f"-master.port={master}", f"-volume.port={volume}"),
+        *(f"-filer.port={filer}", f"-admin.port={admin}", "-master.telemetry=false", "-admin.ui=false"),
+        *("-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false"),
+    ]
+    with (folder / "log").open("wb") as log, subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) as process:
+        try:
+            _create_bucket_when_ready(server, process, folder / "log")
+            yield server
+        finally:
+            process.kill()
+
+
+def _create_bucket_when_ready(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None:
+    client = boto3.client(
+        "s3",
+        endpoint_url=server.endpoint,
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+        region_name="us-east-1",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+    deadline = time.monotonic() + READY_WITHIN
+    while True:
+        try:
+            client.create_bucket(Bucket=server.bucket)
+            client.put_object(Bucket=server.bucket, Key="ready", Body=b"yes")
+        except (BotoCoreError, ClientError) as error:
+            if isinstance(error, ClientError) and error.response["Error"]["Code"] == "BucketAlreadyOwnedByYou":
+                return
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the S3 server did not start: {log.read_text()[-2000:]}") from error
+            time.sleep(0.05)
+        else:
+            return
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URI of a bucket, on a server that boto3's usual chain finds."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server.endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret_key)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps the first credentials that it saw
+    object_store._s3.cache_clear()
+    yield f"s3://{s3_server.bucket}"
+    object_store._s3.cache_clear()

@@ -1,0 +1,134 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from said import Said
+
+from components.channel_stats.exact_statistics import measure_channel_stats
+from components.dataset_snapshot.snapshot import take_snapshot
+from components.foundation.artifacts import ChannelStats, CheckReport, DatasetReference
+from components.foundation.errors import ChecksFailedError
+from components.foundation.image_dataset import shards
+from components.foundation.settings import ConvNetSettings, DataSettings, OptimizerSettings, TwoLayerSettings
+from components.sanity_checks import checklist
+from components.sanity_checks.checklist import run_checklist
+from components.sanity_checks.gate import require_passed
+
+ROWS = ["W1", "S1", "S2", "S3"]
+OPTIMIZER = OptimizerSettings(batch_size=64)
+TWO_LAYER = TwoLayerSettings(kind="two_layer", hidden=16)
+CONVNET = ConvNetSettings(kind="convnet", channels=(4, 6))
+NETWORKS: list[TwoLayerSettings | ConvNetSettings] = [TWO_LAYER, CONVNET]
+Check = Callable[..., tuple[CheckReport, Said]]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """These networks are too small to share among threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def check(digits: DatasetReference, digits_stats: ChannelStats) -> Check:
+    """Run the checklist on digits; the report and what was said."""
+
+    def run(
+        network: TwoLayerSettings | ConvNetSettings, init: str = "he", seed: int = 0, stats: ChannelStats = digits_stats
+    ) -> tuple[CheckReport, Said]:
+        said = Said()
+        settings = network.model_copy(update={"init": init})
+        return run_checklist(digits, stats, settings, OPTIMIZER, seed, said), said
+
+    return run
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_a_sound_network_passes_all_gates_and_is_probed(
+    network: TwoLayerSettings | ConvNetSettings, check: Check
+) -> None:
+    report, said = check(network)
+    assert [(gate.row, gate.verdict) for gate in report.gates] == [(row, "pass") for row in ROWS]
+    assert report.failures == []
+    assert len(report.probe) == 17
+    band = report.learning_rate_band
+    assert band is not None
+    good = [rate.learning_rate for rate in report.probe if rate.verdict == "good"]
+    assert band[0] <= good[0] <= band[1]
+    assert [line.split()[:2] for line in said] == [["pass", row] for row in (*ROWS, "R4")]
+    assert CheckReport.model_validate_json(report.model_dump_json()) == report
+
+
+@pytest.mark.parametrize(
+    ("network", "init", "failing"),
+    [
+        (TWO_LAYER, "zeros", ["W1", "S2", "S3"]),
+        (CONVNET, "zeros", ["W1", "S2", "S3"]),
+        (TWO_LAYER, "gaussian:10", ["S1"]),
+    ],
+    ids=str,
+)
+def test_a_network_that_fails_gets_a_report_and_no_probe(
+    network: TwoLayerSettings | ConvNetSettings,
+    init: str,
+    failing: list[str],
+    check: Check,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def must_not_run(*_: object) -> None:
+        raise AssertionError("the probe ran")
+
+    monkeypatch.setattr(checklist, "probe_learning_rates", must_not_run)
+    report, said = check(network, init)
+    assert [gate.row for gate in report.gates] == ROWS
+    assert [gate.row for gate in report.failures] == failing
+    assert (report.probe, report.learning_rate_band) == ([], None)
+    assert [line.split()[1] for line in said if line.startswith("fail")] == failing
+    assert all(gate.measured in said[number] for number, gate in enumerate(report.gates))
+    with pytest.raises(ChecksFailedError) as caught:
+        require_passed(report, Said())
+    assert all(gate.measured in str(caught.value) for gate in report.failures)
+    assert "\n" not in str(caught.value)
+
+
+def test_infinite_scores_pass_no_gate_on_the_loss(check: Check, digits_stats: ChannelStats) -> None:
+    stats = digits_stats.model_copy(update={"scale": [1e-30]})
+    report, _ = check(TWO_LAYER, "gaussian:1e20", stats=stats)
+    assert [gate.row for gate in report.failures] == ["S1", "S2", "S3"]
+
+
+def test_the_same_seed_gives_the_same_report_and_another_one_does_not(check: Check) -> None:
+    assert check(TWO_LAYER, seed=1) == check(TWO_LAYER, seed=1)
+    first, other = check(TWO_LAYER, seed=1)[0], check(TWO_LAYER, seed=2)[0]
+    assert first.gates[1].measured != other.gates[1].measured
+    assert first.probe != other.probe
+
+
+def test_only_the_training_split_is_read(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    iterate = shards.iterate_shards
+
+    def recording(dataset: DatasetReference, split: Any, cache: Path | None = None) -> Any:
+        read.append(split)
+        return iterate(dataset, split, cache)
+
+    monkeypatch.setattr(shards, "iterate_shards", recording)
+    check(TWO_LAYER, "zeros")
+    assert read == ["train"]
+
+
+def test_the_number_of_classes_comes_from_the_snapshot(
+    image_folder: Callable[..., Path], tmp_path: Path, said: Said
+) -> None:
+    folder = image_folder({"cat": 40, "dog": 40, "owl": 40})
+    dataset = take_snapshot(DataSettings(source=f"folder:{folder}"), str(tmp_path), said)
+    stats = measure_channel_stats(dataset, "channel_mean_std", said)
+    report = run_checklist(dataset, stats, TWO_LAYER, OPTIMIZER, 0, said)
+    first_loss = report.gates[1]
+    assert float(first_loss.measured) == pytest.approx(np.log(3), rel=0.1)
+    assert "1.0986 = log 3" in first_loss.expected
