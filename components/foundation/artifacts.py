@@ -5,12 +5,13 @@ No float here can be NaN or infinite: a measurement that is not finite is ``None
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 TrialStatus = Literal["ok", "diverged", "out_of_memory", "error"]
 Stage = Literal["coarse", "fine"]
+OneLine = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
 
 
 class Artifact(BaseModel):
@@ -162,7 +163,7 @@ class TrialResult(Artifact):
     validation_accuracy: float
     epochs: list[EpochRecord]
     seconds: float
-    message: str = ""
+    message: OneLine = ""
 
 
 class PackResult(Artifact):

@@ -10,7 +10,7 @@
     └── RunFailedError           exit status 1: it ran, and failed
         └── ChecksFailedError    the network failed the sanity checks
 
-Every message is one line: what, the value, what was expected, the fix.
+Every message becomes one line: what, the value, what was expected, the fix.
 """
 
 
@@ -18,6 +18,9 @@ class SanefitError(Exception):
     """Base of all errors whose message is meant for the user."""
 
     exit_status = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
 
 
 class BadInputError(SanefitError):

@@ -148,4 +148,6 @@ def trial_line(result: TrialResult, trials: int) -> str:
     )
     if result.status == "ok":
         return line
-    return f"{line} {result.status.replace('_', ' ')} in epoch {max(len(result.epochs), 1)} {result.message}".rstrip()
+    # A diverged epoch has a record; one that raised has none.
+    epoch = len(result.epochs) + (result.status != "diverged")
+    return f"{line} {result.status.replace('_', ' ')} in epoch {epoch} {result.message}".rstrip()

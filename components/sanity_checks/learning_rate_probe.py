@@ -63,7 +63,8 @@ def learning_rate_band(probe: list[ProbedRate]) -> tuple[float, float] | None:
     good = [index for index, rate in enumerate(probe) if rate.verdict == "good"]
     if not good:
         return None
-    low = high = min(good, key=lambda index: probe[index].last_loss or math.inf)
+    losses = {index: math.inf if (loss := probe[index].last_loss) is None else loss for index in good}
+    low = high = min(losses, key=losses.__getitem__)
     while low - 1 in good:
         low -= 1
     while high + 1 in good:

@@ -20,7 +20,8 @@ def check_symmetry(network: nn.Module, init: str) -> GateResult:
     """
     for name, layer in weight_layers(network)[:-1]:
         neurons = len(layer.weight)
-        distinct = len(torch.unique(layer.weight.detach().flatten(1), dim=0))
+        weights = torch.nan_to_num(layer.weight.detach()).flatten(1)  # NaN would differ from NaN
+        distinct = len(torch.unique(weights, dim=0))
         if neurons > 1 and distinct == 1:
             layer_name = name.removeprefix("network.")
             return GateResult(

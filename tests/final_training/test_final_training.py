@@ -39,7 +39,6 @@ CONVNET = ConvNetSettings(kind="convnet", channels=(4, 6))
 OPTIMIZER = OptimizerSettings(batch_size=64, momentum=0.9, schedule="cosine")
 CONSTANT = OPTIMIZER.model_copy(update={"schedule": "constant", "batch_size": 128})
 Array = NDArray[np.float64]
-SplitOf = Callable[[Any], tuple[NDArray[np.uint8], NDArray[np.int64]]]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -241,7 +240,7 @@ def test_the_confusion_adds_up_to_the_reported_accuracy(final_run: FinalRun, dig
     pixels, labels = read_split(digits, "test")
     predicted = two_layer_scores(final_run.weights, pixels).argmax(axis=1)
     confusion = np.array(final_run.trained.confusion)
-    np.testing.assert_array_equal(confusion, metrics.confusion_matrix(labels, predicted))
+    np.testing.assert_array_equal(confusion, metrics.confusion_matrix(labels, predicted, labels=range(10)))
     assert np.trace(confusion) / confusion.sum() == pytest.approx(final_run.trained.test_accuracy)
 
 
@@ -296,7 +295,7 @@ def data(digits: DatasetReference) -> TrainingData:
 def test_the_classifier_is_left_as_it_was_after_its_best_epoch(
     data: TrainingData, digits_stats: ChannelStats, said: Said
 ) -> None:
-    """Strong decay: two epochs learn something, the next four forget it."""
+    """Strong decay: two epochs learn something, the next ones forget it."""
     classifier = build_classifier(TWO_LAYER, (8, 8, 1), 10, digits_stats, seed=2)
     ranking = ranking_of(learning_rate=0.01, weight_decay=1.0)
     final = FinalTrainingSettings(epochs=6)
@@ -315,10 +314,10 @@ def test_batch_norms_averages_of_the_best_epoch_are_kept_too(
     data: TrainingData, digits_stats: ChannelStats, said: Said
 ) -> None:
     classifier = build_classifier(CONVNET, (8, 8, 1), 10, digits_stats, seed=0)
-    ranking = ranking_of(learning_rate=3.0, weight_decay=0.0)
-    final = FinalTrainingSettings(epochs=5)
+    ranking = ranking_of(learning_rate=0.1, weight_decay=0.3)
+    final = FinalTrainingSettings(epochs=3)
     records, best = train_keeping_best(classifier, data, CONSTANT, final, ranking, seed=0, say=said)
-    assert best.epoch < len(records)
+    assert best.validation_accuracy > records[-1].validation_accuracy + 0.1
     scores = convnet_scores(classifier.state_dict(), data.validation_pixels.numpy())
     accuracy, loss = accuracy_and_loss(scores, data.validation_labels.numpy())
     assert best.validation_accuracy == pytest.approx(accuracy, abs=1e-12)
@@ -384,7 +383,7 @@ def test_the_best_epoch_is_the_most_accurate_and_of_equals_the_one_of_the_lowest
 
 
 @settings(deadline=None)
-@given(st.integers(1, 12).flatmap(lambda k: st.tuples(st.just(k), st.lists(st.tuples(*[st.integers(0, k - 1)] * 2)))))
+@given(st.integers(2, 12).flatmap(lambda k: st.tuples(st.just(k), st.lists(st.tuples(*[st.integers(0, k - 1)] * 2)))))
 def test_the_confusion_matrix_is_sklearns(case: tuple[int, list[tuple[int, int]]]) -> None:
     classes, pairs = case
     labels, predicted = np.array(pairs, dtype=np.int64).reshape(-1, 2).T

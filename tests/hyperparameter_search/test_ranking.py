@@ -83,7 +83,6 @@ def test_the_error_says_how_the_first_trial_ended_and_what_to_do(tmp_path: Path,
     assert "lower search.coarse.learning_rate" in str(caught.value)
 
 
-@pytest.mark.xfail(strict=True, reason="a trial's message of several lines, as torch's are, goes in as it is")
 def test_the_error_is_one_line_whatever_the_trials_message_is(tmp_path: Path, said: Said) -> None:
     uris = written(tmp_path, [("error", 0.0)], message="RuntimeError: CUDA error\nCompile with TORCH_USE_CUDA_DSA")
     with pytest.raises(RunFailedError) as caught:

@@ -317,13 +317,11 @@ def test_a_failed_trials_line_goes_on_with_what_happened() -> None:
     assert trial_line(failed("error", 0, "ValueError: odd"), 9) == f"{line} error in epoch 1 ValueError: odd"
 
 
-@pytest.mark.xfail(strict=True, reason="names the last finished epoch, not the one that raised")
 @pytest.mark.parametrize("status", ["error", "out_of_memory"])
 def test_a_trial_that_raised_after_one_epoch_raised_in_the_second(status: str) -> None:
     assert "in epoch 2" in trial_line(failed(status, 1, "late"), 9)
 
 
-@pytest.mark.xfail(strict=True, reason="a message of several lines, as torch's are, goes in as it is")
 def test_a_trials_line_is_one_line_whatever_the_message() -> None:
     line = trial_line(failed("error", 0, "RuntimeError: CUDA error\nCompile with TORCH_USE_CUDA_DSA"), 9)
     assert len(line.splitlines()) == 1

@@ -124,6 +124,19 @@ def test_the_first_loss_is_the_cross_entropy_that_numpy_finds(
     assert float(check_first_loss(classifier, pixels, labels, 10).measured) == pytest.approx(expected, abs=1e-3)
 
 
+def test_the_first_loss_uses_the_statistics_of_the_batch_as_training_does(digits: DatasetReference) -> None:
+    """Batch norm right on the pixels: with its running averages, 0 and 1, the scores would be huge."""
+    pixels, labels = digits_images(digits)
+    network = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(64, 10))
+    x = pixels.reshape(len(pixels), -1).double().numpy()
+    normalised = (x - x.mean()) / np.sqrt(x.var() + 1e-5)
+    weight, bias = (network.get_parameter(f"2.{name}").detach().double().numpy() for name in ("weight", "bias"))
+    expected = cross_entropy(normalised @ weight.T + bias, labels.numpy())
+    classifier = Classifier(InputNormalisation([0.0], [1.0]), network).eval()
+    assert float(check_first_loss(classifier, pixels, labels, 10).measured) == pytest.approx(expected, abs=1e-3)
+    assert losses(check_regularisation(classifier, pixels, labels).measured)[0] == pytest.approx(expected, abs=1e-3)
+
+
 @settings(deadline=None)
 @given(deviation=st.floats(-0.9, 3), classes=st.integers(2, 20))
 def test_the_verdict_on_the_first_loss_follows_its_distance_from_log_k(deviation: float, classes: int) -> None:

@@ -17,6 +17,7 @@ from components.foundation.image_dataset.decoding import decode
 from components.foundation.image_dataset.shards import read_split
 from components.foundation.image_dataset.sources import SourceListing, read_source
 from components.foundation.settings import ConvNetSettings, TwoLayerSettings
+from components.sanity_checks import overfit_gate
 from components.sanity_checks.overfit_gate import check_overfit, overfit
 
 TWO_LAYER = TwoLayerSettings(kind="two_layer", hidden=20)
@@ -166,6 +167,29 @@ def test_a_network_that_learns_slowly_gets_a_warning(digits: DatasetReference, d
     assert (gate.verdict, accuracy) == ("warn", 1)
     assert 0.01 <= loss < math.log(10)
     assert gate.fix
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "verdict", "best"),
+    [
+        ([(0.05, 1.0), (0.004, 1.0), (0.001, 1.0)], "pass", (0.004, 1.0)),  # and the third rate is not tried
+        ([(0.005, 0.95), (0.05, 1.0), (0.06, 1.0)], "warn", (0.05, 1.0)),
+        ([(0.005, 0.95), (0.4, 0.9), (math.inf, 0.0)], "fail", (0.005, 0.95)),
+    ],
+)
+def test_the_first_rate_that_passes_or_the_most_accurate_one_decides(
+    outcomes: list[tuple[float, float]],
+    verdict: str,
+    best: tuple[float, float],
+    digits: DatasetReference,
+    digits_stats: ChannelStats,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    played = iter(outcomes)
+    monkeypatch.setattr(overfit_gate, "overfit", lambda *_: next(played, (math.inf, 0.0)))
+    gate = check_overfit(built(digits_stats), *twenty(digits))
+    assert gate.verdict == verdict
+    assert measured(gate.measured)[:2] == best
 
 
 def test_a_network_of_nan_fails(digits: DatasetReference, digits_stats: ChannelStats) -> None:
