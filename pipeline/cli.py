@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from components.foundation.errors import SanefitError
 from pipeline import run_results
-from pipeline.run_config import DEFAULT_CONFIG, load_config
+from pipeline.run_config import DEFAULT_CONFIG, RunConfig, load_config
 
 app = typer.Typer(
     help="Train image classifiers the way a good lecturer teaches it: look, check, search, train, register.",
@@ -36,12 +36,10 @@ def run(
     config: Config = DEFAULT_CONFIG, set_: Set = None, workdir: Workdir = DEFAULT_WORKDIR, as_json: Json = False
 ) -> None:
     """Run the whole pipeline on this machine."""
-    from pipeline.local_run import new_run_name, require_reachable, require_writable, run_training
+    from pipeline.local_run import new_run_name, require_reachable, run_training
 
     started = time.time()
-    settings = load_config(config, set_ or ())
-    workdir = workdir.expanduser().absolute()
-    require_writable(workdir)
+    settings, workdir = _prepared(config, set_, workdir)
     tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workdir / 'mlflow.db'}"
     require_reachable(tracking_uri)
     run_name = new_run_name(settings.name)
@@ -60,12 +58,10 @@ def check(
     config: Config = DEFAULT_CONFIG, set_: Set = None, workdir: Workdir = DEFAULT_WORKDIR, as_json: Json = False
 ) -> None:
     """Look at the data, check the network and find its learning rates; no search, nothing registered."""
-    from pipeline.local_run import new_run_name, require_writable, run_checks
+    from pipeline.local_run import new_run_name, run_checks
 
     started = time.time()
-    settings = load_config(config, set_ or ())
-    workdir = workdir.expanduser().absolute()
-    require_writable(workdir)
+    settings, workdir = _prepared(config, set_, workdir)
     outcome = run_checks(settings, workdir, new_run_name(settings.name), _show(as_json))
     result = run_results.of_checks(outcome, started, time.time())
     if result["status"] == "bad input":
@@ -105,6 +101,16 @@ def main() -> None:
     except SanefitError as error:
         _print_error(str(error))
         sys.exit(error.exit_status)
+
+
+def _prepared(config: Path, overrides: list[str] | None, workdir: Path) -> tuple[RunConfig, Path]:
+    """The settings, and the work directory as an absolute path that can be written."""
+    from pipeline.local_run import require_writable
+
+    settings = load_config(config, overrides or ())
+    absolute = workdir.expanduser().absolute()
+    require_writable(absolute)
+    return settings, absolute
 
 
 def _show(as_json: bool) -> Callable[[str, str], None]:

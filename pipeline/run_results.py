@@ -55,11 +55,10 @@ def closing_lines(result: dict[str, Any], tracking_uri: str) -> list[str]:
         lines.append(f"MLflow pages    mlflow ui --backend-store-uri {tracking_uri}")
     else:
         lines.append(f"MLflow pages    {tracking_uri}")
-    lines += [
-        f"report          {result['report']}",
-        f"time            {result['seconds']:.0f} s, {result['outside_share']:.0%} outside the steps' own computing",
-    ]
-    return lines
+    if result["report"]:
+        lines.append(f"report          {result['report']}")
+    seconds, outside = result["seconds"], result["outside_share"]
+    return [*lines, f"time            {seconds:.0f} s, {outside:.0%} outside the steps' own computing"]
 
 
 def report_of(workdir: Path, run_name: str) -> Path:
@@ -99,7 +98,8 @@ def _of_outcome(outcome: LocalOutcome, started: float, ended: float) -> dict[str
     }
     if outcome.error is not None:
         result["error"] = outcome.error.message
-        if outcome.error.exit_status == BAD_INPUT:
+        # Once there is a page, there are results to keep: the run failed, whatever the reason.
+        if outcome.error.exit_status == BAD_INPUT and not (outcome.folder / REPORT_FILE).exists():
             result["status"] = "bad input"
     elif not outcome.succeeded:
         result["error"] = f"a step ended without a word: {_last_words(outcome.folder / LOG_FILE)}"

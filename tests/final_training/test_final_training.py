@@ -36,8 +36,8 @@ from components.foundation.training.plain_loop import TrainingData, read_trainin
 
 TWO_LAYER = TwoLayerSettings(kind="two_layer", hidden=16)
 CONVNET = ConvNetSettings(kind="convnet", channels=(4, 6))
-OPTIMIZER = OptimizerSettings(batch_size=64, momentum=0.9, schedule="cosine")
-CONSTANT = OPTIMIZER.model_copy(update={"schedule": "constant", "batch_size": 128})
+OPTIMIZER = OptimizerSettings(batch_size=64, momentum=0.8, schedule="cosine")
+CONSTANT = OptimizerSettings(batch_size=128, momentum=0.9, schedule="constant")
 Array = NDArray[np.float64]
 
 
@@ -272,6 +272,28 @@ def test_the_same_seed_gives_the_same_model_and_another_one_does_not(
     )
     assert all(torch.equal(again.weights[name], value) for name, value in final_run.weights.items())
     assert not torch.equal(other.weights["network.hidden.weight"], final_run.weights["network.hidden.weight"])
+
+
+def test_the_first_weights_depend_on_the_seed(run_final: Callable[..., FinalRun]) -> None:
+    first, other = (run_final(learning_rate=1e-12, seed=seed).weights["network.hidden.weight"] for seed in (0, 1))
+    assert float((first - other).std()) > 0.1
+
+
+def test_the_settings_reach_the_training(run_final: Callable[..., FinalRun], monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, Any]] = []
+    train = final_training.train
+
+    def recording(*args: Any, **options: Any) -> Any:
+        seen.append(options)
+        return train(*args, **options)
+
+    monkeypatch.setattr(final_training, "train", recording)
+    for seed in (0, 1):
+        run_final(learning_rate=0.05, seed=seed)
+    for options in seen:
+        assert (options["learning_rate"], options["weight_decay"], options["epochs"]) == (0.05, 1e-3, 3)
+        assert (options["batch_size"], options["momentum"], options["schedule"]) == (64, 0.8, "cosine")
+    assert seen[0]["seed"] != seen[1]["seed"]
 
 
 def test_a_training_that_diverges_at_once_fails_the_run_before_the_test_split_is_read(

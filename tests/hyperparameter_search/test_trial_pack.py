@@ -35,8 +35,8 @@ CURVES = ("learning_rate", "train_loss", "train_accuracy", "validation_loss", "v
 RunPack = Callable[..., tuple[PackResult, RunReference, Said]]
 
 
-def trial(number: int, learning_rate: float = 0.1, seed: int | None = None) -> TrialSpec:
-    setting = TrialSetting(learning_rate=learning_rate, weight_decay=1e-3)
+def trial(number: int, learning_rate: float = 0.1, seed: int | None = None, weight_decay: float = 1e-3) -> TrialSpec:
+    setting = TrialSetting(learning_rate=learning_rate, weight_decay=weight_decay)
     return TrialSpec(number=number, setting=setting, epochs=2, seed=number if seed is None else seed)
 
 
@@ -148,6 +148,17 @@ def test_results_keep_the_order_of_the_plan(pack: RunPack) -> None:
 def test_a_pack_learns_digits(pack: RunPack) -> None:
     result, _, _ = pack([trial(0).model_copy(update={"epochs": 8})])
     assert result.results[0].validation_accuracy > 0.85
+
+
+def test_a_trials_accuracy_is_that_of_its_last_epoch(pack: RunPack, client: tracking.Client) -> None:
+    """Strong decay: two epochs learn something, the next ones forget it."""
+    forgetful = trial(0, 0.01, seed=2, weight_decay=1.0).model_copy(update={"epochs": 6})
+    optimizer = OptimizerSettings(batch_size=128, momentum=0.9, schedule="constant")
+    result, parent, _ = pack([forgetful], optimizer=optimizer, network=TwoLayerSettings(kind="two_layer", hidden=16))
+    accuracies = [record.validation_accuracy for record in result.results[0].epochs]
+    assert accuracies[-1] < max(accuracies) - 0.1
+    assert result.results[0].validation_accuracy == accuracies[-1]
+    assert children(client, parent)[0].data.metrics["val_acc"] == accuracies[-1]
 
 
 def test_trials_see_the_same_batches_and_their_own_weights(pack: RunPack) -> None:
