@@ -1,5 +1,6 @@
 """Schemas of the configuration sections that pass from the pipeline to the steps."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter
@@ -36,14 +37,28 @@ class StatsSettings(Settings):
     normalization: Literal["none", "channel_mean", "channel_mean_std"] = "channel_mean_std"
 
 
-INIT_PATTERN = r"^(he|xavier|zeros|gaussian:[0-9.]+(e[+-]?[0-9]+)?)$"
+def _known_init(init: str) -> str:
+    kind, colon, std = init.partition(":")
+    if init in ("he", "xavier", "zeros") or (kind == "gaussian" and colon and _positive_finite(std)):
+        return init
+    raise ValueError("expected he, xavier, zeros or gaussian:STD with STD above 0, as in gaussian:1e-4")
+
+
+def _positive_finite(text: str) -> bool:
+    try:
+        return 0 < float(text) < math.inf
+    except ValueError:
+        return False
+
+
+Init = Annotated[str, AfterValidator(_known_init)]
 
 
 class TwoLayerSettings(Settings):
     """The lecture's network: linear, ReLU, linear."""
 
     kind: Literal["two_layer"]
-    init: Annotated[str, Field(pattern=INIT_PATTERN)] = "he"
+    init: Init = "he"
     hidden: PositiveInt = 50
 
 
@@ -51,7 +66,7 @@ class ConvNetSettings(Settings):
     """Blocks of convolution, batch norm, ReLU and 2x2 max pooling, then a linear layer."""
 
     kind: Literal["convnet"]
-    init: Annotated[str, Field(pattern=INIT_PATTERN)] = "he"
+    init: Init = "he"
     channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=8)] = (16, 32, 64)
     batch_norm: bool = True
 

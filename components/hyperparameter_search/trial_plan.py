@@ -30,7 +30,7 @@ def plan_stage(
         stage: ``coarse`` or ``fine``.
         search: trials, epochs, ranges and packs.
         checks: its learning-rate band is the coarse range when the user gave none.
-        previous: the coarse ranking, for ``fine``.
+        previous: the ranking that the ranges come from; without one they are the coarse ranges.
         seed: of the run.
         say: prints a line.
 

@@ -15,7 +15,7 @@ from components.sanity_checks.learning_rate_probe import (
     probe_batches,
     probe_learning_rates,
 )
-from components.sanity_checks.overfit_gate import SAMPLES, check_overfit
+from components.sanity_checks.overfit_gate import check_overfit, overfit_samples
 from components.sanity_checks.symmetry_gate import check_symmetry
 
 FIRST_LOSS_IMAGES = 1000
@@ -43,12 +43,12 @@ def run_checklist(
     classes = len(manifest.class_names)
     pixels, labels = (torch.from_numpy(array) for array in read_split(dataset, "train"))
     classifier = build_classifier(network, manifest.image_shape, classes, stats, derive_seed(seed, "sanity"))
-    first = slice(0, FIRST_LOSS_IMAGES)
+    first, samples = slice(0, FIRST_LOSS_IMAGES), overfit_samples(labels)
     gates = [
         check_symmetry(classifier, network.init),
         check_first_loss(classifier, pixels[first], labels[first], classes),
         check_regularisation(classifier, pixels[first], labels[first]),
-        check_overfit(classifier, pixels[:SAMPLES], labels[:SAMPLES]),
+        check_overfit(classifier, pixels[samples], labels[samples]),
     ]
     for gate in gates:
         say(f"{gate.verdict:4} {gate.row} {gate.title}: {gate.measured}; expected {gate.expected}")

@@ -54,6 +54,19 @@ def check_overfit(classifier: Classifier, pixels: Tensor, labels: Tensor) -> Gat
     )
 
 
+def overfit_samples(labels: Tensor) -> Tensor:
+    """Indices of the 20 samples, int64: taken from the classes in turn, so that rare ones are among them.
+
+    Args:
+        labels: int64 (images,), of the training split.
+    """
+    order = torch.argsort(labels, stable=True)
+    ordered = labels[order]
+    rank_in_class = torch.arange(len(labels)) - torch.searchsorted(ordered, ordered)
+    turns = torch.argsort(rank_in_class, stable=True)
+    return order[turns[:SAMPLES]]
+
+
 def overfit(classifier: Classifier, pixels: Tensor, labels: Tensor, rate: float) -> tuple[float, float]:
     """Loss and accuracy on the samples after 200 full-batch steps, in place; (inf, 0) when it explodes."""
     classifier.train()

@@ -178,6 +178,11 @@ def test_zero_weights_fail_to_raise_the_loss(
     assert "network.init=he" in gate.fix
 
 
+def test_a_penalty_beyond_all_numbers_is_not_a_rise(digits: DatasetReference, digits_stats: ChannelStats) -> None:
+    gate = check_regularisation(built(NETWORKS[0], "gaussian:1e17", digits_stats), *digits_images(digits))
+    assert gate.verdict == "fail"
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 @pytest.mark.parametrize("layer", ["hidden", "output"])
 def test_a_loss_that_is_not_a_number_passes_neither_gate(

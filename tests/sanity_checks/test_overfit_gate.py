@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,7 +20,7 @@ from components.foundation.image_dataset.shards import read_split
 from components.foundation.image_dataset.sources import SourceListing, read_source
 from components.foundation.settings import ConvNetSettings, TwoLayerSettings
 from components.sanity_checks import overfit_gate
-from components.sanity_checks.overfit_gate import check_overfit, overfit
+from components.sanity_checks.overfit_gate import check_overfit, overfit, overfit_samples
 
 TWO_LAYER = TwoLayerSettings(kind="two_layer", hidden=20)
 CONVNET = ConvNetSettings(kind="convnet", channels=(4, 8))
@@ -213,3 +215,15 @@ def test_the_classifier_stays_as_it_was(
     check_overfit(classifier, *twenty(digits))
     for name, value in classifier.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=200))
+def test_the_samples_are_taken_from_the_classes_in_turn(labels: list[int]) -> None:
+    chosen = overfit_samples(torch.tensor(labels)).tolist()
+    assert len(chosen) == len(set(chosen)) == min(20, len(labels))
+    taken = Counter(labels[index] for index in chosen)
+    available = Counter(labels)
+    for label, count in available.items():
+        # No class waits while another, with images of this one left, is taken twice more.
+        assert taken[label] == count or taken[label] >= max(taken.values()) - 1
