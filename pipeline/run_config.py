@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -19,6 +19,7 @@ from components.foundation.settings import (
     Settings,
     StatsSettings,
 )
+from pipeline.cluster_settings import ClusterSettings
 
 CONFIGS = Path(__file__).parent / "configs"
 DEFAULT_CONFIG = CONFIGS / "digits.yaml"
@@ -35,6 +36,7 @@ class RunConfig(Settings):
     optimizer: OptimizerSettings = OptimizerSettings()
     search: SearchSettings = SearchSettings()
     final: FinalTrainingSettings = FinalTrainingSettings()
+    cluster: ClusterSettings = ClusterSettings()
 
     @model_validator(mode="after")
     def _image_size_is_used(self) -> "RunConfig":
@@ -133,7 +135,7 @@ def _describe(detail: ErrorDetails) -> str:
         kinds = detail.get("ctx", {}).get("expected_tags", "'two_layer', 'convnet'")
         return f"{shown}.kind: expected one of {kinds}; set {shown}.kind"
     message = detail["msg"].removeprefix("Value error, ")
-    if not shown:
+    if detail["type"] == "value_error" and isinstance(detail["input"], dict):  # of a whole section: it names its keys
         return message
     return f"{shown}={detail['input']!r}: {message[0].lower()}{message[1:]}; correct {shown}"
 
@@ -141,6 +143,8 @@ def _describe(detail: ErrorDetails) -> str:
 def _known_keys(location: Sequence[str]) -> list[str]:
     options: list[type[BaseModel]] = [RunConfig]
     for part in location:
+        if part.isdigit():  # an item of a list
+            continue
         if part in options[0].model_fields:
             options = _models_in(options[0].model_fields[part].annotation)
         else:  # the kind of a network
@@ -150,4 +154,6 @@ def _known_keys(location: Sequence[str]) -> list[str]:
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
     options = get_args(annotation) or (annotation,)
+    if get_origin(annotation) is tuple:
+        return _models_in(options[0])
     return [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
