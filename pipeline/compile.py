@@ -4,6 +4,7 @@ from pathlib import Path
 
 from kfp import compiler
 
+from pipeline.placement import Placement
 from pipeline.run_config import RunConfig, pipeline_arguments
 from pipeline.training_pipeline import training_pipeline
 
@@ -17,9 +18,10 @@ def compile_pipeline(config: RunConfig, output: Path) -> None:
         config: the configuration.
         output: a ``.yaml`` file; replaced only when the compilation succeeded.
     """
+    pipeline = training_pipeline(Placement(config.cluster), skip_unchanged=config.skip_unchanged)
     aside = output.with_name(f".{output.stem}.partial.yaml")
     try:
-        compiler.Compiler().compile(training_pipeline, str(aside), pipeline_parameters=pipeline_arguments(config))
+        compiler.Compiler().compile(pipeline, str(aside), pipeline_parameters=pipeline_arguments(config))
         aside.replace(output)
     finally:
         aside.unlink(missing_ok=True)

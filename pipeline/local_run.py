@@ -24,6 +24,7 @@ from kfp import dsl, local
 from components.foundation.errors import SettingsError, StorageError
 from components.foundation.run_folder import run_folder
 from components.model_registry.component import close_run
+from pipeline.placement import ON_THIS_MACHINE
 from pipeline.run_config import RunConfig, pipeline_arguments
 from pipeline.task_output import StepError, StepTiming, TaskOutput
 from pipeline.training_pipeline import check_pipeline, training_pipeline
@@ -72,7 +73,8 @@ def run_training(config: RunConfig, workdir: Path, tracking_uri: str, run_name: 
     folder = Path(run_folder(str(workdir), run_name))
     created = _create(folder)
     try:
-        return _run(training_pipeline, arguments, folder, created, show)
+        pipeline = training_pipeline(ON_THIS_MACHINE, skip_unchanged=config.skip_unchanged)
+        return _run(pipeline, arguments, folder, created, show)
     except BaseException as error:  # kfp.local leaves the exit handler out when the orchestrator itself is stopped
         _close_as_failed(names, f"stopped: {type(error).__name__}")
         raise
@@ -83,7 +85,7 @@ def run_checks(config: RunConfig, workdir: Path, run_name: str, show: Show) -> L
     arguments = pipeline_arguments(config)
     wanted = {key: arguments[key] for key in ("data", "stats", "network", "optimizer", "seed")}
     folder = workdir / "checks" / run_name
-    return _run(check_pipeline, {**wanted, "storage": str(workdir)}, folder, _create(folder), show)
+    return _run(check_pipeline(ON_THIS_MACHINE), {**wanted, "storage": str(workdir)}, folder, _create(folder), show)
 
 
 def _close_as_failed(names: dict[str, str], reason: str) -> None:

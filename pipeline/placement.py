@@ -1,15 +1,140 @@
-"""Where and how each task runs: its image, and whether its result may be reused."""
+"""Where and how each task runs: image, resources, GPUs, nodes, secrets, security, retries, caching."""
 
+from dataclasses import dataclass
+
+from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
+from pipeline.cluster_settings import ClusterSettings, NodeRequirement, StepSettings, Toleration
 from pipeline.container_images import DATA_IMAGE, TRAINER_IMAGE
 
+IMAGE_USER = 10001  # as in images/*/Dockerfile
+S3_SECRET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+MLFLOW_SECRET_KEYS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+GPU_TAINT = Toleration(key="nvidia.com/gpu", effect="NoSchedule")
 
-def on_data_image(task: PipelineTask, *, cached: bool) -> PipelineTask:
-    """Run without torch. ``cached``: equal arguments give an equal result, in every run."""
-    return task.set_container_image(DATA_IMAGE).set_caching_options(cached)
+
+@dataclass(frozen=True)
+class Placement:
+    """Places tasks on a cluster, or, without one, gives them only what every machine needs.
+
+    ``cached``: equal arguments give an equal result, in every run. ``retried``: a second try may
+    succeed where the first failed; so the gate's never is.
+    """
+
+    cluster: ClusterSettings | None
+
+    def data_step(self, task: PipelineTask, *, cached: bool = False, retried: bool = True) -> PipelineTask:
+        """Run without torch."""
+        task.set_container_image(DATA_IMAGE).set_caching_options(cached)
+        if self.cluster is not None:
+            _on_cluster(task, self.cluster, self.cluster.data_steps, retried)
+        return task
+
+    def trainer_step(self, task: PipelineTask, *, cached: bool = False) -> PipelineTask:
+        """Run with torch and MLflow, without a GPU."""
+        task.set_container_image(TRAINER_IMAGE).set_caching_options(cached)
+        if self.cluster is not None:
+            _on_cluster(task, self.cluster, self.cluster.trainer_steps, retried=True)
+            _use_secret(task, self.cluster.mlflow_secret, MLFLOW_SECRET_KEYS)
+        return task
+
+    def search_pack(self, task: PipelineTask) -> PipelineTask:
+        """Run with torch and MLflow on GPUs, in the queue for them."""
+        task.set_container_image(TRAINER_IMAGE).set_caching_options(False)
+        if self.cluster is not None:
+            _on_cluster(task, self.cluster, self.cluster.search_packs, retried=True)
+            _use_secret(task, self.cluster.mlflow_secret, MLFLOW_SECRET_KEYS)
+            _on_gpus(task, self.cluster)
+            _queued(task, self.cluster)
+        return task
+
+    def pipeline_config(self) -> dsl.PipelineConfig | None:
+        """How long a run may take, and how long its pods are kept afterwards."""
+        if self.cluster is None:
+            return None
+        return dsl.PipelineConfig(
+            ttl_seconds_after_finished=self.cluster.keep_finished_seconds,
+            active_deadline_seconds=self.cluster.run_timeout_seconds,
+        )
 
 
-def on_trainer_image(task: PipelineTask, *, cached: bool) -> PipelineTask:
-    """Run with torch and MLflow. ``cached``: as for ``on_data_image``."""
-    return task.set_container_image(TRAINER_IMAGE).set_caching_options(cached)
+ON_THIS_MACHINE = Placement(cluster=None)
+
+
+def _on_cluster(task: PipelineTask, cluster: ClusterSettings, step: StepSettings, retried: bool) -> None:
+    task.set_cpu_request(step.cpu).set_cpu_limit(step.cpu)
+    task.set_memory_request(step.memory).set_memory_limit(step.memory)
+    if retried and step.retries:
+        task.set_retry(
+            step.retries,
+            backoff_duration=cluster.retry_backoff,
+            backoff_factor=2.0,
+            # Argo stops retrying, and stops the pod, when this has passed since the first try began.
+            backoff_max_duration=f"{(1 + step.retries) * step.timeout_seconds}s",
+        )
+    kubernetes.set_timeout(task, step.timeout_seconds)
+    kubernetes.set_security_context(task, run_as_user=IMAGE_USER, run_as_group=IMAGE_USER, run_as_non_root=True)
+    kubernetes.empty_dir_mount(task, "tmp", "/tmp", size_limit=step.ephemeral_storage)
+    kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", medium="Memory", size_limit=step.shared_memory)
+    _on_nodes(task, step)
+    _with_environment(task, cluster, step)
+    if cluster.image_pull_secrets:
+        kubernetes.set_image_pull_secrets(task, list(cluster.image_pull_secrets))
+
+
+def _on_nodes(task: PipelineTask, step: StepSettings) -> None:
+    for key, value in step.node_selector.items():
+        kubernetes.add_node_selector(task, key, value)
+    for toleration in step.tolerations:
+        _tolerate(task, toleration)
+    required = [requirement for requirement in step.node_affinity if requirement.weight is None]
+    if required:  # one term: all of its expressions must hold
+        kubernetes.add_node_affinity(task, match_expressions=[_expression(requirement) for requirement in required])
+    for requirement in step.node_affinity:
+        if requirement.weight is not None:
+            kubernetes.add_node_affinity(task, match_expressions=[_expression(requirement)], weight=requirement.weight)
+
+
+def _with_environment(task: PipelineTask, cluster: ClusterSettings, step: StepSettings) -> None:
+    # torch and numpy would start a thread for every core of the node.
+    task.set_env_variable("OMP_NUM_THREADS", str(_whole_cores(step.cpu)))
+    if cluster.s3_endpoint:
+        task.set_env_variable("AWS_ENDPOINT_URL", cluster.s3_endpoint)
+    if cluster.s3_region:
+        task.set_env_variable("AWS_DEFAULT_REGION", cluster.s3_region)
+    _use_secret(task, cluster.s3_secret, S3_SECRET_KEYS)
+
+
+def _on_gpus(task: PipelineTask, cluster: ClusterSettings) -> None:
+    if cluster.gpus == "0":
+        return
+    task.set_accelerator_type(cluster.gpu_resource).set_accelerator_limit(cluster.gpus)
+    if cluster.gpu_resource.startswith("nvidia.com/"):
+        _tolerate(task, GPU_TAINT)
+
+
+def _queued(task: PipelineTask, cluster: ClusterSettings) -> None:
+    if cluster.kueue_queue:
+        kubernetes.add_pod_label(task, "kueue.x-k8s.io/queue-name", cluster.kueue_queue)
+    if cluster.kueue_priority_class:
+        kubernetes.add_pod_label(task, "kueue.x-k8s.io/priority-class", cluster.kueue_priority_class)
+
+
+def _use_secret(task: PipelineTask, secret: str, keys: tuple[str, ...]) -> None:
+    if secret:
+        kubernetes.use_secret_as_env(task, secret, {key: key for key in keys})
+
+
+def _tolerate(task: PipelineTask, toleration: Toleration) -> None:
+    given = {key: value for key, value in toleration.model_dump().items() if value}
+    kubernetes.add_toleration(task, **given)
+
+
+def _expression(requirement: NodeRequirement) -> dict[str, object]:
+    return {"key": requirement.key, "operator": requirement.operator, "values": list(requirement.values)}
+
+
+def _whole_cores(cpu: str) -> int:
+    cores = int(cpu[:-1]) / 1000 if cpu.endswith("m") else float(cpu)
+    return max(1, int(cores))

@@ -30,6 +30,7 @@ class RunConfig(Settings):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    skip_unchanged: bool = False
     data: DataSettings = DataSettings()
     stats: StatsSettings = StatsSettings()
     network: NetworkSettings

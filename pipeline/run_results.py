@@ -21,6 +21,7 @@ def of_training(outcome: LocalOutcome, started: float, ended: float) -> dict[str
     summary = RunSummary.model_validate_json(summary_file.read_bytes()) if summary_file.is_file() else None
     return {
         **_of_outcome(outcome, started, ended),
+        "nothing_new": _answer_of(outcome, "compare-with-champion") == "nothing new",
         "test_accuracy": summary and summary.test_accuracy,
         "val_accuracy": summary and summary.val_accuracy,
         "model_uri": summary and summary.model_uri,
@@ -35,8 +36,7 @@ def of_training(outcome: LocalOutcome, started: float, ended: float) -> dict[str
 
 def of_checks(outcome: LocalOutcome, started: float, ended: float) -> dict[str, Any]:
     """The JSON object of ``sanefit check``."""
-    written = next(outcome.folder.glob("tasks/*/sanity/executor_output.json"), None)
-    answer = json.loads(written.read_bytes())["parameterValues"]["Output"] if written else None
+    answer = _answer_of(outcome, "sanity")
     checks = CheckReport.model_validate_json(answer) if answer else None
     return {**_of_outcome(outcome, started, ended), "checks": checks and checks.model_dump()}
 
@@ -44,7 +44,9 @@ def of_checks(outcome: LocalOutcome, started: float, ended: float) -> dict[str, 
 def closing_lines(result: dict[str, Any], tracking_uri: str) -> list[str]:
     """The last lines of ``sanefit run`` for a reader."""
     lines = [""]
-    if result["status"] == "succeeded":
+    if result["nothing_new"]:
+        lines.append("nothing new     images, code and configuration are those of the champion: it stays")
+    elif result["status"] == "succeeded":
         champion = f"models:/{result['model_name']}@champion"
         lines += [
             f"test accuracy   {result['test_accuracy']:.4f}   (validation {result['val_accuracy']:.4f})",
@@ -87,6 +89,11 @@ def remove(outcome: LocalOutcome, workdir: Path) -> None:
                 folder.rmdir()
             if folder == outcome.created:
                 return
+
+
+def _answer_of(outcome: LocalOutcome, task: str) -> str | None:
+    written = next(outcome.folder.glob(f"tasks/*/{task}/executor_output.json"), None)
+    return json.loads(written.read_bytes())["parameterValues"]["Output"] if written else None
 
 
 def _of_outcome(outcome: LocalOutcome, started: float, ended: float) -> dict[str, Any]:

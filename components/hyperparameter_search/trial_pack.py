@@ -1,6 +1,5 @@
 """A pack: one process that trains many trials on data that it reads once."""
 
-import os
 import time
 from collections.abc import Callable
 
@@ -58,7 +57,7 @@ def run_pack(
     Returns:
         The URI of a PackResult.
     """
-    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // packs_per_machine))
+    torch.set_num_threads(max(1, torch.get_num_threads() // packs_per_machine))
     data = read_training_data(dataset)
     manifest = read_manifest(dataset)
     client = tracking.client(run.tracking_uri)

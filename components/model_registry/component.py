@@ -34,6 +34,32 @@ def open_run(
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
+def compare_with_champion(
+    name: str,
+    tracking_uri: str,
+    dataset: str,
+    data: str,
+    stats: str,
+    network: str,
+    optimizer: str,
+    search: str,
+    final: str,
+    seed: int,
+) -> str:
+    """Say ``news`` or ``nothing new``: whether training could give anything but the champion again."""
+    from components.foundation.artifacts import DatasetReference
+    from components.foundation.step_log import running_step
+    from components.model_registry.run_lifecycle import flat_settings
+    from components.model_registry.run_origin import compare, origin_of
+
+    with running_step("compare") as say:
+        settings = flat_settings(
+            seed, data=data, stats=stats, network=network, optimizer=optimizer, search=search, final=final
+        )
+        return compare(origin_of(DatasetReference.model_validate_json(dataset), settings), name, tracking_uri, say)
+
+
+@dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
 def register_model(name: str, dataset: str, stats: str, network: str, trained: str, run: str) -> str:
     """Register the model and decide between champion and challenger; returns a Registration."""
     from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference, TrainedModel

@@ -1,6 +1,7 @@
 """Open the MLflow run of a pipeline run, and close it with the true status."""
 
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from components.foundation import object_store, tracking
 from components.foundation.artifacts import DatasetReference, RunReference, RunSummary
 from components.foundation.run_folder import REPORT_FILE, SUMMARY_FILE, run_folder
 from components.foundation.step_log import Say
+from components.model_registry.run_origin import origin_of
 
 GOOD_STATES = frozenset({"SUCCEEDED", "COMPLETE", "CACHED"})  # kfp.local says the first, a cluster the others
 
@@ -38,7 +40,7 @@ def open_tracking_run(
         experiment=model_name,
         artifact_location=(Path(storage) / "mlflow-artifacts").absolute().as_uri() if local_store else None,
         run_name=run_name,
-        tags={tracking.FINGERPRINT_TAG: dataset.fingerprint},
+        tags=origin_of(dataset, params).tags(),
         params=params,
     )
     say(f"MLflow experiment {model_name!r}, run {run_name!r}")
@@ -113,4 +115,4 @@ def _report(folder: str) -> Path | None:
     uri = object_store.join(folder, REPORT_FILE)
     if not object_store.exists(uri):
         return None
-    return object_store.local_copy(uri, Path.cwd() / ".sanefit-cache")
+    return object_store.local_copy(uri, Path(tempfile.gettempdir()) / "sanefit-cache")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from command_line import Command
+from command_line import SMALL, Command, sanefit
 from mlflow import MlflowClient
 
 from components.foundation.artifacts import SPLITS
@@ -140,6 +140,19 @@ def test_an_equal_model_does_not_replace_the_champion(second_run: Command, workd
     client = MlflowClient(tracking_uri(workdir))
     assert str(client.get_model_version_by_alias("digits", "champion").version) == "1"
     assert str(client.get_model_version_by_alias("digits", "challenger").version) == "2"
+
+
+def test_a_run_without_news_ends_at_once_when_asked(second_run: Command, workdir: Path) -> None:
+    assert second_run.status == 0
+    skipping = ("run", "--workdir", str(workdir), "--set", "skip_unchanged=true")
+    unchanged = sanefit(*skipping, "--json", sets=SMALL)
+    assert (unchanged.status, unchanged.result["status"], unchanged.result["nothing_new"]) == (0, "succeeded", True)
+    assert {step["step"] for step in unchanged.result["steps"]} <= {"snapshot", "compare", "close run", "orchestration"}
+    for_a_reader = sanefit(*skipping, sets=SMALL)
+    assert (for_a_reader.status, "nothing new" in for_a_reader.stdout.splitlines()[-3]) == (0, True)
+    client = MlflowClient(tracking_uri(workdir))
+    versions = client.search_model_versions("name = 'digits'")
+    assert sorted(str(version.version) for version in versions) == ["1", "2"]
 
 
 def test_nothing_is_left_in_the_temporary_folder(first_run: Command) -> None:

@@ -1,14 +1,19 @@
 """The compiled YAML: what a cluster is given."""
 
+import re
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from pipeline.cluster_settings import ClusterSettings
 from pipeline.compile import compile_pipeline
 from pipeline.container_images import DATA_IMAGE, TRAINER_IMAGE
 from pipeline.run_config import CONFIGS, load_config
 
+ROOT = Path(__file__).parents[2]
 PARAMETERS = {
     "name": ("STRING", False),
     "data": ("STRING", False),
@@ -23,34 +28,108 @@ PARAMETERS = {
     "run_name": ("STRING", True),
     "packs_per_machine": ("NUMBER_INTEGER", True),
 }
-# step: (image, may be cached)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a task is given; ``settings`` names its section of ClusterSettings."""
+
+    image: str
+    settings: str
+    cached: bool = False
+    retried: bool = True
+    gpus: bool = False
+    tracking: bool = False
+
+
+DATA = Step(DATA_IMAGE, "data_steps")
+TRAINER = Step(TRAINER_IMAGE, "trainer_steps", tracking=True)
+PACK = Step(TRAINER_IMAGE, "search_packs", gpus=True, tracking=True)
 STEPS = {
-    "snapshot": (DATA_IMAGE, False),
-    "channel-stats": (DATA_IMAGE, True),
-    "open-run": (TRAINER_IMAGE, False),
-    "sanity": (TRAINER_IMAGE, True),
-    "run-report": (DATA_IMAGE, False),
-    "run-report-2": (DATA_IMAGE, False),
-    "gate": (DATA_IMAGE, False),
-    "plan-trials": (TRAINER_IMAGE, False),
-    "plan-trials-2": (TRAINER_IMAGE, False),
-    "train-pack": (TRAINER_IMAGE, False),
-    "train-pack-2": (TRAINER_IMAGE, False),
-    "rank-trials": (DATA_IMAGE, False),
-    "rank-trials-2": (DATA_IMAGE, False),
-    "final-training": (TRAINER_IMAGE, False),
-    "register-model": (TRAINER_IMAGE, False),
-    "close-run": (TRAINER_IMAGE, False),
+    "snapshot": DATA,
+    "channel-stats": Step(DATA_IMAGE, "data_steps", cached=True),
+    "open-run": TRAINER,
+    "sanity": Step(TRAINER_IMAGE, "trainer_steps", cached=True, tracking=True),
+    "run-report": DATA,
+    "run-report-2": DATA,
+    "gate": Step(DATA_IMAGE, "data_steps", retried=False),
+    "plan-trials": TRAINER,
+    "plan-trials-2": TRAINER,
+    "train-pack": PACK,
+    "train-pack-2": PACK,
+    "rank-trials": DATA,
+    "rank-trials-2": DATA,
+    "final-training": TRAINER,
+    "register-model": TRAINER,
+    "close-run": TRAINER,
 }
+SECRETS = {
+    "sanefit-s3": {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
+    "sanefit-mlflow": {"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"},
+}
+GPU_TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """Both documents of a compiled pipeline."""
+
+    pipeline: dict[str, Any]
+    platform: dict[str, Any]
+    text: str
+
+    @property
+    def executors(self) -> dict[str, dict[str, Any]]:
+        """Each task's container, by the task's component."""
+        entries: dict[str, dict[str, Any]] = self.pipeline["deploymentSpec"]["executors"]
+        return {name.removeprefix("exec-"): entry["container"] for name, entry in entries.items()}
+
+    @property
+    def pods(self) -> dict[str, dict[str, Any]]:
+        """Each task's Kubernetes settings, by the task's component."""
+        entries = self.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+        return {name.removeprefix("exec-"): entry for name, entry in entries.items()}
+
+
+def compiled_with(folder: Path, config: Path, *overrides: str) -> Compiled:
+    output = folder / "pipeline.yaml"
+    compile_pipeline(load_config(config, overrides), output)
+    assert [path.name for path in folder.iterdir()] == ["pipeline.yaml"]
+    text = output.read_text()
+    pipeline, platform = yaml.safe_load_all(text)
+    return Compiled(pipeline, platform, text)
 
 
 @pytest.fixture(scope="module", params=sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
-def compiled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    output = tmp_path_factory.mktemp("compiled") / "pipeline.yaml"
-    compile_pipeline(load_config(request.param), output)
-    assert [path.name for path in output.parent.iterdir()] == ["pipeline.yaml"]
-    specification: dict[str, Any] = yaml.safe_load(output.read_text())
-    return specification
+def compiled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Compiled:
+    return compiled_with(tmp_path_factory.mktemp("compiled"), request.param)
+
+
+@pytest.fixture(scope="module")
+def placed(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
+    """With every setting of the section ``cluster`` changed."""
+    return compiled_with(
+        tmp_path_factory.mktemp("placed"),
+        CONFIGS / "digits.yaml",
+        "cluster.mlflow_secret=sanefit-mlflow",
+        "cluster.s3_endpoint=https://s3.example.com",
+        "cluster.s3_region=eu-central-1",
+        "cluster.image_pull_secrets=[sanefit-registry]",
+        "cluster.kueue_queue=sanefit",
+        "cluster.kueue_priority_class=sanefit-search",
+        "cluster.gpu_resource=nvidia.com/mig-1g.10gb",
+        "cluster.gpus=2",
+        "cluster.retry_backoff=1m",
+        "cluster.run_timeout_seconds=3600",
+        "cluster.keep_finished_seconds=60",
+        "cluster.data_steps.retries=5",
+        "cluster.data_steps.cpu=500m",
+        "cluster.search_packs.cpu=2.5",
+        "cluster.search_packs.node_selector={pool: gpu}",
+        "cluster.search_packs.tolerations=[{key: team, operator: Equal, value: vision, effect: NoExecute}]",
+        "cluster.search_packs.node_affinity=[{key: gpu, operator: In, values: [h100, h200]}, "
+        "{key: zone, operator: Exists}, {key: spot, operator: DoesNotExist, weight: 10}]",
+    )
 
 
 def dags(specification: dict[str, Any]) -> list[dict[str, Any]]:
@@ -68,8 +147,16 @@ def leaf_tasks(specification: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_the_public_parameters_are_these(compiled: dict[str, Any]) -> None:
-    parameters = compiled["root"]["inputDefinitions"]["parameters"]
+def environment(container: dict[str, Any]) -> dict[str, str]:
+    return {entry["name"]: entry["value"] for entry in container.get("env", [])}
+
+
+def secrets(pod: dict[str, Any]) -> dict[str, set[str]]:
+    return {s["secretName"]: {e["envVar"] for e in s["keyToEnv"]} for s in pod.get("secretAsEnv", [])}
+
+
+def test_the_public_parameters_are_these(compiled: Compiled) -> None:
+    parameters = compiled.pipeline["root"]["inputDefinitions"]["parameters"]
     given = {"name", "data", "stats", "network", "optimizer", "search", "final", "seed"}
     seen = {
         name: (entry["parameterType"], entry.get("isOptional", False) and name not in given)
@@ -82,45 +169,158 @@ def test_the_public_parameters_are_these(compiled: dict[str, Any]) -> None:
     }
 
 
-def test_every_step_has_its_image_and_its_caching(compiled: dict[str, Any]) -> None:
-    executors = compiled["deploymentSpec"]["executors"]
-    seen = {
-        name: (
-            executors[compiled["components"][f"comp-{name}"]["executorLabel"]]["container"]["image"],
-            task.get("cachingOptions", {}).get("enableCache", False),
+def test_the_table_names_every_task(compiled: Compiled) -> None:
+    assert set(leaf_tasks(compiled.pipeline)) == set(compiled.executors) == set(compiled.pods) == set(STEPS)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_task_has_what_the_table_says(compiled: Compiled, step: str) -> None:
+    wanted, container, pod = STEPS[step], compiled.executors[step], compiled.pods[step]
+    settings = getattr(ClusterSettings(), wanted.settings)
+    task = leaf_tasks(compiled.pipeline)[step]
+    assert container["image"] == wanted.image
+    assert task.get("cachingOptions", {}).get("enableCache", False) == wanted.cached
+
+    resources = container["resources"]
+    for kind in ("Request", "Limit"):
+        assert resources[f"resourceCpu{kind}"] == settings.cpu
+        assert resources[f"resourceMemory{kind}"] == settings.memory
+    accelerator = resources.get("accelerator")
+    assert (accelerator and (accelerator["resourceType"], accelerator["resourceCount"])) == (
+        ("nvidia.com/gpu", "1") if wanted.gpus else None
+    )
+    assert pod.get("tolerations", []) == ([GPU_TOLERATION] if wanted.gpus else [])
+
+    assert pod["securityContext"] == {"runAsUser": "10001", "runAsGroup": "10001", "runAsNonRoot": True}
+    assert pod["activeDeadlineSeconds"] == str(settings.timeout_seconds)
+    assert pod["emptyDirMounts"] == [
+        {"volumeName": "tmp", "mountPath": "/tmp", "sizeLimit": settings.ephemeral_storage},
+        {
+            "volumeName": "shared-memory",
+            "mountPath": "/dev/shm",
+            "medium": "Memory",
+            "sizeLimit": settings.shared_memory,
+        },
+    ]
+    assert task.get("retryPolicy") == (
+        {
+            "maxRetryCount": 2,
+            "backoffDuration": "30s",
+            "backoffFactor": 2.0,
+            "backoffMaxDuration": f"{3 * settings.timeout_seconds}s",
+        }
+        if wanted.retried
+        else None
+    )
+    assert secrets(pod) == {"sanefit-s3": SECRETS["sanefit-s3"]}
+    assert environment(container) == {"OMP_NUM_THREADS": settings.cpu}
+
+
+def test_the_images_run_as_the_user_that_the_tasks_ask_for() -> None:
+    for dockerfile in sorted(ROOT.glob("images/*/Dockerfile")):
+        assert re.findall(r"^USER (.+)$", dockerfile.read_text(), re.MULTILINE)[-1] == "10001:10001", dockerfile
+
+
+def test_what_is_set_for_the_cluster_arrives_where_it_belongs(placed: Compiled) -> None:
+    for step, wanted in STEPS.items():
+        pod, container = placed.pods[step], placed.executors[step]
+        assert [entry["secretName"] for entry in pod["imagePullSecret"]] == ["sanefit-registry"]
+        assert secrets(pod) == (SECRETS if wanted.tracking else {"sanefit-s3": SECRETS["sanefit-s3"]}), step
+        assert environment(container)["AWS_ENDPOINT_URL"] == "https://s3.example.com"
+        assert environment(container)["AWS_DEFAULT_REGION"] == "eu-central-1"
+        retries = leaf_tasks(placed.pipeline)[step].get("retryPolicy", {"maxRetryCount": 0})
+        assert retries["maxRetryCount"] == (0 if not wanted.retried else 5 if wanted.settings == "data_steps" else 2)
+        assert retries.get("backoffDuration") == ("60s" if wanted.retried else None)
+        labels = pod.get("podMetadata", {}).get("labels")
+        assert labels == (
+            {"kueue.x-k8s.io/queue-name": "sanefit", "kueue.x-k8s.io/priority-class": "sanefit-search"}
+            if wanted.gpus
+            else None
         )
-        for name, task in leaf_tasks(compiled).items()
+    configuration = placed.platform["platforms"]["kubernetes"]["pipelineConfig"]
+    assert configuration == {"activeDeadlineSeconds": 3600, "resourceTtlOnCompletion": 60}
+
+
+@pytest.mark.parametrize("step", ["train-pack", "train-pack-2"])
+def test_packs_go_to_the_nodes_that_are_asked_for(placed: Compiled, step: str) -> None:
+    pod, container = placed.pods[step], placed.executors[step]
+    accelerator = container["resources"]["accelerator"]
+    assert (accelerator["resourceType"], accelerator["resourceCount"]) == ("nvidia.com/mig-1g.10gb", "2")
+    assert pod["nodeSelector"]["labels"] == {"pool": "gpu"}
+    own = {"key": "team", "operator": "Equal", "value": "vision", "effect": "NoExecute"}
+    assert pod["tolerations"] == [own, GPU_TOLERATION]
+    required, wished = pod["nodeAffinity"]
+    assert required == {
+        "matchExpressions": [
+            {"key": "gpu", "operator": "In", "values": ["h100", "h200"]},
+            {"key": "zone", "operator": "Exists"},
+        ]
     }
-    assert seen == STEPS
+    assert wished == {"matchExpressions": [{"key": "spot", "operator": "DoesNotExist"}], "weight": 10}
 
 
-def test_nothing_is_installed_when_a_step_runs(compiled: dict[str, Any]) -> None:
-    for executor in compiled["deploymentSpec"]["executors"].values():
-        command = " ".join(executor["container"]["command"])
-        assert "pip install" not in command
-        assert "pip" not in command.split()
+def test_threads_are_whole_cores(placed: Compiled) -> None:
+    assert environment(placed.executors["train-pack"])["OMP_NUM_THREADS"] == "2"  # of 2.5
+    assert environment(placed.executors["snapshot"])["OMP_NUM_THREADS"] == "1"  # of 500m
 
 
-def test_no_image_floats(compiled: dict[str, Any]) -> None:
-    for executor in compiled["deploymentSpec"]["executors"].values():
-        _, _, tag = executor["container"]["image"].rpartition(":")
+def test_a_cluster_without_gpus(tmp_path: Path) -> None:
+    compiled = compiled_with(tmp_path, CONFIGS / "digits.yaml", "cluster.gpus=0")
+    assert "accelerator" not in compiled.text
+    assert "nvidia" not in compiled.text
+
+
+def test_workload_identity_needs_no_secret(tmp_path: Path) -> None:
+    assert "secretAsEnv" not in compiled_with(tmp_path, CONFIGS / "digits.yaml", "cluster.s3_secret=''").text
+
+
+def test_no_secret_value_and_nothing_installed_when_a_step_runs(compiled: Compiled) -> None:
+    assert "pip install" not in compiled.text
+    assert not re.search(
+        r"(?i)(password|secret_access_key|token)\s*[:=]\s*['\"]?(?!AWS_|MLFLOW_)[^\s'\"]", compiled.text
+    )
+    for container in compiled.executors.values():
+        assert "pip" not in " ".join(container["command"]).split()
+        assert not {key for key in environment(container) if "SECRET" in key or "PASSWORD" in key or "KEY" in key}
+
+
+def test_no_image_floats(compiled: Compiled) -> None:
+    for container in compiled.executors.values():
+        _, _, tag = container["image"].rpartition(":")
         assert tag not in ("", "latest")
 
 
-def test_packs_run_side_by_side_and_trials_do_not(compiled: dict[str, Any]) -> None:
-    loops = [task for dag in dags(compiled) for task in dag["tasks"].values() if "parameterIterator" in task]
+@pytest.mark.parametrize("skip_unchanged", ["true", "false"])
+def test_the_same_configuration_compiles_to_the_same_bytes(tmp_path: Path, skip_unchanged: str) -> None:
+    texts = set()
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        folder.mkdir()
+        texts.add(compiled_with(folder, CONFIGS / "digits.yaml", f"skip_unchanged={skip_unchanged}").text)
+    assert len(texts) == 1
+
+
+def test_packs_run_side_by_side_and_trials_do_not(compiled: Compiled) -> None:
+    loops = [task for dag in dags(compiled.pipeline) for task in dag["tasks"].values() if "parameterIterator" in task]
     assert len(loops) == 2
     for loop in loops:
-        body = compiled["components"][loop["componentRef"]["name"]]["dag"]["tasks"]
+        body = compiled.pipeline["components"][loop["componentRef"]["name"]]["dag"]["tasks"]
         assert [task["componentRef"]["name"].removesuffix("-2") for task in body.values()] == ["comp-train-pack"]
 
 
-def test_the_search_waits_for_the_gate(compiled: dict[str, Any]) -> None:
-    inside = next(dag for dag in dags(compiled) if "gate" in dag["tasks"])["tasks"]
+def test_the_search_waits_for_the_gate(compiled: Compiled) -> None:
+    inside = next(dag for dag in dags(compiled.pipeline) if "gate" in dag["tasks"])["tasks"]
     assert "gate" in inside["sanefit-search-stage"]["dependentTasks"]
     assert "run-report" in inside["gate"]["dependentTasks"]
 
 
-def test_the_exit_handler_runs_whatever_happened(compiled: dict[str, Any]) -> None:
-    closing = compiled["root"]["dag"]["tasks"]["close-run"]
+def test_the_exit_handler_runs_whatever_happened(compiled: Compiled) -> None:
+    closing = compiled.pipeline["root"]["dag"]["tasks"]["close-run"]
     assert closing["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+
+
+def test_a_run_without_news_trains_nothing_when_asked(tmp_path: Path) -> None:
+    compiled = compiled_with(tmp_path, CONFIGS / "digits.yaml", "skip_unchanged=true")
+    assert set(leaf_tasks(compiled.pipeline)) == {*STEPS, "compare-with-champion"}
+    outside = next(dag for dag in dags(compiled.pipeline) if "snapshot" in dag["tasks"])["tasks"]
+    [condition] = set(outside) - {"snapshot", "compare-with-champion"}
+    assert "== 'news'" in outside[condition]["triggerPolicy"]["condition"]

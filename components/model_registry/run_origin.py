@@ -1,0 +1,73 @@
+"""What a run is made from: images, code, configuration; and whether the champion is made from the same."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from components.foundation import tracking
+from components.foundation.artifacts import DatasetReference
+from components.foundation.step_log import Say
+
+COMPONENTS = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class RunOrigin:
+    """Three SHA-256 digests in hex; the same three and the same machine give the same model."""
+
+    fingerprint: str
+    code: str
+    configuration: str
+
+    def tags(self) -> dict[str, str]:
+        """As MLflow tags of the run."""
+        return {
+            tracking.FINGERPRINT_TAG: self.fingerprint,
+            tracking.CODE_TAG: self.code,
+            tracking.CONFIGURATION_TAG: self.configuration,
+        }
+
+
+def origin_of(dataset: DatasetReference, settings: Mapping[str, str], code_folder: Path = COMPONENTS) -> RunOrigin:
+    """The origin of a run.
+
+    Args:
+        dataset: the snapshot.
+        settings: flat, all of them, the seed too.
+        code_folder: the steps' source.
+    """
+    configuration = hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode()).hexdigest()
+    return RunOrigin(dataset.fingerprint, digest_of_code(code_folder), configuration)
+
+
+def digest_of_code(folder: Path) -> str:
+    """SHA-256, in hex, of the sources below a folder: the same in an image and on a laptop."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".j2")):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def compare(origin: RunOrigin, model_name: str, tracking_uri: str, say: Say) -> Literal["news", "nothing new"]:
+    """Whether a run of this origin has anything that the champion does not have yet.
+
+    Args:
+        origin: of this run.
+        model_name: the registered model.
+        tracking_uri: of MLflow.
+        say: prints a line.
+    """
+    champion = tracking.champion_origin(tracking_uri, model_name)
+    if champion is None:
+        say("news: there is no champion")
+        return "news"
+    changed = [tag.removeprefix("sanefit.") for tag, value in origin.tags().items() if champion.tags.get(tag) != value]
+    if changed:
+        say(f"news since the champion, version {champion.version}: {', '.join(changed)}")
+        return "news"
+    say(f"nothing new: images, code and configuration are those of the champion, version {champion.version}")
+    return "nothing new"
