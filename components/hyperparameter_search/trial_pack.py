@@ -38,6 +38,7 @@ def run_pack(
     *,
     seed: int,
     packs_per_machine: int,
+    device: torch.device,
     say: Say,
     clock: Clock = time.time,
 ) -> str:
@@ -51,6 +52,7 @@ def run_pack(
         run: the parent run.
         seed: of the run; all trials see the same batches.
         packs_per_machine: how many packs share this machine's cores.
+        device: trains the trials and holds the data.
         say: prints a line.
         clock: epoch seconds.
 
@@ -58,7 +60,7 @@ def run_pack(
         The URI of a PackResult.
     """
     torch.set_num_threads(max(1, torch.get_num_threads() // packs_per_machine))
-    data = read_training_data(dataset)
+    data = read_training_data(dataset, device)
     manifest = read_manifest(dataset)
     client = tracking.client(run.tracking_uri)
     results = []
@@ -113,7 +115,7 @@ def run_trial(
     message = ""
     try:
         status, _ = train(
-            build_classifier(network, image_shape, classes, stats, spec.seed),
+            build_classifier(network, image_shape, classes, stats, spec.seed).to(data.train_pixels.device),
             data,
             learning_rate=spec.setting.learning_rate,
             weight_decay=spec.setting.weight_decay,

@@ -97,7 +97,7 @@ def pack(digits: DatasetReference, digits_stats: ChannelStats, reference: Callab
         **options: Any,
     ) -> tuple[PackResult, RunReference, Said]:
         said, parent = Said(), reference(name)
-        settings = {"seed": 0, "packs_per_machine": 1000} | options
+        settings = {"seed": 0, "packs_per_machine": 1000, "device": torch.device("cpu")} | options
         uri = run_pack(plan_of(trials), digits, digits_stats, network, optimizer, parent, say=said, **settings)
         return PackResult.model_validate_json(Path(uri).read_bytes()), parent, said
 
@@ -336,3 +336,13 @@ def test_a_trial_that_raised_after_one_epoch_raised_in_the_second(status: str) -
 def test_a_trials_line_is_one_line_whatever_the_message() -> None:
     line = trial_line(failed("error", 0, "RuntimeError: CUDA error\nCompile with TORCH_USE_CUDA_DSA"), 9)
     assert len(line.splitlines()) == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")
+def test_a_pack_trains_on_a_gpu_as_on_the_cpu(pack: RunPack) -> None:
+    trials = [trial(0)]
+    on_cpu, _, _ = pack(trials, "cpu")
+    on_gpu, _, _ = pack(trials, "gpu", device=torch.device("cuda"))
+    [a], [b] = on_cpu.results, on_gpu.results
+    assert b.status == "ok"
+    assert a.validation_accuracy == pytest.approx(b.validation_accuracy, abs=0.03)

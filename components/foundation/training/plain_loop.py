@@ -16,6 +16,8 @@ from components.foundation.training.evaluation import evaluate
 from components.foundation.training.loss import decayed_weights, regularised_loss
 from components.foundation.training.schedules import Schedule, learning_rate_at
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -27,10 +29,15 @@ class TrainingData:
     validation_labels: Tensor
 
 
-def read_training_data(dataset: DatasetReference) -> TrainingData:
-    """The training and validation splits of a snapshot, in memory."""
+def read_training_data(dataset: DatasetReference, device: torch.device = CPU) -> TrainingData:
+    """The training and validation splits of a snapshot, in the device's memory."""
     train, validation = read_split(dataset, "train"), read_split(dataset, "validation")
-    return TrainingData(*(torch.from_numpy(array) for array in (*train, *validation)))
+    return TrainingData(*(torch.from_numpy(array).to(device) for array in (*train, *validation)))
+
+
+def best_device() -> torch.device:
+    """The first GPU that this process can see, else the CPU."""
+    return torch.device("cuda") if torch.cuda.is_available() else CPU
 
 
 def train(
@@ -52,7 +59,7 @@ def train(
     is not; the last record then holds ``None`` for it.
 
     Args:
-        classifier: from raw pixels to scores.
+        classifier: from raw pixels to scores, on the data's device.
         data: both splits.
         learning_rate: above 0; its course over the steps is ``schedule``'s.
         weight_decay: lambda of the penalty, at least 0.
