@@ -4,16 +4,15 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from components.foundation.errors import SanefitError
-from pipeline import run_results
+from pipeline import cluster_cli, run_results, schedule_cli
+from pipeline.cli_options import CaCert, Config, Endpoint, Json, Namespace, Set, Workdir
+from pipeline.cli_output import print_error, step_printer
 from pipeline.run_config import DEFAULT_CONFIG, RunConfig, load_config
 
 app = typer.Typer(
@@ -24,10 +23,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Config = Annotated[Path, typer.Argument(help="A YAML file.", show_default="digits")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one value; repeatable.")]
-Workdir = Annotated[Path, typer.Option(help="Holds runs, snapshots and the local MLflow store.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on the last line of stdout.")]
 DEFAULT_WORKDIR = Path("sanefit-runs")
 
 
@@ -43,7 +38,7 @@ def run(
     tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workdir / 'mlflow.db'}"
     require_reachable(tracking_uri)
     run_name = new_run_name(settings.name)
-    outcome = run_training(settings, workdir, tracking_uri, run_name, _show(as_json))
+    outcome = run_training(settings, workdir, tracking_uri, run_name, step_printer(as_json))
     result = run_results.of_training(outcome, started, time.time())
     if result["status"] == "bad input":
         run_results.remove(outcome, workdir)
@@ -62,7 +57,7 @@ def check(
 
     started = time.time()
     settings, workdir = _prepared(config, set_, workdir)
-    outcome = run_checks(settings, workdir, new_run_name(settings.name), _show(as_json))
+    outcome = run_checks(settings, workdir, new_run_name(settings.name), step_printer(as_json))
     result = run_results.of_checks(outcome, started, time.time())
     if result["status"] == "bad input":
         run_results.remove(outcome, workdir)
@@ -87,11 +82,27 @@ def compile_(
 def report(
     run_name: Annotated[str, typer.Argument(metavar="[RUN]", help="The run.", show_default="the latest")] = "",
     workdir: Workdir = DEFAULT_WORKDIR,
+    endpoint: Endpoint = "",
+    namespace: Namespace = "",
+    ca_cert: CaCert = None,
     as_json: Json = False,
 ) -> None:
-    """Say where the HTML page of a run is."""
-    page = run_results.report_of(workdir.expanduser().absolute(), run_name)
+    """Say where the HTML page of a run is; one of a cluster, given its address, is fetched."""
+    folder = workdir.expanduser().absolute()
+    if run_name and (endpoint or namespace):
+        from pipeline.cluster_report import fetch_report
+        from pipeline.kubeflow_connection import connect
+
+        page = fetch_report(connect(endpoint, namespace, ca_cert), run_name, folder)
+    else:
+        page = run_results.report_of(folder, run_name)
     print(json.dumps({"status": "succeeded", "report": str(page)}) if as_json else page)
+
+
+app.command(epilog="Example: sanefit submit my.yaml --idempotency-key nightly-1 --wait")(cluster_cli.submit)
+app.command(epilog="Example: sanefit doctor my.yaml --namespace sanefit")(cluster_cli.doctor)
+app.add_typer(cluster_cli.runs, name="runs")
+app.add_typer(schedule_cli.schedule, name="schedule")
 
 
 def main() -> None:
@@ -99,7 +110,7 @@ def main() -> None:
     try:
         app()
     except SanefitError as error:
-        _print_error(str(error))
+        print_error(str(error))
         sys.exit(error.exit_status)
 
 
@@ -113,25 +124,10 @@ def _prepared(config: Path, overrides: list[str] | None, workdir: Path) -> tuple
     return settings, absolute
 
 
-def _show(as_json: bool) -> Callable[[str, str], None]:
-    """Print a step's line; with --json to stderr, so that stdout stays for programs."""
-    stream = sys.stderr if as_json else sys.stdout  # held: a run redirects sys.stdout
-    console = Console(file=stream, highlight=False, soft_wrap=True)
-
-    def show(step: str, text: str) -> None:
-        console.print(f"[bold]{escape(step):<14}[/bold] {escape(text)}")
-
-    return show
-
-
 def _finish(result: dict[str, Any], as_json: bool) -> None:
     """Say what went wrong, print the JSON line, and exit."""
     if error := result.get("error"):
-        _print_error(error)
+        print_error(error)
     if as_json:
         print(json.dumps(result))
     sys.exit({"succeeded": 0, "bad input": 2}.get(result["status"], 1))
-
-
-def _print_error(message: str) -> None:
-    print(f"sanefit: error: {message}", file=sys.stderr)

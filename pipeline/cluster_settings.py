@@ -67,6 +67,21 @@ class NodeRequirement(Settings):
     values: tuple[str, ...] = ()
     weight: Annotated[int, Field(ge=1, le=100)] | None = None
 
+    @model_validator(mode="after")
+    def _values_belong_to_the_operator(self) -> "NodeRequirement":
+        if self.operator in ("Gt", "Lt"):
+            fits, expected = len(self.values) == 1 and self.values[0].removeprefix("-").isdigit(), "one whole number"
+        elif self.operator in ("In", "NotIn"):
+            fits, expected = bool(self.values), "at least one"
+        else:
+            fits, expected = not self.values, "none"
+        if not fits:
+            raise ValueError(
+                f"node_affinity of {self.key!r}: values={list(self.values)}, but {self.operator} takes {expected}; "
+                "correct values"
+            )
+        return self
+
 
 class StepSettings(Settings):
     """What one kind of step asks for; requests equal limits, so that no step is evicted for another's use.

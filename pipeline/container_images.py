@@ -1,6 +1,55 @@
 """Which container image a step runs in, from one place."""
 
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from components.foundation.errors import SettingsError
+from components.foundation.settings import Settings
 from pipeline import __version__
 
+PUSHED_IMAGES = Path(__file__).with_name("pushed_images.json")  # `make push` writes it
 DATA_IMAGE = f"sanefit-data:{__version__}"
 TRAINER_IMAGE = f"sanefit-trainer:{__version__}"
+
+ByDigest = Annotated[str, Field(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")]
+
+
+class PushedImages(Settings):
+    """What ``make push`` wrote: references ``repository@sha256:…``, and the version they were built from."""
+
+    version: str
+    data: ByDigest
+    trainer: ByDigest
+
+
+def container_images(pushed: Path = PUSHED_IMAGES) -> tuple[str, str]:
+    """The data and the trainer image: by digest when they were pushed, else by version.
+
+    Args:
+        pushed: the file that ``make push`` writes.
+
+    Raises:
+        SettingsError: when the file cannot be read, or is of another version than this code.
+    """
+    try:
+        text = pushed.read_text(encoding="utf-8")
+        images = PushedImages.model_validate_json(text)
+    except FileNotFoundError:
+        return DATA_IMAGE, TRAINER_IMAGE
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unusable(pushed, str(error)) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _unusable(pushed, f"{'.'.join(map(str, first['loc'])) or 'content'}: {first['msg']}") from None
+    if images.version != __version__:
+        raise _unusable(pushed, f"version {images.version!r}, where this is {__version__!r}")
+    return images.data, images.trainer
+
+
+def _unusable(pushed: Path, reason: str) -> SettingsError:
+    return SettingsError(
+        f"pushed images {str(pushed)!r}: {reason}; expected what make push writes; run make push REGISTRY=… again, "
+        "or remove the file to use the images of this machine"
+    )
