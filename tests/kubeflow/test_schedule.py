@@ -226,6 +226,27 @@ def test_a_run_that_begins_at_the_last_moment_puts_the_old_schedule_back(doing: 
     assert SETTLE_SECONDS in scheduler.clock.slept
 
 
+@pytest.mark.parametrize("look", [1, 2])
+def test_a_run_that_ends_between_two_looks_is_no_trouble(look: int, scheduler: Scheduler) -> None:
+    scheduler.set()
+    run = scheduler.start_run()
+    seen = [0]
+
+    def before(request: Request) -> None:
+        if request.path.endswith("/runs"):
+            seen[0] += 1
+            if seen[0] == look:
+                scheduler.end(run)
+
+    scheduler.double.before = before
+    if look == 1:
+        assert scheduler.set(TUESDAYS).change == "replaced"
+    else:
+        with pytest.raises(RunFailedError):
+            scheduler.set(TUESDAYS)
+        assert scheduler.there == [(MONDAYS, True)]
+
+
 @pytest.mark.parametrize("doing", ["set", "delete"])
 def test_waiting_for_a_run_in_progress(doing: str, scheduler: Scheduler) -> None:
     scheduler.set()
@@ -309,7 +330,8 @@ def test_looking_for_a_run_in_progress_does_not_fetch_years_of_runs(scheduler: S
     one = scheduler.start_run()
     scheduler.end(one)
     for number in range(500):
-        scheduler.double.store.runs[f"old-{number}"] = {**one, "run_id": f"old-{number}"}
+        ended = {"run_id": f"old-{number}", "state": ENDED[number % len(ENDED)]}
+        scheduler.double.store.runs[f"old-{number}"] = {**one, **ended}
         scheduler.double.store.runs[f"other-{number}"] = {**one, "recurring_run_id": "other", "state": "RUNNING"}
     scheduler.double.requests.clear()
     scheduler.set(TUESDAYS)
@@ -366,6 +388,21 @@ def test_a_pause_in_the_middle_of_a_change_lasts(scheduler: Scheduler) -> None:
     assert scheduler.there == [(MONDAYS, False)]
     assert not scheduler.set(TUESDAYS).enabled
     assert scheduler.there == [(TUESDAYS, False)]
+
+
+def test_runs_of_both_sides_of_a_change_are_left_alone(scheduler: Scheduler) -> None:
+    scheduler.set()
+    interrupt(scheduler, TUESDAYS, writes=3)
+    assert scheduler.there == [(MONDAYS, False), (TUESDAYS, True)]
+    store = scheduler.double.store
+    for one in [*store.schedules]:
+        store.start_run_of(one)  # the old one's by sanefit runs retry
+    pause_schedule(scheduler.kubeflow, "digits")
+    assert scheduler.there == [(MONDAYS, False), (TUESDAYS, False)]
+    with pytest.raises(RunFailedError, match="in progress"):
+        scheduler.set(TUESDAYS)
+    assert store.killed == []
+    assert len(store.schedules) == 2
 
 
 def test_resume_in_the_middle_of_a_change_is_refused(scheduler: Scheduler) -> None:

@@ -133,6 +133,7 @@ def test_a_key_finds_the_run_again(double: KubeflowDouble, kubeflow: Kubeflow, c
     first = submit(config, kubeflow, "unused", "nightly-1", clock.sleep)
     written = len(double.written)
     second = submit(config, kubeflow, "unused", "nightly-1", clock.sleep)
+    assert clock.slept == [2.0]  # before it looked for others of the same second
     assert first.run_name == "digits-nightly-1"
     assert not first.already
     assert second == replace(first, already=True)
