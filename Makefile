@@ -9,10 +9,10 @@ TORCH_INDEX_URL ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lock clean
+.PHONY: help setup run test test-containers check format lock images pin-base push clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: $(INSTALLED)  ## create .venv with everything in requirements.lock
 
@@ -21,6 +21,10 @@ run: $(INSTALLED)  ## the main job: digits, from the data to the registered mode
 
 test: $(INSTALLED)  ## all tests (ARGS="-k splits")
 	$(BIN)/pytest $(ARGS)
+
+test-containers: $(INSTALLED)  ## build the images and run the pipeline in them (buildah, podman; as root)
+	tests/containers/install_tools.sh
+	$(BIN)/pytest -m containers $(ARGS) tests/containers
 
 check: $(INSTALLED)  ## format and lint (ruff), types (mypy)
 	$(BIN)/ruff format --check .
@@ -31,9 +35,24 @@ format: $(INSTALLED)  ## let ruff format and mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: $(INSTALLED)  ## write requirements.lock anew from pyproject.toml
+lock: $(INSTALLED)  ## write requirements.lock anew from pyproject.toml, and the images' locks from it
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-emit-index-url \
 		--no-emit-find-links --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+	for image in data trainer; do \
+		$(BIN)/uv pip compile --quiet --python-platform linux --python-version 3.11 --generate-hashes \
+			--constraint requirements.lock --excludes images/$$image/requirements.excluded --no-emit-index-url \
+			--no-emit-find-links --custom-compile-command "make lock" \
+			--output-file images/$$image/requirements.lock images/$$image/requirements.in || exit; \
+	done
+
+images:  ## build the container images (BASE_IMAGE=name@sha256:… ENGINE=docker; images/build.sh says what else)
+	images/build.sh
+
+pin-base:  ## keep the present digest of python:3.11-slim in images/base_image
+	images/pin_base.sh
+
+push:  ## push the images and keep their digests for the pipeline (REGISTRY=host/path)
+	images/push.sh
 
 clean:  ## remove .venv and caches; runs in sanefit-runs stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,76 @@
+"""Servers that the tests start on 127.0.0.1."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+READY_WITHIN = 90.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def running(
+    command: Sequence[str], environment: Mapping[str, str], log: Path, ready: Callable[[], bool]
+) -> Iterator[None]:
+    """A server and its children; stopped at the end."""
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True) as server,
+    ):
+        try:
+            deadline = time.monotonic() + READY_WITHIN
+            while not ready():
+                if server.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"{command[0]} did not start: {log.read_text()[-2000:]}")
+                time.sleep(0.05)
+            yield
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+
+
+@contextmanager
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """MLflow with its artifacts; the URI."""
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")),
+    ]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    uri = f"http://127.0.0.1:{port}"
+    with running(command, {**environment, **quiet}, folder / "mlflow.log", lambda: answers(f"{uri}/health")):
+        yield uri
+
+
+@contextmanager
+def registry(folder: Path) -> Iterator[str]:
+    """A registry of images, without TLS; its host and port."""
+    address = f"127.0.0.1:{free_port()}"
+    (folder / "registry.yml").write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/images}}}}\nhttp: {{addr: '{address}'}}\n"
+    )
+    command = ["docker-registry", "serve", str(folder / "registry.yml")]
+    with running(command, os.environ, folder / "registry.log", lambda: answers(f"http://{address}/v2/")):
+        yield address
