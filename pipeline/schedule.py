@@ -76,6 +76,8 @@ def set_schedule(kubeflow: Kubeflow, wanted: Wanted, wait: bool, say: Say, sleep
 def delete_schedule(kubeflow: Kubeflow, name: str, wait: bool, say: Say, sleep: Sleep = time.sleep) -> None:
     """Delete a schedule; arguments and errors as for ``set_schedule``."""
     mine = find_schedule(kubeflow, name)
+    if not wait:
+        _refuse_while_running(kubeflow, mine, None)
     _retire(kubeflow, mine, None, wait, say, sleep)
     for one in mine:
         delete(kubeflow, one)
@@ -90,11 +92,12 @@ def _set_once(kubeflow: Kubeflow, wanted: Wanted, wait: bool, say: Say, sleep: S
     if new is not None and not old:
         return Outcome("unchanged", new.recurring_run_id, is_enabled(new))
     starts_runs = _starts_runs(mine)
-    if new is None and (wait or not names_in_progress(kubeflow, old)):
+    if not wait:
+        _refuse_while_running(kubeflow, old, new)
+    if new is None:
         ids = [one.recurring_run_id for one in old]
         new = create(kubeflow, wanted, enabled=False, replaces=ids, takes_over_enabled=starts_runs)
     _retire(kubeflow, old, new, wait, say, sleep)
-    assert new is not None  # else a run was in progress
     try:
         if starts_runs and not is_enabled(new):
             enable(kubeflow, new)
@@ -121,6 +124,14 @@ def _is_unfinished(one: V2beta1RecurringRun, mine: list[V2beta1RecurringRun]) ->
     return not replaced_by(one).isdisjoint(other.recurring_run_id for other in mine)
 
 
+def _refuse_while_running(kubeflow: Kubeflow, old: list[V2beta1RecurringRun], new: V2beta1RecurringRun | None) -> None:
+    """Refuse before anything is written; only what an interrupted change has paused is put back."""
+    if names := names_in_progress(kubeflow, old):
+        if not any(is_enabled(one) for one in (*old, *filter(None, [new]))):
+            _put_back(kubeflow, old, new)
+        raise _in_progress(names)
+
+
 def _retire(
     kubeflow: Kubeflow,
     old: list[V2beta1RecurringRun],
@@ -130,10 +141,6 @@ def _retire(
     sleep: Sleep,
 ) -> None:
     """Pause the old ones and see that no run of theirs is in progress; or else put them back."""
-    if not wait and (names := names_in_progress(kubeflow, old)):
-        if not any(is_enabled(one) for one in (*old, *filter(None, [new]))):
-            _put_back(kubeflow, old, new)
-        raise _in_progress(names)
     try:
         for one in old:
             if is_enabled(one):

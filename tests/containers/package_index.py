@@ -32,7 +32,7 @@ class BuildSecrets:
 class QuietHandler(SimpleHTTPRequestHandler):
     """Serves a folder and says nothing."""
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         """Nothing."""
 
 

@@ -1,14 +1,9 @@
 """The whole DAG on the digits, every step in a container of its own image."""
 
-import json
-from collections import Counter
 from typing import Any
 
-import boto3
 import pytest
 from conftest import Images
-from container_engine import ContainerEngine
-from mlflow import MlflowClient
 from pipeline_runs import ContainerRun, Services, run_in_containers
 
 pytestmark = pytest.mark.containers
@@ -23,7 +18,7 @@ SMALL = [
 
 
 @pytest.fixture(scope="session")
-def services(docker_host: str, tracking_uri: str, s3_server: Any, images: Images) -> Services:
+def services(docker_host: str, tracking_uri: str, s3_server: Any, images: Images) -> Services:  # noqa: ARG001
     return Services(docker_host, tracking_uri, s3_server)
 
 
