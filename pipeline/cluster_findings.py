@@ -10,7 +10,12 @@ from pipeline.kubernetes_api import call
 from pipeline.node_fit import Demand, Node, Taint, obstacle, pods_that_fit
 from pipeline.placement import GPU_TAINT, MLFLOW_SECRET_KEYS, S3_SECRET_KEYS
 
-API_VERBS = {"runs": ("create", "get", "list"), "pipelines": ("create", "get", "list"), "jobs": ("create", "list")}
+API_VERBS = {
+    "pipelines": ("create", "get", "list"),
+    "experiments": ("create", "list"),
+    "runs": ("create", "get", "list", "delete", "terminate", "retry"),
+    "jobs": ("create", "list", "enable", "disable", "delete"),
+}
 NODES_SHOWN = 3
 
 

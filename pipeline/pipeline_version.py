@@ -107,6 +107,11 @@ def find_experiment(kubeflow: Kubeflow, name: str) -> str | None:
 
 
 def _places(config: RunConfig) -> dict[str, str]:
+    if config.data.source.startswith(("folder:", "tar:")):
+        raise SettingsError(
+            f"data.source={config.data.source!r}: pods cannot read this machine's files; expected a source that a "
+            "cluster reaches, as digits; correct data.source"
+        )
     places = {"storage": config.cluster.storage, "tracking_uri": config.cluster.tracking_uri}
     examples = {"storage": "s3://bucket/sanefit", "tracking_uri": "http://mlflow.mlflow.svc:5000"}
     for key, value in places.items():

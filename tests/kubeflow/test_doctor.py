@@ -15,6 +15,7 @@ from kubernetes_double import KubernetesDouble, running_kubernetes_double
 
 from components.foundation import object_store
 from components.foundation.errors import RunFailedError
+from pipeline.cluster_findings import API_VERBS
 from pipeline.cluster_report import fetch_report
 from pipeline.doctor import examine
 from pipeline.findings import Finding
@@ -133,9 +134,7 @@ def test_on_a_kubeflow_of_several_users_permissions_count(
     refused = findings(namespace="sanefit")["permissions"]
     assert (refused.state, "create runs" in refused.seen) == ("failed", True)
     assert "sanefit-submitter" in refused.fix
-    kubernetes.allowed = {
-        (verb, resource) for verb in ("create", "get", "list") for resource in ("runs", "pipelines", "jobs")
-    }
+    kubernetes.allowed = {(verb, resource) for resource, verbs in API_VERBS.items() for verb in verbs}
     assert findings(namespace="sanefit")["permissions"].state == "ok"
 
 

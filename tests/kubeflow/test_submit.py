@@ -19,7 +19,7 @@ from pipeline.cluster_settings import ClusterSettings
 from pipeline.kubeflow_api import Kubeflow
 from pipeline.kubeflow_errors import KubeflowError
 from pipeline.pipeline_version import PIPELINE
-from pipeline.run_config import RunConfig
+from pipeline.run_config import DEFAULT_CONFIG, RunConfig, load_config
 from pipeline.submit import keyed_name, submit
 from pipeline.training_pipeline import TRAINING_PIPELINE
 
@@ -246,3 +246,11 @@ def test_a_namespace_that_is_missing_is_asked_for(
     with pytest.raises(KubeflowError, match="--namespace") as caught:
         submit(config, kubeflow, "digits-1")
     assert caught.value.exit_status == 2
+
+
+@pytest.mark.parametrize("source", ["folder:photos", "tar:photos.tar.gz"])
+def test_files_of_this_machine_are_refused(double: KubeflowDouble, kubeflow: Kubeflow, source: str) -> None:
+    config = load_config(DEFAULT_CONFIG, [*ON_A_CLUSTER, f"data.source={source}", "data.image_size=32"])
+    with pytest.raises(SettingsError, match="pods cannot read"):
+        submit(config, kubeflow, "photos-1")
+    assert double.requests == []
