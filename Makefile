@@ -9,10 +9,10 @@ TORCH_INDEX_URL ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-containers check format lock images pin-base push clean
+.PHONY: help setup run test test-containers k8s-check check format lock images pin-base push clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: $(INSTALLED)  ## create .venv with everything in requirements.lock
 
@@ -30,6 +30,10 @@ check: $(INSTALLED)  ## format and lint (ruff), types (mypy)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+k8s-check: $(INSTALLED)  ## manifests, configurations and Dockerfiles: schemas, lint, policies; needs no cluster
+	k8s/check.sh $(BIN)
+	$(BIN)/pytest tests/k8s $(ARGS)
 
 format: $(INSTALLED)  ## let ruff format and mend
 	$(BIN)/ruff format .
