@@ -73,8 +73,9 @@ def compile_(
 ) -> None:
     """Compile the pipeline for a Kubeflow cluster."""
     from pipeline.compile import compile_pipeline
+    from pipeline.container_images import container_images
 
-    compile_pipeline(load_config(config, set_ or ()), output)
+    compile_pipeline(load_config(config, set_ or ()), container_images(), output)
     print(json.dumps({"status": "succeeded", "pipeline": str(output)}) if as_json else output)
 
 

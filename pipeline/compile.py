@@ -4,21 +4,23 @@ from pathlib import Path
 
 from kfp import compiler
 
+from pipeline.container_images import ContainerImages
 from pipeline.placement import Placement
 from pipeline.run_config import RunConfig, pipeline_arguments
 from pipeline.training_pipeline import training_pipeline
 
 
-def compile_pipeline(config: RunConfig, output: Path) -> None:
+def compile_pipeline(config: RunConfig, images: ContainerImages, output: Path) -> None:
     """Write the compiled pipeline with the configuration as its parameters' defaults.
 
     ``storage`` and ``tracking_uri`` have no default: they are given when a run is submitted.
 
     Args:
         config: the configuration.
+        images: where each step runs.
         output: a ``.yaml`` file; replaced only when the compilation succeeded.
     """
-    pipeline = training_pipeline(Placement(config.cluster), skip_unchanged=config.skip_unchanged)
+    pipeline = training_pipeline(Placement(config.cluster, images), skip_unchanged=config.skip_unchanged)
     aside = output.with_name(f".{output.stem}.partial.yaml")
     try:
         compiler.Compiler().compile(pipeline, str(aside), pipeline_parameters=pipeline_arguments(config))

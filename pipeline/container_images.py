@@ -1,5 +1,6 @@
 """Which container image a step runs in, from one place."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +11,16 @@ from components.foundation.settings import Settings
 from pipeline import __version__
 
 PUSHED_IMAGES = Path(__file__).with_name("pushed_images.json")  # `make push` writes it
-DATA_IMAGE = f"sanefit-data:{__version__}"
-TRAINER_IMAGE = f"sanefit-trainer:{__version__}"
 
 ByDigest = Annotated[str, Field(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")]
+
+
+@dataclass(frozen=True)
+class ContainerImages:
+    """References of the images that the steps run in; by default those that ``make images`` builds."""
+
+    data: str = f"sanefit-data:{__version__}"
+    trainer: str = f"sanefit-trainer:{__version__}"
 
 
 class PushedImages(Settings):
@@ -24,8 +31,8 @@ class PushedImages(Settings):
     trainer: ByDigest
 
 
-def container_images(pushed: Path = PUSHED_IMAGES) -> tuple[str, str]:
-    """The data and the trainer image: by digest when they were pushed, else by version.
+def container_images(pushed: Path = PUSHED_IMAGES) -> ContainerImages:
+    """By digest when the images were pushed, else by version.
 
     Args:
         pushed: the file that ``make push`` writes.
@@ -37,7 +44,7 @@ def container_images(pushed: Path = PUSHED_IMAGES) -> tuple[str, str]:
         text = pushed.read_text(encoding="utf-8")
         images = PushedImages.model_validate_json(text)
     except FileNotFoundError:
-        return DATA_IMAGE, TRAINER_IMAGE
+        return ContainerImages()
     except (OSError, UnicodeDecodeError) as error:
         raise _unusable(pushed, str(error)) from None
     except ValidationError as error:
@@ -45,7 +52,7 @@ def container_images(pushed: Path = PUSHED_IMAGES) -> tuple[str, str]:
         raise _unusable(pushed, f"{'.'.join(map(str, first['loc'])) or 'content'}: {first['msg']}") from None
     if images.version != __version__:
         raise _unusable(pushed, f"version {images.version!r}, where this is {__version__!r}")
-    return images.data, images.trainer
+    return ContainerImages(images.data, images.trainer)
 
 
 def _unusable(pushed: Path, reason: str) -> SettingsError:

@@ -10,7 +10,7 @@ from kfp_server_api import HealthzServiceApi, RunServiceApi  # type: ignore[impo
 from components.foundation.errors import SanefitError
 from pipeline import __version__
 from pipeline.cluster_findings import node_findings, object_findings, permission_findings
-from pipeline.container_images import DATA_IMAGE, TRAINER_IMAGE
+from pipeline.container_images import container_images
 from pipeline.findings import Finding
 from pipeline.kubeflow_api import Kubeflow
 from pipeline.kubeflow_connection import connect as connect_to_kubeflow
@@ -42,7 +42,11 @@ def examine(config: RunConfig, endpoint: str, namespace: str, ca_cert: Path | No
     api = connect_to_kubernetes()
     yield mlflow_finding(config.cluster, api)
     yield storage_finding(config.cluster, api)
-    yield from image_findings((DATA_IMAGE, TRAINER_IMAGE), config.cluster)
+    try:
+        images = container_images()
+        yield from image_findings((images.data, images.trainer), config.cluster)
+    except SanefitError as error:
+        yield Finding("image", "failed", str(error))
     if api is None:
         fix = "set KUBECONFIG to check nodes, secrets and permissions"
         yield Finding("Kubernetes", "unknown", "no cluster is named", fix)

@@ -18,6 +18,7 @@ from kfp_server_api import (  # type: ignore[import-untyped]
 
 from components.foundation.errors import SettingsError
 from pipeline import __version__
+from pipeline.container_images import container_images
 from pipeline.kubeflow_api import Kubeflow, predicates
 from pipeline.kubeflow_errors import KubeflowError
 from pipeline.run_config import RunConfig
@@ -127,7 +128,7 @@ def _compile(config: RunConfig, path: Path) -> str:
     """Compile; the name of the version, which the content decides."""
     from pipeline.compile import compile_pipeline
 
-    compile_pipeline(config, path)
+    compile_pipeline(config, container_images(), path)
     return f"sanefit-{__version__}-{hashlib.sha256(path.read_bytes()).hexdigest()[:HASH_LENGTH]}"
 
 

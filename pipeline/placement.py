@@ -1,12 +1,12 @@
 """Where and how each task runs: image, resources, GPUs, nodes, secrets, security, retries, caching."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
 from pipeline.cluster_settings import ClusterSettings, NodeRequirement, StepSettings, Toleration
-from pipeline.container_images import DATA_IMAGE, TRAINER_IMAGE
+from pipeline.container_images import ContainerImages
 
 IMAGE_USER = 10001  # as in images/*/Dockerfile
 S3_SECRET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -23,17 +23,18 @@ class Placement:
     """
 
     cluster: ClusterSettings | None
+    images: ContainerImages = field(default_factory=ContainerImages)
 
     def data_step(self, task: PipelineTask, *, cached: bool = False, retried: bool = True) -> PipelineTask:
         """Run without torch."""
-        task.set_container_image(DATA_IMAGE).set_caching_options(cached)
+        task.set_container_image(self.images.data).set_caching_options(cached)
         if self.cluster is not None:
             _on_cluster(task, self.cluster, self.cluster.data_steps, retried)
         return task
 
     def trainer_step(self, task: PipelineTask, *, cached: bool = False) -> PipelineTask:
         """Run with torch and MLflow, without a GPU."""
-        task.set_container_image(TRAINER_IMAGE).set_caching_options(cached)
+        task.set_container_image(self.images.trainer).set_caching_options(cached)
         if self.cluster is not None:
             _on_cluster(task, self.cluster, self.cluster.trainer_steps, retried=True)
             _use_secret(task, self.cluster.mlflow_secret, MLFLOW_SECRET_KEYS)
@@ -41,7 +42,7 @@ class Placement:
 
     def search_pack(self, task: PipelineTask) -> PipelineTask:
         """Run with torch and MLflow on GPUs, in the queue for them."""
-        task.set_container_image(TRAINER_IMAGE).set_caching_options(False)
+        task.set_container_image(self.images.trainer).set_caching_options(False)
         if self.cluster is not None:
             _on_cluster(task, self.cluster, self.cluster.search_packs, retried=True)
             _use_secret(task, self.cluster.mlflow_secret, MLFLOW_SECRET_KEYS)

@@ -17,7 +17,7 @@ from foundation.conftest import s3_server  # noqa: F401
 from package_index import build_secrets
 from servers import mlflow_server, running
 
-from pipeline.container_images import DATA_IMAGE, TRAINER_IMAGE
+from pipeline.container_images import ContainerImages
 
 TOOLS = ("buildah", "podman", "runc", "debootstrap", "docker-registry", "git", "make")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sanefit-test-containers"
@@ -85,7 +85,8 @@ def images(engine: ContainerEngine, base: str, tmp_path_factory: pytest.TempPath
         )
         secret = secrets.pip_configuration.read_text()
     seconds = time.monotonic() - started
-    return Images(base, f"localhost/{DATA_IMAGE}", f"localhost/{TRAINER_IMAGE}", seconds, secret)
+    built = ContainerImages()
+    return Images(base, f"localhost/{built.data}", f"localhost/{built.trainer}", seconds, secret)
 
 
 @pytest.fixture(scope="session")

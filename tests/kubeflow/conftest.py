@@ -39,7 +39,8 @@ def config() -> RunConfig:
 def compiled(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pipeline as it is uploaded."""
     from pipeline.compile import compile_pipeline
+    from pipeline.container_images import container_images
 
     path = tmp_path_factory.mktemp("compiled") / "pipeline.yaml"
-    compile_pipeline(config, path)
+    compile_pipeline(config, container_images(), path)
     return path

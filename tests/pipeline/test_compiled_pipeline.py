@@ -10,7 +10,7 @@ import yaml
 
 from pipeline.cluster_settings import ClusterSettings
 from pipeline.compile import compile_pipeline
-from pipeline.container_images import DATA_IMAGE, TRAINER_IMAGE
+from pipeline.container_images import ContainerImages
 from pipeline.run_config import CONFIGS, load_config
 
 ROOT = Path(__file__).parents[2]
@@ -42,17 +42,18 @@ class Step:
     tracking: bool = False
 
 
-DATA = Step(DATA_IMAGE, "data_steps")
-TRAINER = Step(TRAINER_IMAGE, "trainer_steps", tracking=True)
-PACK = Step(TRAINER_IMAGE, "search_packs", gpus=True, tracking=True)
+IMAGES = ContainerImages("example.com/team/data@sha256:" + "a" * 64, "example.com/team/trainer@sha256:" + "b" * 64)
+DATA = Step(IMAGES.data, "data_steps")
+TRAINER = Step(IMAGES.trainer, "trainer_steps", tracking=True)
+PACK = Step(IMAGES.trainer, "search_packs", gpus=True, tracking=True)
 STEPS = {
     "snapshot": DATA,
-    "channel-stats": Step(DATA_IMAGE, "data_steps", cached=True),
+    "channel-stats": Step(IMAGES.data, "data_steps", cached=True),
     "open-run": TRAINER,
-    "sanity": Step(TRAINER_IMAGE, "trainer_steps", cached=True, tracking=True),
+    "sanity": Step(IMAGES.trainer, "trainer_steps", cached=True, tracking=True),
     "run-report": DATA,
     "run-report-2": DATA,
-    "gate": Step(DATA_IMAGE, "data_steps", retried=False),
+    "gate": Step(IMAGES.data, "data_steps", retried=False),
     "plan-trials": TRAINER,
     "plan-trials-2": TRAINER,
     "train-pack": PACK,
@@ -93,7 +94,7 @@ class Compiled:
 
 def compiled_with(folder: Path, config: Path, *overrides: str) -> Compiled:
     output = folder / "pipeline.yaml"
-    compile_pipeline(load_config(config, overrides), output)
+    compile_pipeline(load_config(config, overrides), IMAGES, output)
     assert [path.name for path in folder.iterdir()] == ["pipeline.yaml"]
     text = output.read_text()
     pipeline, platform = yaml.safe_load_all(text)
