@@ -34,6 +34,10 @@ class Images:
     build_seconds: float
     secret: str
 
+    @property
+    def both(self) -> tuple[str, str]:
+        return self.data, self.trainer
+
 
 @pytest.hookimpl(tryfirst=True)  # before any fixture
 def pytest_runtest_setup(item: pytest.Item) -> None:

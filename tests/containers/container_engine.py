@@ -1,12 +1,13 @@
 """Podman and buildah with a storage of their own, as root on a machine that may itself be a container."""
 
+import hashlib
 import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-RUN_FOLDER = Path("/run/sanefit-test-containers")
+RUN_FOLDER = "/run/sanefit-tests"  # podman cannot clean up behind a longer run root than 50 characters
 CONTAINERS_CONF = """
 [containers]
 # Where the machine has few limits of its own, the defaults cannot be set.
@@ -57,8 +58,9 @@ class ContainerEngine:
 def engine_with_storage(folder: Path) -> ContainerEngine:
     """An engine that keeps its images below ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "containers.conf").write_text(CONTAINERS_CONF.format(run=RUN_FOLDER / folder.name))
-    (folder / "storage.conf").write_text(STORAGE_CONF.format(storage=folder / "storage", run=RUN_FOLDER / folder.name))
+    run = f"{RUN_FOLDER}/{hashlib.sha256(bytes(folder)).hexdigest()[:8]}"
+    (folder / "containers.conf").write_text(CONTAINERS_CONF.format(run=run))
+    (folder / "storage.conf").write_text(STORAGE_CONF.format(storage=folder / "storage", run=run))
     return ContainerEngine(
         {
             **os.environ,
