@@ -181,7 +181,7 @@ def _wanted_in_environment(container: Object) -> Iterator[Reference]:
 def secrets_are_examples(objects: list[Object]) -> Iterator[str]:
     """No value but the one to replace, outside secrets too."""
     for secret in of_kind(objects, "Secret"):
-        marked = secret["metadata"].get("annotations", {}).get("sanefit.io/example") == "true"
+        marked = secret["metadata"].get("labels", {}).get("sanefit.io/example") == "true"
         for key, value in {**secret.get("data", {}), **secret.get("stringData", {})}.items():
             if EXAMPLE not in value or not marked:
                 yield f"{name_of(secret)}: {key}"

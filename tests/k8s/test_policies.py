@@ -78,7 +78,7 @@ CASES = [
         "ClusterQueue",
     ),
     (policies.secrets_are_examples, "Secret/sanefit/sanefit-s3", "stringData.AWS_ACCESS_KEY_ID", "AKIA", "ACCESS_KEY"),
-    (policies.secrets_are_examples, "Secret/sanefit/sanefit-s3", "metadata.annotations", GONE, "sanefit-s3"),
+    (policies.secrets_are_examples, "Secret/sanefit/sanefit-s3", "metadata.labels", GONE, "sanefit-s3"),
     (policies.secrets_are_examples, MLFLOW, f"{SERVER}.env.0", {"name": "A_PASSWORD", "value": "x"}, "A_PASSWORD"),
     (policies.namespaces_are_closed, "Namespace//mlflow", "metadata.labels", {}, "mlflow: enforce"),
     (policies.namespaces_are_closed, "NetworkPolicy/mlflow/default-deny", "spec.policyTypes", ["Ingress"], "default-d"),
