@@ -7,11 +7,11 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import docker
 import pytest
+from built_images import Images
 from container_engine import ContainerEngine, engine_with_storage
 from foundation.conftest import s3_server  # noqa: F401
 from package_index import build_secrets
@@ -22,21 +22,6 @@ from pipeline.container_images import ContainerImages
 TOOLS = ("buildah", "podman", "runc", "debootstrap", "docker-registry", "git", "make")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sanefit-test-containers"
 STAND_IN = Path(__file__).with_name("make_stand_in_base.sh")
-
-
-@dataclass(frozen=True)
-class Images:
-    """References of the images and their base; how long the build took, in seconds; what it must not tell."""
-
-    base: str
-    data: str
-    trainer: str
-    build_seconds: float
-    secret: str
-
-    @property
-    def both(self) -> tuple[str, str]:
-        return self.data, self.trainer
 
 
 @pytest.hookimpl(tryfirst=True)  # before any fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import boto3
 import mlflow
 import pytest
-from conftest import Images
+from built_images import Images
 from container_engine import ContainerEngine
 from foundation.conftest import S3Server
 from pipeline_runs import ContainerRun, Services, run_in_containers

@@ -1,9 +1,7 @@
 """Every overlay, rendered once."""
 
 import pytest
-from overlays import OVERLAYS, ROOT, Object, render, render_with
-
-SETS = (*OVERLAYS, "prod+workload-identity")
+from overlays import OVERLAYS, ROOT, SETS, Object, render, render_with
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 OVERLAYS = tuple(sorted(path.name for path in (ROOT / "k8s" / "overlays").iterdir()))
+SETS = (*OVERLAYS, "prod+workload-identity")
 KUBECTL = Path(sys.executable).with_name("kubectl")
 
 Object = dict[str, Any]

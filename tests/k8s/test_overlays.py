@@ -1,8 +1,7 @@
 """Every overlay keeps every policy, and has what an operator expects of it."""
 
 import pytest
-from conftest import SETS
-from overlays import Object, name_of, of_kind
+from overlays import SETS, Object, name_of, of_kind
 from policies import POLICIES, Policy
 
 from pipeline.cluster_findings import API_VERBS

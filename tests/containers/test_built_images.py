@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Images
+from built_images import Images
 from container_engine import ROOT, ContainerEngine
 
 from pipeline import __version__
