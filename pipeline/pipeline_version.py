@@ -113,6 +113,12 @@ def _places(config: RunConfig) -> dict[str, str]:
             f"data.source={config.data.source!r}: pods cannot read this machine's files; expected a source that a "
             "cluster reaches, as digits; correct data.source"
         )
+    weights = getattr(config.network, "weights", "")
+    if weights and not weights.startswith("s3://"):
+        raise SettingsError(
+            f"network.weights={weights!r}: pods cannot read this machine's files; expected s3://bucket/key; "
+            "upload the file and correct network.weights"
+        )
     places = {"storage": config.cluster.storage, "tracking_uri": config.cluster.tracking_uri}
     examples = {"storage": "s3://bucket/sanefit", "tracking_uri": "http://mlflow.mlflow.svc:5000"}
     for key, value in places.items():

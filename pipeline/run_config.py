@@ -63,7 +63,9 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         config = RunConfig.model_validate(values)
     except ValidationError as error:
         raise SettingsError(_one_line(error)) from None
-    return config.model_copy(update={"data": _absolute_source(config.data)})
+    return config.model_copy(
+        update={"data": _absolute_source(config.data), "network": _absolute_weights(config.network)}
+    )
 
 
 def pipeline_arguments(config: RunConfig) -> dict[str, Any]:
@@ -113,6 +115,13 @@ def _absolute_source(data: DataSettings) -> DataSettings:
     """Steps run in other folders: a relative path is made absolute here, where the user typed it."""
     kind, colon, path = data.source.partition(":")
     return data.model_copy(update={"source": f"{kind}:{Path(path).expanduser().absolute()}"}) if colon else data
+
+
+def _absolute_weights(network: NetworkSettings) -> NetworkSettings:
+    weights = getattr(network, "weights", "")
+    if not weights or weights.startswith("s3://"):
+        return network
+    return network.model_copy(update={"weights": str(Path(weights).expanduser().absolute())})
 
 
 def _one_line(error: ValidationError) -> str:

@@ -22,12 +22,7 @@ from components.foundation.classifiers.classifier import Classifier, build_class
 from components.foundation.errors import RunFailedError
 from components.foundation.image_dataset.shards import read_manifest, read_split
 from components.foundation.seeds import derive_seed
-from components.foundation.settings import (
-    ConvNetSettings,
-    FinalTrainingSettings,
-    OptimizerSettings,
-    TwoLayerSettings,
-)
+from components.foundation.settings import FinalTrainingSettings, NetworkSettings, OptimizerSettings
 from components.foundation.step_log import Say
 from components.foundation.training.evaluation import evaluate
 from components.foundation.training.plain_loop import TrainingData, read_training_data, train
@@ -36,7 +31,7 @@ from components.foundation.training.plain_loop import TrainingData, read_trainin
 def train_final(
     dataset: DatasetReference,
     stats: ChannelStats,
-    network: TwoLayerSettings | ConvNetSettings,
+    network: NetworkSettings,
     optimizer: OptimizerSettings,
     final: FinalTrainingSettings,
     ranking: Ranking,

@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, PositiveInt, TypeAdapter
 
 
 def _increasing(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -39,9 +39,9 @@ class StatsSettings(Settings):
 
 def _known_init(init: str) -> str:
     kind, colon, std = init.partition(":")
-    if init in ("he", "xavier", "zeros") or (kind == "gaussian" and colon and _positive_finite(std)):
+    if init in ("he", "xavier", "orthogonal", "zeros") or (kind == "gaussian" and colon and _positive_finite(std)):
         return init
-    raise ValueError("expected he, xavier, zeros or gaussian:STD with STD above 0, as in gaussian:1e-4")
+    raise ValueError("expected he, xavier, orthogonal, zeros or gaussian:STD with STD above 0, as in gaussian:1e-4")
 
 
 def _positive_finite(text: str) -> bool:
@@ -51,28 +51,87 @@ def _positive_finite(text: str) -> bool:
         return False
 
 
+Activation = Literal["sigmoid", "tanh", "relu", "leaky_relu", "elu", "maxout"]
 Init = Annotated[str, AfterValidator(_known_init)]
+Dropout = Annotated[float, Field(ge=0, lt=1)]
 
 
-class TwoLayerSettings(Settings):
-    """The lecture's network: linear, ReLU, linear."""
+class BuiltNetwork(Settings):
+    """What every network of sanefit's own has.
+
+    Without ``init`` the weights start as the activation asks for: ``xavier`` for sigmoid and tanh, else ``he``.
+    """
+
+    activation: Activation = "relu"
+    init: Init | None = None
+    dropout: Dropout = 0.0
+
+
+class TwoLayerSettings(BuiltNetwork):
+    """The lecture's network: linear, activation, linear."""
 
     kind: Literal["two_layer"]
-    init: Init = "he"
     hidden: PositiveInt = 50
+    batch_norm: bool = False
 
 
-class ConvNetSettings(Settings):
-    """Blocks of convolution, batch norm, ReLU and 2x2 max pooling, then a linear layer."""
+class MlpSettings(BuiltNetwork):
+    """``depth`` hidden layers of ``width`` neurons, then a linear layer."""
+
+    kind: Literal["mlp"]
+    depth: Annotated[int, Field(ge=1, le=100)] = 3
+    width: PositiveInt = 256
+    batch_norm: bool = False
+
+
+class ConvNetSettings(BuiltNetwork):
+    """Blocks of convolution, batch norm, 2x2 max pooling and activation, then a linear layer."""
 
     kind: Literal["convnet"]
-    init: Init = "he"
     channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=8)] = (16, 32, 64)
     batch_norm: bool = True
 
 
-NetworkSettings = Annotated[TwoLayerSettings | ConvNetSettings, Field(discriminator="kind")]
-network_settings: TypeAdapter[TwoLayerSettings | ConvNetSettings] = TypeAdapter(NetworkSettings)
+class ResNetSettings(BuiltNetwork):
+    """A residual network for small images: a stage of ``blocks`` blocks for each entry of ``channels``."""
+
+    kind: Literal["resnet"]
+    channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=5)] = (16, 32, 64)
+    blocks: Annotated[int, Field(ge=1, le=50)] = 3
+
+
+class TorchvisionSettings(Settings):
+    """Any classifier of torchvision by its name there.
+
+    ``weights``: a local or ``s3://`` file with a state dict to start from, as ``torch.save``
+    writes it; layers whose shape differs, as the output layer, start anew.
+    """
+
+    kind: Literal["torchvision"]
+    name: Annotated[str, Field(min_length=1)]
+    weights: str = ""
+    init: Init | None = None
+
+
+class ModuleSettings(Settings):
+    """A network of the user's: ``package.module:NAME`` makes an ``nn.Module``.
+
+    It is called with ``image_shape`` (height, width, channels), ``classes`` and ``arguments``, takes
+    float (images, channels, height, width) and gives scores (images, classes).
+    """
+
+    kind: Literal["module"]
+    path: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+    arguments: dict[str, JsonValue] = Field(default={})
+    weights: str = ""
+    init: Init | None = None
+
+
+NetworkSettings = Annotated[
+    TwoLayerSettings | MlpSettings | ConvNetSettings | ResNetSettings | TorchvisionSettings | ModuleSettings,
+    Field(discriminator="kind"),
+]
+network_settings: TypeAdapter[NetworkSettings] = TypeAdapter(NetworkSettings)
 
 
 class OptimizerSettings(Settings):

@@ -21,7 +21,7 @@ from components.foundation.classifiers.classifier import build_classifier
 from components.foundation.image_dataset.shards import read_manifest
 from components.foundation.run_folder import write_pack_result
 from components.foundation.seeds import derive_seed
-from components.foundation.settings import ConvNetSettings, OptimizerSettings, TwoLayerSettings
+from components.foundation.settings import NetworkSettings, OptimizerSettings
 from components.foundation.step_log import Say
 from components.foundation.training.plain_loop import TrainingData, read_training_data, train
 
@@ -32,7 +32,7 @@ def run_pack(
     plan: PackPlan,
     dataset: DatasetReference,
     stats: ChannelStats,
-    network: TwoLayerSettings | ConvNetSettings,
+    network: NetworkSettings,
     optimizer: OptimizerSettings,
     run: RunReference,
     *,
@@ -102,7 +102,7 @@ def run_trial(
     image_shape: tuple[int, int, int],
     classes: int,
     stats: ChannelStats,
-    network: TwoLayerSettings | ConvNetSettings,
+    network: NetworkSettings,
     optimizer: OptimizerSettings,
     *,
     batch_seed: int,

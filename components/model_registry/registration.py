@@ -18,7 +18,7 @@ from components.foundation.artifacts import (
 from components.foundation.classifiers.classifier import ProbabilityModel, build_classifier
 from components.foundation.errors import RunFailedError
 from components.foundation.image_dataset.shards import read_manifest, read_split
-from components.foundation.settings import ConvNetSettings, TwoLayerSettings
+from components.foundation.settings import NetworkSettings
 from components.foundation.step_log import Say
 from components.model_registry.promotion import Champion, decide
 
@@ -27,7 +27,7 @@ def register(
     model_name: str,
     dataset: DatasetReference,
     stats: ChannelStats,
-    network: TwoLayerSettings | ConvNetSettings,
+    network: NetworkSettings,
     trained: TrainedModel,
     run: RunReference,
     say: Say,
@@ -114,7 +114,7 @@ def _served_model(
     image_shape: tuple[int, int, int],
     classes: int,
     stats: ChannelStats,
-    network: TwoLayerSettings | ConvNetSettings,
+    network: NetworkSettings,
     trained: TrainedModel,
 ) -> ProbabilityModel:
     classifier = build_classifier(network, image_shape, classes, stats, seed=0)

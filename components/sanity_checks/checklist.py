@@ -6,7 +6,7 @@ from components.foundation.artifacts import ChannelStats, CheckReport, DatasetRe
 from components.foundation.classifiers.classifier import build_classifier
 from components.foundation.image_dataset.shards import read_manifest, read_split
 from components.foundation.seeds import derive_seed
-from components.foundation.settings import ConvNetSettings, OptimizerSettings, TwoLayerSettings
+from components.foundation.settings import NetworkSettings, OptimizerSettings
 from components.foundation.step_log import Say
 from components.sanity_checks.first_loss_gates import check_first_loss, check_regularisation
 from components.sanity_checks.learning_rate_probe import (
@@ -24,7 +24,7 @@ FIRST_LOSS_IMAGES = 1000
 def run_checklist(
     dataset: DatasetReference,
     stats: ChannelStats,
-    network: TwoLayerSettings | ConvNetSettings,
+    network: NetworkSettings,
     optimizer: OptimizerSettings,
     seed: int,
     say: Say,
@@ -45,7 +45,7 @@ def run_checklist(
     classifier = build_classifier(network, manifest.image_shape, classes, stats, derive_seed(seed, "sanity"))
     first, samples = slice(0, FIRST_LOSS_IMAGES), overfit_samples(labels)
     gates = [
-        check_symmetry(classifier, network.init),
+        check_symmetry(classifier),
         check_first_loss(classifier, pixels[first], labels[first], classes),
         check_regularisation(classifier, pixels[first], labels[first]),
         check_overfit(classifier, pixels[samples], labels[samples]),

@@ -7,7 +7,7 @@ from components.foundation.artifacts import GateResult
 from components.foundation.classifiers.initialisation import weight_layers
 
 
-def check_symmetry(network: nn.Module, init: str) -> GateResult:
+def check_symmetry(network: nn.Module) -> GateResult:
     """Fail when all neurons of a hidden layer start with the same weights.
 
     Equal neurons compute the same value and get the same gradient, so they never part
@@ -16,7 +16,6 @@ def check_symmetry(network: nn.Module, init: str) -> GateResult:
 
     Args:
         network: freshly initialised.
-        init: the setting, for the message.
     """
     for name, layer in weight_layers(network)[:-1]:
         neurons = len(layer.weight)
@@ -31,7 +30,7 @@ def check_symmetry(network: nn.Module, init: str) -> GateResult:
                 measured=f"identical neurons: layer {layer_name!r} has {neurons} neurons, 1 distinct weight vector",
                 expected=f"{neurons} distinct weight vectors",
                 reason="identical neurons compute the same value, get the same gradient and learn the same thing",
-                fix=f"network.init={init} makes them so: set network.init=he (for ReLU) or xavier",
+                fix="start from random weights: set network.init=he (for ReLU) or xavier",
             )
     return GateResult(
         row="W1",

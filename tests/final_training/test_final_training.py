@@ -31,7 +31,13 @@ from components.foundation.classifiers.classifier import Classifier, build_class
 from components.foundation.errors import RunFailedError
 from components.foundation.image_dataset import shards
 from components.foundation.image_dataset.shards import read_split
-from components.foundation.settings import ConvNetSettings, FinalTrainingSettings, OptimizerSettings, TwoLayerSettings
+from components.foundation.settings import (
+    ConvNetSettings,
+    FinalTrainingSettings,
+    NetworkSettings,
+    OptimizerSettings,
+    TwoLayerSettings,
+)
 from components.foundation.training.plain_loop import TrainingData, read_training_data
 
 TWO_LAYER = TwoLayerSettings(kind="two_layer", hidden=16)
@@ -67,7 +73,7 @@ def two_layer_scores(weights: dict[str, Tensor], pixels: NDArray[np.uint8]) -> A
     """The saved two-layer network in numpy."""
     w = {name.removeprefix("network."): value.double().numpy() for name, value in weights.items()}
     x = (pixels.astype(np.float64).transpose(0, 3, 1, 2) - w["normalisation.shift"]) / w["normalisation.scale"]
-    hidden = np.maximum(x.reshape(len(x), -1) @ w["hidden.weight"].T + w["hidden.bias"], 0)
+    hidden = np.maximum(x.reshape(len(x), -1) @ w["hidden1.weight"].T + w["hidden1.bias"], 0)
     scores: Array = hidden @ w["output.weight"].T + w["output.bias"]
     return scores
 
@@ -121,7 +127,7 @@ def run_final(
     """Train on digits for three epochs, each time under a new run."""
     numbers = itertools.count()
 
-    def run(network: TwoLayerSettings | ConvNetSettings = TWO_LAYER, learning_rate: float = 0.1, seed: int = 0) -> Any:
+    def run(network: NetworkSettings = TWO_LAYER, learning_rate: float = 0.1, seed: int = 0) -> Any:
         run_name = f"run-{next(numbers)}"
         run_id = tracking.open_run(
             client, experiment="final", artifact_location=str(storage), run_name=run_name, tags={}, params={}
@@ -271,11 +277,11 @@ def test_the_same_seed_gives_the_same_model_and_another_one_does_not(
         update={"weights_uri": ""}
     )
     assert all(torch.equal(again.weights[name], value) for name, value in final_run.weights.items())
-    assert not torch.equal(other.weights["network.hidden.weight"], final_run.weights["network.hidden.weight"])
+    assert not torch.equal(other.weights["network.hidden1.weight"], final_run.weights["network.hidden1.weight"])
 
 
 def test_the_first_weights_depend_on_the_seed(run_final: Callable[..., FinalRun]) -> None:
-    first, other = (run_final(learning_rate=1e-12, seed=seed).weights["network.hidden.weight"] for seed in (0, 1))
+    first, other = (run_final(learning_rate=1e-12, seed=seed).weights["network.hidden1.weight"] for seed in (0, 1))
     assert float((first - other).std()) > 0.1
 
 

@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from components.foundation.classifiers.convnet import convnet
-from components.foundation.classifiers.initialisation import OUTPUT_LAYER_GAIN, initialise, weight_layers
-from components.foundation.classifiers.two_layer import two_layer
+from components.foundation.classifiers.initialisation import OUTPUT_LAYER_GAIN, initialise, scheme_for, weight_layers
+from components.foundation.classifiers.mlp import mlp as build_mlp
+from components.foundation.settings import Activation
 
 
 def initialised(network: nn.Module, init: str, seed: int = 0) -> nn.Module:
@@ -16,11 +17,11 @@ def initialised(network: nn.Module, init: str, seed: int = 0) -> nn.Module:
 
 
 def mlp(init: str, seed: int = 0) -> nn.Module:
-    return initialised(two_layer((16, 16, 3), 100, 300), init, seed)
+    return initialised(build_mlp((16, 16, 3), 100, (300,), "relu", batch_norm=False, dropout=0.0), init, seed)
 
 
 def cnn(init: str, seed: int = 0) -> nn.Module:
-    return initialised(convnet((8, 8, 3), 50, (64, 96), batch_norm=True), init, seed)
+    return initialised(convnet((8, 8, 3), 50, (64, 96), "relu", batch_norm=True, dropout=0.0), init, seed)
 
 
 def assert_normal(weight: torch.Tensor, std: float) -> None:
@@ -35,7 +36,7 @@ def assert_normal(weight: torch.Tensor, std: float) -> None:
 
 @pytest.mark.parametrize(("init", "factor"), [("he", 2), ("xavier", 1)])
 def test_hidden_linear_weights_have_the_std_of_their_scheme(init: str, factor: int) -> None:
-    assert_normal(mlp(init).get_parameter("hidden.weight"), math.sqrt(factor / 768))
+    assert_normal(mlp(init).get_parameter("hidden1.weight"), math.sqrt(factor / 768))
 
 
 @pytest.mark.parametrize(("init", "factor"), [("he", 2), ("xavier", 1)])
@@ -60,6 +61,21 @@ def test_gaussian_has_its_std_everywhere(init: str) -> None:
             assert_normal(weight, std)
 
 
+def test_orthogonal_kernels_keep_lengths_times_root_two() -> None:
+    wide, tall = mlp("orthogonal").get_parameter("hidden1.weight"), cnn("orthogonal").get_parameter("conv1.weight")
+    assert torch.allclose(wide @ wide.T, 2 * torch.eye(300), atol=1e-4)  # 300 rows of 768
+    columns = tall.flatten(1)  # 64 rows of 27
+    assert torch.allclose(columns.T @ columns, 2 * torch.eye(27), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("activation", "scheme"),
+    [("sigmoid", "xavier"), ("tanh", "xavier"), ("relu", "he"), ("leaky_relu", "he"), ("elu", "he"), ("maxout", "he")],
+)
+def test_each_activation_has_its_scheme(activation: Activation, scheme: str) -> None:
+    assert scheme_for(activation) == scheme
+
+
 def test_zeros_are_all_zero() -> None:
     assert all(parameter.eq(0).all() for parameter in mlp("zeros").parameters())
     assert all(parameter.eq(0).all() for parameter in cnn("zeros").parameters() if parameter.ndim >= 2)
@@ -67,7 +83,7 @@ def test_zeros_are_all_zero() -> None:
 
 @pytest.mark.parametrize("init", ["he", "xavier", "gaussian:0.5", "zeros"])
 def test_biases_become_zero(init: str) -> None:
-    network = convnet((8, 8, 3), 5, (4, 6), batch_norm=False)
+    network = convnet((8, 8, 3), 5, (4, 6), "relu", batch_norm=False, dropout=0.0)
     biases = [parameter for parameter in network.parameters() if parameter.ndim == 1]
     for bias in biases:
         nn.init.ones_(bias)
@@ -88,15 +104,17 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 
 def test_another_seed_gives_other_weights() -> None:
-    assert not mlp("he", seed=5).get_parameter("hidden.weight").equal(mlp("he", seed=6).get_parameter("hidden.weight"))
+    assert (
+        not mlp("he", seed=5).get_parameter("hidden1.weight").equal(mlp("he", seed=6).get_parameter("hidden1.weight"))
+    )
 
 
 def test_the_global_seed_has_no_part() -> None:
     before = torch.get_rng_state()
     torch.manual_seed(1)
-    one = mlp("he").get_parameter("hidden.weight")
+    one = mlp("he").get_parameter("hidden1.weight")
     torch.manual_seed(2)
-    two = mlp("he").get_parameter("hidden.weight")
+    two = mlp("he").get_parameter("hidden1.weight")
     torch.set_rng_state(before)
     assert one.equal(two)
 

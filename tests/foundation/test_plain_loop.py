@@ -83,7 +83,7 @@ class Oracle:
 
 
 def weights_of(classifier: Classifier) -> dict[str, Array]:
-    names = {"hidden.weight": "w1", "hidden.bias": "b1", "output.weight": "w2", "output.bias": "b2"}
+    names = {"hidden1.weight": "w1", "hidden1.bias": "b1", "output.weight": "w2", "output.bias": "b2"}
     return {short: classifier.network.get_parameter(name).detach().numpy().copy() for name, short in names.items()}
 
 

@@ -23,7 +23,7 @@ from components.foundation.artifacts import (
     TrialSetting,
     TrialSpec,
 )
-from components.foundation.settings import ConvNetSettings, OptimizerSettings, TwoLayerSettings
+from components.foundation.settings import NetworkSettings, OptimizerSettings, TwoLayerSettings
 from components.hyperparameter_search import trial_pack
 from components.hyperparameter_search.trial_pack import run_pack, trial_line
 
@@ -92,7 +92,7 @@ def pack(digits: DatasetReference, digits_stats: ChannelStats, reference: Callab
     def run(
         trials: Sequence[TrialSpec],
         name: str = "run",
-        network: TwoLayerSettings | ConvNetSettings = NETWORK,
+        network: NetworkSettings = NETWORK,
         optimizer: OptimizerSettings = OPTIMIZER,
         **options: Any,
     ) -> tuple[PackResult, RunReference, Said]:

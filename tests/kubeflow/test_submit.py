@@ -248,9 +248,16 @@ def test_a_namespace_that_is_missing_is_asked_for(
     assert caught.value.exit_status == 2
 
 
-@pytest.mark.parametrize("source", ["folder:photos", "tar:photos.tar.gz"])
-def test_files_of_this_machine_are_refused(double: KubeflowDouble, kubeflow: Kubeflow, source: str) -> None:
-    config = load_config(DEFAULT_CONFIG, [*ON_A_CLUSTER, f"data.source={source}", "data.image_size=32"])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["data.source=folder:photos", "data.image_size=32"],
+        ["data.source=tar:photos.tar.gz", "data.image_size=32"],
+        ["network={kind: torchvision, name: resnet18, weights: resnet18.pt}"],
+    ],
+)
+def test_files_of_this_machine_are_refused(double: KubeflowDouble, kubeflow: Kubeflow, overrides: list[str]) -> None:
+    config = load_config(DEFAULT_CONFIG, [*ON_A_CLUSTER, *overrides])
     with pytest.raises(SettingsError, match="pods cannot read"):
         submit(config, kubeflow, "photos-1")
     assert double.requests == []

@@ -36,6 +36,13 @@ def test_a_relative_source_is_taken_from_where_the_user_is(tmp_path: Path, monke
     assert config.data.source == f"folder:{tmp_path}/photos"
 
 
+def test_relative_weights_are_taken_from_where_the_user_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for weights, expected in [("a.pt", f"{tmp_path}/a.pt"), ("s3://bucket/a.pt", "s3://bucket/a.pt"), ("''", "")]:
+        network = f"network={{kind: torchvision, name: resnet18, weights: {weights}}}"
+        assert load_config(DEFAULT_CONFIG, [network]).network.weights == expected
+
+
 def test_the_kind_decides_which_keys_a_network_has() -> None:
     assert isinstance(load_config(DEFAULT_CONFIG).network, ConvNetSettings)
     assert isinstance(load_config(CONFIGS / "cifar10-two-layer.yaml").network, TwoLayerSettings)
@@ -46,10 +53,10 @@ def test_the_kind_decides_which_keys_a_network_has() -> None:
     [
         ("search.coarse.trials=-1", ["search.coarse.trials=-1", "greater than 0"]),
         ("search.coarse.trails=5", ["search.coarse.trails", "did you mean 'trials'"]),
-        ("network.hidden=50", ["network.hidden", "kind, init, channels, batch_norm"]),
+        ("network.hidden=50", ["network.hidden", "activation, init, dropout, kind, channels, batch_norm"]),
         ("networ.init=he", ["'networ'", "did you mean 'network'"]),
-        ("network.kind=resnet", ["network.kind", "two_layer", "convnet"]),
-        ("network.init=glorot", ["network.init='glorot'", "he, xavier, zeros or gaussian:STD"]),
+        ("network.kind=vgg", ["network.kind", "two_layer", "convnet", "resnet", "torchvision", "module"]),
+        ("network.init=glorot", ["network.init='glorot'", "he, xavier, orthogonal, zeros or gaussian:STD"]),
         ("network.init=gaussian:1.2.3", ["network.init='gaussian:1.2.3'", "STD above 0"]),
         ("network.init=gaussian:0", ["network.init='gaussian:0'", "STD above 0"]),
         ("network.init=gaussian:1e999", ["network.init='gaussian:1e999'", "STD above 0"]),

@@ -12,7 +12,13 @@ from components.dataset_snapshot.snapshot import take_snapshot
 from components.foundation.artifacts import ChannelStats, CheckReport, DatasetReference
 from components.foundation.errors import ChecksFailedError
 from components.foundation.image_dataset import shards
-from components.foundation.settings import ConvNetSettings, DataSettings, OptimizerSettings, TwoLayerSettings
+from components.foundation.settings import (
+    ConvNetSettings,
+    DataSettings,
+    NetworkSettings,
+    OptimizerSettings,
+    TwoLayerSettings,
+)
 from components.sanity_checks import checklist
 from components.sanity_checks.checklist import run_checklist
 from components.sanity_checks.gate import require_passed
@@ -21,7 +27,7 @@ ROWS = ["W1", "S1", "S2", "S3"]
 OPTIMIZER = OptimizerSettings(batch_size=64)
 TWO_LAYER = TwoLayerSettings(kind="two_layer", hidden=16)
 CONVNET = ConvNetSettings(kind="convnet", channels=(4, 6))
-NETWORKS: list[TwoLayerSettings | ConvNetSettings] = [TWO_LAYER, CONVNET]
+NETWORKS: list[NetworkSettings] = [TWO_LAYER, CONVNET]
 Check = Callable[..., tuple[CheckReport, Said]]
 
 
@@ -39,7 +45,7 @@ def check(digits: DatasetReference, digits_stats: ChannelStats) -> Check:
     """Run the checklist on digits; the report and what was said."""
 
     def run(
-        network: TwoLayerSettings | ConvNetSettings, init: str = "he", seed: int = 0, stats: ChannelStats = digits_stats
+        network: NetworkSettings, init: str = "he", seed: int = 0, stats: ChannelStats = digits_stats
     ) -> tuple[CheckReport, Said]:
         said = Said()
         settings = network.model_copy(update={"init": init})
@@ -49,9 +55,7 @@ def check(digits: DatasetReference, digits_stats: ChannelStats) -> Check:
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
-def test_a_sound_network_passes_all_gates_and_is_probed(
-    network: TwoLayerSettings | ConvNetSettings, check: Check
-) -> None:
+def test_a_sound_network_passes_all_gates_and_is_probed(network: NetworkSettings, check: Check) -> None:
     report, said = check(network)
     assert [(gate.row, gate.verdict) for gate in report.gates] == [(row, "pass") for row in ROWS]
     assert report.failures == []
@@ -74,7 +78,7 @@ def test_a_sound_network_passes_all_gates_and_is_probed(
     ids=str,
 )
 def test_a_network_that_fails_gets_a_report_and_no_probe(
-    network: TwoLayerSettings | ConvNetSettings,
+    network: NetworkSettings,
     init: str,
     failing: list[str],
     check: Check,

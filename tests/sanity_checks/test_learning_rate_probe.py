@@ -19,7 +19,7 @@ from components.foundation.classifiers.classifier import Classifier, build_class
 from components.foundation.image_dataset.decoding import decode
 from components.foundation.image_dataset.shards import read_split
 from components.foundation.image_dataset.sources import SourceListing, read_source
-from components.foundation.settings import ConvNetSettings, TwoLayerSettings
+from components.foundation.settings import ConvNetSettings, NetworkSettings, TwoLayerSettings
 from components.sanity_checks.learning_rate_probe import (
     ProbeBatches,
     describe_probe,
@@ -29,7 +29,7 @@ from components.sanity_checks.learning_rate_probe import (
 )
 
 MOMENTUM, BATCH_SIZE = 0.9, 64
-NETWORKS: list[TwoLayerSettings | ConvNetSettings] = [
+NETWORKS: list[NetworkSettings] = [
     TwoLayerSettings(kind="two_layer", hidden=16),
     ConvNetSettings(kind="convnet", channels=(4, 8)),
 ]

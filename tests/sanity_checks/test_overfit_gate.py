@@ -18,7 +18,7 @@ from components.foundation.classifiers.classifier import Classifier, build_class
 from components.foundation.image_dataset.decoding import decode
 from components.foundation.image_dataset.shards import read_split
 from components.foundation.image_dataset.sources import SourceListing, read_source
-from components.foundation.settings import ConvNetSettings, TwoLayerSettings
+from components.foundation.settings import ConvNetSettings, NetworkSettings, TwoLayerSettings
 from components.sanity_checks import overfit_gate
 from components.sanity_checks.overfit_gate import check_overfit, overfit, overfit_samples
 
@@ -42,9 +42,7 @@ def twenty(digits: DatasetReference) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(pixels[:20]), torch.from_numpy(labels[:20])
 
 
-def built(
-    stats: ChannelStats, init: str = "he", network: TwoLayerSettings | ConvNetSettings = TWO_LAYER, seed: int = 0
-) -> Classifier:
+def built(stats: ChannelStats, init: str = "he", network: NetworkSettings = TWO_LAYER, seed: int = 0) -> Classifier:
     return build_classifier(network.model_copy(update={"init": init}), (8, 8, 1), 10, stats, seed)
 
 
@@ -56,7 +54,7 @@ def measured(text: str) -> tuple[float, float, float]:
 
 def descend(weights: dict[str, Array], x: Array, y: NDArray[np.int64], rate: float) -> tuple[float, float]:
     """Two hundred steps of full-batch gradient descent on the two-layer network, by hand."""
-    w1, b1, w2, b2 = (weights[f"{layer}.{part}"] for layer in ("hidden", "output") for part in ("weight", "bias"))
+    w1, b1, w2, b2 = (weights[f"{layer}.{part}"] for layer in ("hidden1", "output") for part in ("weight", "bias"))
     targets = np.eye(len(b2))[y]
     for _ in range(200):
         hidden = np.maximum(x @ w1.T + b1, 0)
@@ -119,7 +117,7 @@ def test_overfitting_is_plain_gradient_descent_on_all_samples(
 @pytest.mark.parametrize("network", [TWO_LAYER, CONVNET], ids=str)
 @pytest.mark.parametrize("init", ["he", "xavier"])
 def test_digits_can_be_learnt_by_heart(
-    network: TwoLayerSettings | ConvNetSettings, init: str, digits: DatasetReference, digits_stats: ChannelStats
+    network: NetworkSettings, init: str, digits: DatasetReference, digits_stats: ChannelStats
 ) -> None:
     pixels, labels = twenty(digits)
     classifier = built(digits_stats, init, network)
@@ -143,7 +141,7 @@ def test_shuffled_labels_can_be_learnt_by_heart_too(digits: DatasetReference, di
 def test_a_dead_network_fails(cause: str, digits: DatasetReference, digits_stats: ChannelStats) -> None:
     classifier = built(digits_stats, "zeros" if cause == "zero weights" else "he")
     if cause == "dead neurons":
-        torch.nn.init.constant_(classifier.network.get_parameter("hidden.bias"), -1e4)
+        torch.nn.init.constant_(classifier.network.get_parameter("hidden1.bias"), -1e4)
     pixels, labels = twenty(digits)
     gate = check_overfit(classifier, pixels, labels)
     most_frequent = float(labels.bincount().max()) / 20
@@ -208,7 +206,7 @@ def test_a_rate_that_explodes_gives_an_infinite_loss(digits: DatasetReference, d
 
 @pytest.mark.parametrize("network", [TWO_LAYER, CONVNET], ids=str)
 def test_the_classifier_stays_as_it_was(
-    network: TwoLayerSettings | ConvNetSettings, digits: DatasetReference, digits_stats: ChannelStats
+    network: NetworkSettings, digits: DatasetReference, digits_stats: ChannelStats
 ) -> None:
     classifier = built(digits_stats, network=network)
     before = copy.deepcopy(classifier.state_dict())

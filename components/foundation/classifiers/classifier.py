@@ -5,10 +5,22 @@ from torch import Tensor, nn
 
 from components.foundation.artifacts import ChannelStats
 from components.foundation.classifiers.convnet import convnet
-from components.foundation.classifiers.initialisation import initialise
+from components.foundation.classifiers.initialisation import initialise, scheme_for
 from components.foundation.classifiers.input_normalisation import InputNormalisation
-from components.foundation.classifiers.two_layer import two_layer
-from components.foundation.settings import ConvNetSettings, TwoLayerSettings
+from components.foundation.classifiers.mlp import mlp
+from components.foundation.classifiers.own_module import own_module
+from components.foundation.classifiers.pretrained_weights import load_pretrained
+from components.foundation.classifiers.resnet import resnet
+from components.foundation.classifiers.torchvision_network import torchvision_network
+from components.foundation.settings import (
+    ConvNetSettings,
+    MlpSettings,
+    ModuleSettings,
+    NetworkSettings,
+    ResNetSettings,
+    TorchvisionSettings,
+    TwoLayerSettings,
+)
 
 
 class Classifier(nn.Module):
@@ -38,7 +50,7 @@ class ProbabilityModel(nn.Module):
 
 
 def build_classifier(
-    settings: TwoLayerSettings | ConvNetSettings,
+    settings: NetworkSettings,
     image_shape: tuple[int, int, int],
     classes: int,
     stats: ChannelStats,
@@ -52,11 +64,36 @@ def build_classifier(
         classes: how many.
         stats: gives the normalisation.
         seed: of the initial weights.
+
+    Raises:
+        SettingsError: when there is no such network, or its weights cannot be used.
+        StorageError: when its weights cannot be read.
     """
-    match settings:
-        case TwoLayerSettings():
-            network = two_layer(image_shape, classes, settings.hidden)
-        case ConvNetSettings():
-            network = convnet(image_shape, classes, settings.channels, settings.batch_norm)
-    initialise(network, settings.init, torch.Generator().manual_seed(seed))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # where a network initialises itself
+        network = _network(settings, image_shape, classes)
+    generator = torch.Generator().manual_seed(seed)
+    if isinstance(settings, TorchvisionSettings | ModuleSettings):
+        if settings.init is not None:
+            initialise(network, settings.init, generator)
+        if settings.weights:
+            load_pretrained(network, settings.weights)
+    else:
+        initialise(network, settings.init or scheme_for(settings.activation), generator)
     return Classifier(InputNormalisation(stats.shift, stats.scale), network)
+
+
+def _network(settings: NetworkSettings, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    match settings:
+        case TwoLayerSettings(hidden=hidden, activation=activation, batch_norm=batch_norm, dropout=dropout):
+            return mlp(image_shape, classes, (hidden,), activation, batch_norm, dropout)
+        case MlpSettings(depth=depth, width=width, activation=activation, batch_norm=batch_norm, dropout=dropout):
+            return mlp(image_shape, classes, (width,) * depth, activation, batch_norm, dropout)
+        case ConvNetSettings(channels=channels, activation=activation, batch_norm=batch_norm, dropout=dropout):
+            return convnet(image_shape, classes, channels, activation, batch_norm, dropout)
+        case ResNetSettings(channels=channels, blocks=blocks, activation=activation, dropout=dropout):
+            return resnet(image_shape, classes, channels, blocks, activation, dropout)
+        case TorchvisionSettings(name=name):
+            return torchvision_network(name, image_shape, classes)
+        case ModuleSettings(path=path, arguments=arguments):
+            return own_module(path, arguments, image_shape, classes)
