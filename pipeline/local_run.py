@@ -83,7 +83,7 @@ def run_training(config: RunConfig, workdir: Path, tracking_uri: str, run_name: 
 def run_checks(config: RunConfig, workdir: Path, run_name: str, show: Show) -> LocalOutcome:
     """Run the data and the checks alone; nothing goes to MLflow. Arguments as for ``run_training``."""
     arguments = pipeline_arguments(config)
-    wanted = {key: arguments[key] for key in ("data", "stats", "network", "optimizer", "seed")}
+    wanted = {key: arguments[key] for key in ("data", "stats", "network", "optimizer", "checks", "search", "seed")}
     folder = workdir / "checks" / run_name
     return _run(check_pipeline(ON_THIS_MACHINE), {**wanted, "storage": str(workdir)}, folder, _create(folder), show)
 

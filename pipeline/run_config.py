@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from components.foundation.errors import SettingsError
 from components.foundation.settings import (
+    CheckSettings,
     DataSettings,
     FinalTrainingSettings,
     NetworkSettings,
@@ -35,6 +36,7 @@ class RunConfig(Settings):
     stats: StatsSettings = StatsSettings()
     network: NetworkSettings
     optimizer: OptimizerSettings = OptimizerSettings()
+    checks: CheckSettings = CheckSettings()
     search: SearchSettings = SearchSettings()
     final: FinalTrainingSettings = FinalTrainingSettings()
     cluster: ClusterSettings = ClusterSettings()
@@ -70,7 +72,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
 
 def pipeline_arguments(config: RunConfig) -> dict[str, Any]:
     """The pipeline's parameters that come from the configuration."""
-    sections = ("data", "stats", "network", "optimizer", "search", "final")
+    sections = ("data", "stats", "network", "optimizer", "checks", "search", "final")
     dumped = {section: getattr(config, section).model_dump_json() for section in sections}
     return {"name": config.name, "seed": config.seed, **dumped}
 

@@ -88,6 +88,7 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
         stats: str,
         network: str,
         optimizer: str,
+        checks: str,
         search: str,
         final: str,
         seed: int,
@@ -100,7 +101,7 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
 
         Args:
             name: of the registered model and the MLflow experiment.
-            data, stats, network, optimizer, search, final: JSON of the settings sections.
+            data, stats, network, optimizer, checks, search, final: JSON of the settings sections.
             seed: of everything random.
             storage: a folder or ``s3://`` prefix that every step can reach.
             tracking_uri: of MLflow.
@@ -114,6 +115,7 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
             "stats": stats,
             "network": network,
             "optimizer": optimizer,
+            "checks": checks,
             "search": search,
             "final": final,
             "seed": seed,
@@ -131,15 +133,17 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
                     "optimizer": optimizer,
                     "seed": seed,
                 }
-                checks = place.trainer_step(sanity(**network_and_data), cached=True).output
-                found = {"run": run, "dataset": dataset, "stats": measured, "checks": checks}
+                verdicts = place.trainer_step(
+                    sanity(**network_and_data, search=search, checks=checks), cached=True
+                ).output
+                found = {"run": run, "dataset": dataset, "stats": measured, "checks": verdicts}
                 checks_page = place.data_step(run_report(**found))
-                passed = place.data_step(gate(checks=checks), retried=False).after(checks_page)
+                passed = place.data_step(gate(checks=verdicts), retried=False).after(checks_page)
 
                 searched = {
                     **network_and_data,
                     "search": search,
-                    "checks": checks,
+                    "checks": verdicts,
                     "run": run,
                     "packs_per_machine": packs_per_machine,
                 }
@@ -165,12 +169,22 @@ def check_pipeline(place: Placement) -> Any:
     """The data and the checks alone."""
 
     @dsl.pipeline(name="sanefit-check")
-    def check(data: str, stats: str, network: str, optimizer: str, seed: int, storage: str) -> None:
+    def check(
+        data: str, stats: str, network: str, optimizer: str, checks: str, search: str, seed: int, storage: str
+    ) -> None:
         """Arguments as for the training pipeline."""
         dataset = place.data_step(snapshot(data=data, storage=storage)).output
         measured = place.data_step(channel_stats(dataset=dataset, stats=stats), cached=True).output
-        checks = sanity(dataset=dataset, stats=measured, network=network, optimizer=optimizer, seed=seed)
-        place.data_step(gate(checks=place.trainer_step(checks, cached=True).output), retried=False)
+        checked = sanity(
+            dataset=dataset,
+            stats=measured,
+            network=network,
+            optimizer=optimizer,
+            search=search,
+            checks=checks,
+            seed=seed,
+        )
+        place.data_step(gate(checks=place.trainer_step(checked, cached=True).output), retried=False)
 
     return check
 

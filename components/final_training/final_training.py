@@ -24,6 +24,7 @@ from components.foundation.image_dataset.shards import read_manifest, read_split
 from components.foundation.seeds import derive_seed
 from components.foundation.settings import FinalTrainingSettings, NetworkSettings, OptimizerSettings
 from components.foundation.step_log import Say
+from components.foundation.training.curve_diagnosis import diagnose
 from components.foundation.training.evaluation import evaluate
 from components.foundation.training.plain_loop import TrainingData, read_training_data, train
 
@@ -86,6 +87,8 @@ def train_final(
     torch.save(classifier.state_dict(), buffer)
     object_store.write_bytes(trained.weights_uri, buffer.getvalue())
     _log(trained, optimizer, final, run, started, clock())
+    for diagnosis in diagnose(records):
+        say(f"{diagnosis.words}: {diagnosis.evidence}" + (f"; {diagnosis.fix}" if diagnosis.fix else ""))
     say(
         f"epoch {best.epoch} kept: validation accuracy {validation.accuracy:.4f}, "
         f"test accuracy {test.accuracy:.4f} on {trained.test_images:,} images"

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from components.foundation.settings import CheckName
+
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 TrialStatus = Literal["ok", "diverged", "out_of_memory", "error"]
@@ -66,11 +68,15 @@ class ChannelStats(Artifact):
 
 
 class GateResult(Artifact):
-    """One sanity check: the number seen, the number expected, where that comes from, the fix."""
+    """One sanity check: the number seen, the number expected, where that comes from, the fix.
 
+    ``name`` is its name in the configuration, ``row`` its row in the lecture's ledger.
+    """
+
+    name: CheckName
     row: str
     title: str
-    verdict: Literal["pass", "warn", "fail"]
+    verdict: Literal["pass", "warn", "fail", "skip"]
     measured: str
     expected: str
     reason: str
@@ -87,12 +93,38 @@ class ProbedRate(Artifact):
     evidence: str
 
 
+class LayerSignal(Artifact):
+    """What one layer gives out, and the gradient that comes back to it, over a batch of training images.
+
+    ``std``, ``gradient_std``: over images, neurons and positions. ``saturated``: share of values
+    near a bound of sigmoid or tanh. ``dead``: share of ReLU neurons that are 0 for every image.
+    ``histogram``: counts in equal bins from ``low`` to ``high``. ``update_ratio``: length of a step at
+    the recommended learning rate over length of the weights before the layer.
+    """
+
+    layer: str
+    kind: str
+    mean: float | None
+    std: float | None
+    gradient_std: float | None
+    saturated: float | None
+    dead: float | None
+    low: float
+    high: float
+    histogram: list[int]
+    update_ratio: float | None
+    verdict: Literal["healthy", "collapsing", "saturating", "exploding", "dying", "vanishing"]
+    evidence: str
+
+
 class CheckReport(Artifact):
-    """The gates' verdicts and the learning rates worth searching."""
+    """The gates' verdicts, the layers' signals, and the learning rates worth searching."""
 
     gates: list[GateResult]
+    layers: list[LayerSignal] = []
     probe: list[ProbedRate]
     learning_rate_band: tuple[float, float] | None
+    recommended_learning_rate: float | None = None
 
     @property
     def failures(self) -> list[GateResult]:
@@ -153,6 +185,25 @@ class EpochRecord(Artifact):
     train_accuracy: float
     validation_loss: float | None
     validation_accuracy: float
+
+
+class CurveDiagnosis(Artifact):
+    """What a curve says in words, the numbers that say it, and what to change."""
+
+    kind: Literal[
+        "exploded",
+        "rate_too_high",
+        "rate_too_low",
+        "plateau_then_fall",
+        "overfitting",
+        "underfitting",
+        "rise",
+        "too_short",
+        "healthy",
+    ]
+    words: str
+    evidence: str
+    fix: str
 
 
 class TrialResult(Artifact):

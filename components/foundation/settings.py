@@ -134,6 +134,44 @@ NetworkSettings = Annotated[
 network_settings: TypeAdapter[NetworkSettings] = TypeAdapter(NetworkSettings)
 
 
+CheckName = Literal[
+    "labels",
+    "splits_apart",
+    "splits_alike",
+    "inputs_normalised",
+    "raw_scores",
+    "neurons_differ",
+    "activations_between",
+    "signals",
+    "modes",
+    "first_loss",
+    "regularisation",
+    "gradient_step",
+    "overfit",
+    "learning_rates",
+    "weight_decays",
+    "carries_over",
+]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class CheckSettings(Settings):
+    """Thresholds of the checks before the search, and which to skip; a skipped check is said and shown.
+
+    ``first_loss_warn``, ``first_loss_fail``: largest distance from the expected first loss, as a share of it.
+    ``overfit_loss``, ``overfit_epochs``: what 20 samples must reach, and in how many full-batch steps.
+    ``saturated_share``, ``dead_share``: of a layer's values or neurons, from which on it is called so.
+    """
+
+    skip: tuple[CheckName, ...] = ()
+    first_loss_warn: PositiveFinite = 0.1  # scores of standard deviation 0.6 already add 0.2 to log 10
+    first_loss_fail: PositiveFinite = 0.5
+    overfit_loss: PositiveFinite = 0.01  # the lecture's
+    overfit_epochs: PositiveInt = 200  # the lecture's
+    saturated_share: Share = 0.5
+    dead_share: Share = 0.5
+
+
 class OptimizerSettings(Settings):
     """Mini-batch SGD, shared by the checks, the search and the final training.
 

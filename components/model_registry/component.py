@@ -15,6 +15,7 @@ def open_run(
     stats: str,
     network: str,
     optimizer: str,
+    checks: str,
     search: str,
     final: str,
     seed: int,
@@ -27,7 +28,14 @@ def open_run(
     with running_step("open run") as say:
         reference = DatasetReference.model_validate_json(dataset)
         params = flat_settings(
-            seed, data=data, stats=stats, network=network, optimizer=optimizer, search=search, final=final
+            seed,
+            data=data,
+            stats=stats,
+            network=network,
+            optimizer=optimizer,
+            checks=checks,
+            search=search,
+            final=final,
         )
         run = open_tracking_run(name, run_name or job_name, storage, tracking_uri, reference, params, say)
         return run.model_dump_json()
@@ -42,6 +50,7 @@ def compare_with_champion(
     stats: str,
     network: str,
     optimizer: str,
+    checks: str,
     search: str,
     final: str,
     seed: int,
@@ -54,7 +63,14 @@ def compare_with_champion(
 
     with running_step("compare") as say:
         settings = flat_settings(
-            seed, data=data, stats=stats, network=network, optimizer=optimizer, search=search, final=final
+            seed,
+            data=data,
+            stats=stats,
+            network=network,
+            optimizer=optimizer,
+            checks=checks,
+            search=search,
+            final=final,
         )
         return compare(origin_of(DatasetReference.model_validate_json(dataset), settings), name, tracking_uri, say)
 

@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.foundation.artifacts import ChannelStats, EpochRecord, ProbedRate, TrialResult
+from components.foundation.artifacts import ChannelStats, EpochRecord, LayerSignal, ProbedRate, TrialResult
 
 CHANNEL_COLOURS = {1: ("0.3",), 3: ("tab:red", "tab:green", "tab:blue")}
 VERDICT_COLOURS = {"too_low": "0.6", "good": "tab:green", "too_high": "tab:orange", "exploded": "tab:red"}
 SAMPLES_PER_CLASS = 10
+HISTOGRAMS = 8
 LARGEST_SAMPLE_SIDE = 64
 # Text as text, and ids that are the same each time: the same run gives the same page.
 matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "sanefit", "font.size": 9})
@@ -46,6 +47,26 @@ def probe_figure(probe: Sequence[ProbedRate]) -> str:
     axes.axhline(first, color="0.7", linestyle="--", linewidth=1, label="loss at the start")
     axes.set(xscale="log", xlabel="learning rate", ylabel="loss after the probe")
     axes.legend(fontsize=8)
+    return _svg(figure)
+
+
+def signals_figure(layers: Sequence[LayerSignal]) -> str:
+    """Standard deviation of each layer's output and of the gradient that comes back, and histograms of the output."""
+    figure = Figure(figsize=(8.0, 4.2), layout="constrained")
+    grid = figure.add_gridspec(2, 1)
+    above, below = figure.add_subfigure(grid[0, 0]), figure.add_subfigure(grid[1, 0])
+    for axes, attribute, label in zip(
+        above.subplots(1, 2), ("std", "gradient_std"), ("std of the output", "std of the gradient"), strict=True
+    ):
+        values = [getattr(layer, attribute) or np.nan for layer in layers]
+        axes.plot(range(1, len(layers) + 1), values, marker=".")
+        axes.set(xlabel="layer", ylabel=label, yscale="log")
+    shown = layers[:: max(1, -(-len(layers) // HISTOGRAMS))]
+    for axes, layer in zip(np.atleast_1d(below.subplots(1, len(shown))), shown, strict=True):
+        axes.stairs(layer.histogram, np.linspace(layer.low, layer.high, len(layer.histogram) + 1), fill=True)
+        axes.set(title=layer.layer, yticks=[])
+        axes.tick_params(labelsize=6)
+        axes.title.set_fontsize(7)
     return _svg(figure)
 
 

@@ -21,12 +21,14 @@ from components.foundation.artifacts import (
 from components.foundation.image_dataset.shards import iterate_shards, read_manifest
 from components.foundation.run_folder import REPORT_FILE, SUMMARY_FILE, read_trials
 from components.foundation.step_log import Say
+from components.foundation.training.curve_diagnosis import diagnose
 from components.run_report.figures import (
     curves_figure,
     histogram_figure,
     probe_figure,
     sample_image,
     search_figure,
+    signals_figure,
 )
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -92,7 +94,9 @@ def render(findings: Findings) -> str:
         samples=sample_image(pixels, labels, len(manifest.class_names)),
         histogram=histogram_figure(findings.stats),
         probe=probe_figure(findings.checks.probe) if findings.checks.probe else "",
+        signals=signals_figure(findings.checks.layers) if findings.checks.layers else "",
         curves=curves_figure(trained.epochs) if trained else "",
+        diagnoses=diagnose(trained.epochs) if trained else [],
     )
 
 
@@ -119,4 +123,9 @@ def _parse_optional(schema: type[Schema], text: str) -> Schema | None:
 def _stage(ranking: Ranking) -> dict[str, object]:
     results = read_trials(ranking.pack_uris)
     best: TrialResult = next(result for result in results if result.spec.number == ranking.best_trial)
-    return {"ranking": ranking, "scatter": search_figure(results), "curves": curves_figure(best.epochs)}
+    return {
+        "ranking": ranking,
+        "scatter": search_figure(results),
+        "curves": curves_figure(best.epochs),
+        "diagnoses": diagnose(best.epochs),
+    }

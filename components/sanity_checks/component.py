@@ -4,10 +4,10 @@ from kfp import dsl
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
-def sanity(dataset: str, stats: str, network: str, optimizer: str, seed: int) -> str:
+def sanity(dataset: str, stats: str, network: str, optimizer: str, search: str, checks: str, seed: int) -> str:
     """Run the checks and the learning-rate probe; always succeeds; returns a CheckReport."""
     from components.foundation.artifacts import ChannelStats, DatasetReference
-    from components.foundation.settings import OptimizerSettings, network_settings
+    from components.foundation.settings import CheckSettings, OptimizerSettings, SearchSettings, network_settings
     from components.foundation.step_log import running_step
     from components.sanity_checks.checklist import run_checklist
 
@@ -17,6 +17,8 @@ def sanity(dataset: str, stats: str, network: str, optimizer: str, seed: int) ->
             ChannelStats.model_validate_json(stats),
             network_settings.validate_json(network),
             OptimizerSettings.model_validate_json(optimizer),
+            SearchSettings.model_validate_json(search).coarse,
+            CheckSettings.model_validate_json(checks),
             seed,
             say,
         ).model_dump_json()

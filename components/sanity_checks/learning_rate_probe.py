@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from components.foundation.artifacts import ProbedRate
-from components.foundation.classifiers.classifier import Classifier
 from components.foundation.image_dataset.batches import shuffled_batches
+from components.foundation.training.gradient_step import Loss, Step, gradient_step
 
 RATES = tuple(10 ** (exponent / 2) for exponent in range(-14, 3))  # 1e-7 to 10, two per decade
 STEPS = 60
@@ -38,7 +38,13 @@ def probe_batches(pixels: Tensor, labels: Tensor, batch_size: int, seed: int) ->
     return ProbeBatches(pixels, labels, tuple(chosen[:STEPS]))
 
 
-def probe_learning_rates(classifier: Classifier, data: ProbeBatches, momentum: float) -> list[ProbedRate]:
+def probe_learning_rates(
+    classifier: nn.Module,
+    data: ProbeBatches,
+    momentum: float,
+    loss: Loss = functional.cross_entropy,
+    step: Step = gradient_step,
+) -> list[ProbedRate]:
     """Train a copy of the network for 60 steps at each rate, without regularisation.
 
     ``exploded``: a loss is not finite. ``good``: the loss falls by 1 % at least, and by half of
@@ -48,11 +54,14 @@ def probe_learning_rates(classifier: Classifier, data: ProbeBatches, momentum: f
         classifier: freshly initialised; it is not changed.
         data: the batches.
         momentum: of SGD, as in the search.
+        loss, step: of the training.
 
     Returns:
         One verdict per rate, rates rising from 1e-7 to 10.
     """
-    measured = [(rate, *_first_and_last_loss(copy.deepcopy(classifier), data, rate, momentum)) for rate in RATES]
+    measured = [
+        (rate, *_first_and_last_loss(copy.deepcopy(classifier), data, rate, momentum, loss, step)) for rate in RATES
+    ]
     falls = [(first - last if math.isfinite(last) else -math.inf, rate) for rate, first, last in measured]
     best_fall, best_rate = max(falls)
     return [_judge(rate, first, last, best_fall, best_rate) for rate, first, last in measured]
@@ -74,22 +83,26 @@ def learning_rate_band(probe: list[ProbedRate]) -> tuple[float, float] | None:
     return probe[low].learning_rate, probe[high].learning_rate
 
 
+def recommended_rate(probe: list[ProbedRate]) -> float | None:
+    """The good rate whose loss fell most, if any."""
+    good = [(rate.last_loss, rate.learning_rate) for rate in probe if rate.verdict == "good"]
+    return min((loss, rate) for loss, rate in good if loss is not None)[1] if good else None
+
+
 def _first_and_last_loss(
-    classifier: Classifier, data: ProbeBatches, rate: float, momentum: float
+    classifier: nn.Module, data: ProbeBatches, rate: float, momentum: float, minimised: Loss, step: Step
 ) -> tuple[float, float]:
     classifier.train()
     optimizer = torch.optim.SGD(classifier.parameters(), lr=rate, momentum=momentum)
     first = math.nan
     for number, indices in enumerate((*data.batches, data.batches[0])):
-        loss = functional.cross_entropy(classifier(data.pixels[indices]), data.labels[indices])
+        loss = minimised(classifier(data.pixels[indices]), data.labels[indices])
         value = loss.item()
         first = value if number == 0 else first
         if not math.isfinite(value):
             return first, math.inf
         if number < len(data.batches):
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            step(optimizer, loss)
     return first, value
 
 

@@ -24,6 +24,7 @@ def check_symmetry(network: nn.Module) -> GateResult:
         if neurons > 1 and distinct == 1:
             layer_name = name.removeprefix("network.")
             return GateResult(
+                name="neurons_differ",
                 row="W1",
                 title="neurons differ at the start",
                 verdict="fail",
@@ -33,6 +34,7 @@ def check_symmetry(network: nn.Module) -> GateResult:
                 fix="start from random weights: set network.init=he (for ReLU) or xavier",
             )
     return GateResult(
+        name="neurons_differ",
         row="W1",
         title="neurons differ at the start",
         verdict="pass",

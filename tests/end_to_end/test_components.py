@@ -24,10 +24,18 @@ def test_the_wrappers_pass_the_work_on(tmp_path: Path) -> None:
     places = {"storage": str(tmp_path), "tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"}
 
     dataset = snapshot.python_func(data=settings["data"], storage=str(tmp_path))
-    sections = {key: settings[key] for key in ("data", "stats", "network", "optimizer", "search", "final")}
+    sections = {key: settings[key] for key in ("data", "stats", "network", "optimizer", "checks", "search", "final")}
     run = open_run.python_func(**names, **places, dataset=dataset, seed=0, **sections)
     stats = channel_stats.python_func(dataset=dataset, stats=settings["stats"])
-    checks = sanity.python_func(dataset=dataset, stats=stats, network=network, optimizer=optimizer, seed=0)
+    checks = sanity.python_func(
+        dataset=dataset,
+        stats=stats,
+        network=network,
+        optimizer=optimizer,
+        search=search,
+        checks=settings["checks"],
+        seed=0,
+    )
     assert CheckReport.model_validate_json(checks).failures == []
     gate.python_func(checks=checks)
 

@@ -20,6 +20,7 @@ PARAMETERS = {
     "stats": ("STRING", False),
     "network": ("STRING", False),
     "optimizer": ("STRING", False),
+    "checks": ("STRING", False),
     "search": ("STRING", False),
     "final": ("STRING", False),
     "seed": ("NUMBER_INTEGER", False),
@@ -158,7 +159,7 @@ def secrets(pod: dict[str, Any]) -> dict[str, set[str]]:
 
 def test_the_public_parameters_are_these(compiled: Compiled) -> None:
     parameters = compiled.pipeline["root"]["inputDefinitions"]["parameters"]
-    given = {"name", "data", "stats", "network", "optimizer", "search", "final", "seed"}
+    given = {"name", "data", "stats", "network", "optimizer", "checks", "search", "final", "seed"}
     seen = {
         name: (entry["parameterType"], entry.get("isOptional", False) and name not in given)
         for name, entry in parameters.items()

@@ -6,7 +6,14 @@ from said import Said
 
 from components.channel_stats.exact_statistics import measure_channel_stats
 from components.dataset_snapshot.snapshot import take_snapshot
-from components.foundation.artifacts import ChannelStats, CheckReport, DatasetReference, GateResult, RunReference
+from components.foundation.artifacts import (
+    ChannelStats,
+    CheckReport,
+    DatasetReference,
+    GateResult,
+    LayerSignal,
+    RunReference,
+)
 from components.foundation.settings import DataSettings
 from components.run_report.report import Findings, render, write_report
 
@@ -16,6 +23,7 @@ RUN = RunReference(run_name="r", folder_uri="", tracking_uri="sqlite:///x", trac
 def gate(verdict: str) -> GateResult:
     return GateResult.model_validate(
         {
+            "name": "first_loss",
             "row": "S1",
             "title": "first loss is log K",
             "verdict": verdict,
@@ -35,6 +43,29 @@ def test_a_failed_check_shows_its_numbers_and_its_fix(digits: DatasetReference, 
     page = render(Findings(RUN, digits, digits_stats, checks("fail")))
     for text in ("Stopped at the gate", "9.9000", "2.3026", "lower the initial weights"):
         assert text in page
+
+
+def test_the_signals_of_the_layers_are_drawn_and_told(digits: DatasetReference, digits_stats: ChannelStats) -> None:
+    layer = LayerSignal(
+        layer="activation<1>",
+        kind="Tanh",
+        mean=0.0,
+        std=None,
+        gradient_std=1e-9,
+        saturated=0.9,
+        dead=None,
+        low=-1.0,
+        high=1.0,
+        histogram=[5, 0, 5],
+        update_ratio=None,
+        verdict="saturating",
+        evidence="90% of the values at a bound",
+    )
+    report = checks("fail").model_copy(update={"layers": [layer] * 11})
+    page = render(Findings(RUN, digits, digits_stats, report))
+    assert "<1>" not in page
+    assert page.count('<td class="warn">saturating</td>') == 11
+    assert "0.9" in page
 
 
 def test_a_page_before_the_search_does_not_claim_a_result(digits: DatasetReference, digits_stats: ChannelStats) -> None:

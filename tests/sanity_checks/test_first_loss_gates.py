@@ -10,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from components.foundation.artifacts import ChannelStats, DatasetReference
 from components.foundation.classifiers.classifier import Classifier, build_classifier
@@ -17,7 +18,7 @@ from components.foundation.classifiers.input_normalisation import InputNormalisa
 from components.foundation.image_dataset.decoding import decode
 from components.foundation.image_dataset.shards import read_split
 from components.foundation.image_dataset.sources import SourceListing, read_source
-from components.foundation.settings import ConvNetSettings, NetworkSettings, TwoLayerSettings
+from components.foundation.settings import CheckSettings, ConvNetSettings, NetworkSettings, TwoLayerSettings
 from components.sanity_checks.first_loss_gates import check_first_loss, check_regularisation
 
 NETWORKS: list[NetworkSettings] = [
@@ -155,6 +156,38 @@ def test_the_verdict_on_the_first_loss_follows_its_distance_from_log_k(deviation
     assert bool(gate.fix) == (gate.verdict != "pass")
 
 
+@given(shares=st.lists(st.integers(1, 300), min_size=2, max_size=8))
+@settings(deadline=None)
+def test_a_head_that_knows_the_shares_is_expected_at_their_entropy(shares: list[int]) -> None:
+    assume(len(set(shares)) > 1)
+    labels = torch.repeat_interleave(torch.arange(len(shares)), torch.tensor(shares))
+    part = np.array(shares) / sum(shares)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(1, len(shares)))
+    nn.init.zeros_(network.get_parameter("1.weight"))
+    network.get_parameter("1.bias").data = torch.tensor(np.log(part), dtype=torch.float32)
+    pixels = torch.zeros((len(labels), 1, 1, 1), dtype=torch.uint8)
+    gate = check_first_loss(Classifier(InputNormalisation([0.0], [1.0]), network), pixels, labels, len(shares))
+    entropy = float(-(part * np.log(part)).sum())
+    assert float(gate.measured) == pytest.approx(entropy, abs=1e-3)
+    assert gate.verdict == "pass"
+    assert float(gate.expected.split()[0]) == pytest.approx(entropy, abs=1e-3)
+
+
+def test_a_loss_below_zero_has_the_wrong_sign(digits: DatasetReference, digits_stats: ChannelStats) -> None:
+    classifier = built(NETWORKS[0], "he", digits_stats)
+    gate = check_first_loss(
+        classifier, *digits_images(digits), 10, loss=lambda scores, labels: -functional.cross_entropy(scores, labels)
+    )
+    assert (gate.verdict, gate.measured[0]) == ("fail", "-")
+    assert "wrong sign" in gate.fix
+
+
+def test_how_far_it_may_be_can_be_set(digits: DatasetReference, digits_stats: ChannelStats) -> None:
+    classifier = built(NETWORKS[0], "he", digits_stats)
+    strict = CheckSettings(first_loss_warn=1e-6, first_loss_fail=2e-6)
+    assert check_first_loss(classifier, *digits_images(digits), 10, strict).verdict == "fail"
+
+
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 def test_regularisation_adds_half_its_strength_times_the_squared_weights(
     network: NetworkSettings, digits: DatasetReference, digits_stats: ChannelStats
@@ -191,5 +224,6 @@ def test_a_loss_that_is_not_a_number_passes_neither_gate(
     classifier = built(NETWORKS[0], "he", digits_stats)
     classifier.network.get_parameter(f"{layer}.weight").data[0, 0] = bad
     pixels, labels = digits_images(digits)
-    assert check_first_loss(classifier, pixels, labels, 10).verdict == "fail"
+    if (layer, bad) != ("hidden1", math.inf):  # there it meets a pixel below the mean, and ReLU makes it 0
+        assert check_first_loss(classifier, pixels, labels, 10).verdict == "fail"
     assert check_regularisation(classifier, pixels, labels).verdict == "fail"

@@ -11,6 +11,7 @@ from components.sanity_checks.gate import require_passed
 def gate(row: str, verdict: str) -> GateResult:
     return GateResult.model_validate(
         {
+            "name": "overfit",
             "row": row,
             "title": "a title",
             "verdict": verdict,
@@ -27,12 +28,16 @@ def report_of(verdicts: list[str]) -> CheckReport:
     return CheckReport(gates=gates, probe=[], learning_rate_band=None)
 
 
-@given(st.lists(st.sampled_from(["pass", "warn", "fail"]), min_size=1, max_size=6))
+@given(st.lists(st.sampled_from(["pass", "warn", "skip", "fail"]), min_size=1, max_size=6))
 def test_the_run_stops_exactly_when_a_check_failed_and_says_which_in_one_line(verdicts: list[str]) -> None:
     said = Said()
     if "fail" not in verdicts:
         require_passed(report_of(verdicts), said)
-        assert said == [f"open: all {len(verdicts)} checks hold"]
+        assert said[-1].startswith(f"open: {verdicts.count('pass')} of {len(verdicts)} checks hold")
+        assert ("skipped by checks.skip: overfit" in said[-1]) == ("skip" in verdicts)
+        warned = [f"G{number}" for number, verdict in enumerate(verdicts) if verdict == "warn"]
+        assert [line.split()[1] for line in said[:-1]] == warned
+        assert all(f"set {row}" in line for row, line in zip(warned, said, strict=False))
         return
     with pytest.raises(ChecksFailedError) as caught:
         require_passed(report_of(verdicts), said)

@@ -18,9 +18,9 @@ from components.foundation.classifiers.classifier import Classifier, build_class
 from components.foundation.image_dataset.decoding import decode
 from components.foundation.image_dataset.shards import read_split
 from components.foundation.image_dataset.sources import SourceListing, read_source
-from components.foundation.settings import ConvNetSettings, NetworkSettings, TwoLayerSettings
+from components.foundation.settings import CheckSettings, ConvNetSettings, NetworkSettings, TwoLayerSettings
 from components.sanity_checks import overfit_gate
-from components.sanity_checks.overfit_gate import check_overfit, overfit, overfit_samples
+from components.sanity_checks.overfit_gate import Overfitted, check_overfit, overfit, overfit_samples
 
 TWO_LAYER = TwoLayerSettings(kind="two_layer", hidden=20)
 CONVNET = ConvNetSettings(kind="convnet", channels=(4, 8))
@@ -95,9 +95,9 @@ def test_twenty_samples_of_the_lecture_are_learnt_by_heart(cifar10_samples: tupl
     classifier = build_classifier(network, (32, 32, 3), 10, stats, seed)
     gate = check_overfit(classifier, *cifar10_samples)
     assert gate.verdict == "pass"
-    loss, accuracy = overfit(classifier, *cifar10_samples, rate=1e-3)
-    assert accuracy == 1.0
-    assert 0.001 < loss < 0.01  # the ledger has 0.0026
+    after = overfit(classifier, *cifar10_samples, rate=1e-3)
+    assert after.accuracy == 1.0
+    assert 0.001 < after.loss < 0.01  # the ledger has 0.0026
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.1])
@@ -110,8 +110,8 @@ def test_overfitting_is_plain_gradient_descent_on_all_samples(
     # The normalising layer's numbers went through float32.
     shift, scale = np.float64(np.float32(digits_stats.shift[0])), np.float64(np.float32(digits_stats.scale[0]))
     x = (pixels.reshape(20, -1).numpy() - shift) / scale
-    loss, accuracy = overfit(classifier, pixels, labels, rate)
-    assert (loss, accuracy) == pytest.approx(descend(weights, x, labels.numpy(), rate), rel=1e-6)
+    after = overfit(classifier, pixels, labels, rate)
+    assert (after.loss, after.accuracy) == pytest.approx(descend(weights, x, labels.numpy(), rate), rel=1e-6)
 
 
 @pytest.mark.parametrize("network", [TWO_LAYER, CONVNET], ids=str)
@@ -127,7 +127,8 @@ def test_digits_can_be_learnt_by_heart(
     assert loss < 0.01
     assert accuracy == 1
     assert "20 samples" in gate.title
-    assert overfit(classifier, pixels, labels, rate) == pytest.approx((loss, accuracy), abs=1e-4)
+    after = overfit(classifier, pixels, labels, rate)
+    assert (after.loss, after.accuracy) == pytest.approx((loss, accuracy), abs=1e-4)
 
 
 def test_shuffled_labels_can_be_learnt_by_heart_too(digits: DatasetReference, digits_stats: ChannelStats) -> None:
@@ -186,10 +187,26 @@ def test_the_first_rate_that_passes_or_the_most_accurate_one_decides(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     played = iter(outcomes)
-    monkeypatch.setattr(overfit_gate, "overfit", lambda *_: next(played, (math.inf, 0.0)))
+    monkeypatch.setattr(overfit_gate, "overfit", lambda *_: Overfitted(*next(played, (math.inf, 0.0))))
     gate = check_overfit(built(digits_stats), *twenty(digits))
     assert gate.verdict == verdict
     assert measured(gate.measured)[:2] == best
+
+
+@pytest.mark.parametrize(("epochs", "verdict", "words"), [(3, "warn", "not yet"), (200, "pass", "")])
+def test_what_is_still_learning_is_not_called_unable(
+    epochs: int, verdict: str, words: str, digits: DatasetReference, digits_stats: ChannelStats
+) -> None:
+    gate = check_overfit(built(digits_stats), *twenty(digits), CheckSettings(overfit_epochs=epochs))
+    assert gate.verdict == verdict
+    assert words in gate.fix
+    assert f"within {epochs} epochs" in gate.expected
+
+
+def test_the_loss_to_reach_can_be_set(digits: DatasetReference, digits_stats: ChannelStats) -> None:
+    gate = check_overfit(built(digits_stats), *twenty(digits), CheckSettings(overfit_loss=1e-9))
+    assert gate.verdict == "warn"
+    assert "loss below 1e-09" in gate.expected
 
 
 def test_a_network_of_nan_fails(digits: DatasetReference, digits_stats: ChannelStats) -> None:
@@ -201,7 +218,7 @@ def test_a_network_of_nan_fails(digits: DatasetReference, digits_stats: ChannelS
 
 
 def test_a_rate_that_explodes_gives_an_infinite_loss(digits: DatasetReference, digits_stats: ChannelStats) -> None:
-    assert overfit(built(digits_stats), *twenty(digits), rate=1e30) == (math.inf, 0.0)
+    assert overfit(built(digits_stats), *twenty(digits), rate=1e30) == Overfitted(math.inf, 0.0)
 
 
 @pytest.mark.parametrize("network", [TWO_LAYER, CONVNET], ids=str)
