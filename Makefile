@@ -9,7 +9,7 @@ TORCH_INDEX_URL ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-containers k8s-check check format lock images pin-base push clean
+.PHONY: help setup run test test-containers k8s-check bench-checks check format lock images pin-base push clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -26,12 +26,20 @@ test-containers: $(INSTALLED)  ## build the images and run the pipeline in them 
 	tests/containers/install_tools.sh
 	$(BIN)/pytest -m containers $(ARGS) tests/containers
 
+bench-checks: $(INSTALLED)  ## faults found and false alarms, ours beside public checkers (ARGS="--cifar10 ARCHIVE")
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev,bench]'
+	PYTHONPATH=tests/fault_zoo $(BIN)/python tests/benchmarks/bench_checks.py $(ARGS)
+
 check: $(INSTALLED)  ## format and lint (ruff), types (mypy)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-k8s-check: $(INSTALLED)  ## manifests, configurations and Dockerfiles: schemas, lint, policies; needs no cluster
+k8s-bench-checks: $(INSTALLED)  ## faults found and false alarms, ours beside public checkers (ARGS="--cifar10 ARCHIVE")
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev,bench]'
+	PYTHONPATH=tests/fault_zoo $(BIN)/python tests/benchmarks/bench_checks.py $(ARGS)
+
+check: $(INSTALLED)  ## manifests, configurations and Dockerfiles: schemas, lint, policies; needs no cluster
 	k8s/check.sh $(BIN)
 	$(BIN)/pytest tests/k8s $(ARGS)
 
@@ -40,7 +48,7 @@ format: $(INSTALLED)  ## let ruff format and mend
 	$(BIN)/ruff check --fix .
 
 lock: $(INSTALLED)  ## write requirements.lock anew from pyproject.toml, and the images' locks from it
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-emit-index-url \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra bench --no-emit-index-url \
 		--no-emit-find-links --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 	for image in data trainer; do \
 		$(BIN)/uv pip compile --quiet --python-platform linux --python-version 3.11 --generate-hashes \

@@ -153,7 +153,6 @@ def _checks(setup: Setup, settings: CheckSettings, layers: list[LayerSignal]) ->
                 setup.train_pixels[samples],
                 setup.train_labels[samples],
                 settings,
-                setup.loss,
                 setup.step,
             ),
         ),

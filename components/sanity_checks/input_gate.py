@@ -18,8 +18,9 @@ def check_inputs(setup: Setup) -> GateResult:
     """
     pixels, _ = setup.images(IMAGES)
     inputs = _first_inputs(setup.copy().eval(), pixels)
-    mean, std = inputs.mean().item(), inputs.std().item()
-    off = abs(mean) / std if std > 0 else float("inf")
+    channels = inputs.transpose(0, 1).flatten(1) if inputs.ndim == 4 else inputs.reshape(1, -1)
+    mean, std = channels.mean(1).abs().max().item(), channels.std(1).mean().item()
+    off = mean / std if std > 0 else float("inf")
     centred, scaled = off <= OFF_CENTRE, SMALLEST_STD <= std <= LARGEST_STD
     fix = "" if centred and scaled else "normalise the pixels, once: stats.normalization=channel_mean_std"
     if fix and std < SMALLEST_STD:
@@ -29,7 +30,7 @@ def check_inputs(setup: Setup) -> GateResult:
         row="D1",
         title="inputs are around zero",
         verdict="pass" if centred and scaled else "warn",
-        measured=f"mean {mean:.4g}, std {std:.4g}: {off:.2f} standard deviations off 0",
+        measured=f"mean {mean:.4g} off 0, std {std:.4g}: {off:.2f} standard deviations",
         expected=f"within {OFF_CENTRE} standard deviations of 0, std from {SMALLEST_STD} to {LARGEST_STD:g}",
         reason="inputs of one sign give all weights of a neuron gradients of one sign, and descent zig-zags; inputs "
         "that hardly differ cannot be told apart",

@@ -25,7 +25,7 @@ def check_modes(setup: Setup) -> GateResult:
         verdict="fail" if problem else "pass",
         measured=problem or f"as expected with {norms} batch norm and {dropouts} dropout layers",
         expected="in training, scores depend on the batch (batch norm) and on chance (dropout); in evaluation "
-        "on neither",
+        f"on neither, within {SAME_WITHIN:g} of their spread",
         reason="one input does not always give one output in training: batch norm uses its batch; evaluation must "
         "not depend on who else is in the batch",
         fix=fix,
@@ -57,18 +57,18 @@ def _training_problem(setup: Setup, half: Tensor, other: Tensor) -> tuple[str, s
         return "", ""
     if not any(norm.training for norm in norms):
         return (
-            "batch norm stays in evaluation mode in training",
+            f"batch norm stays in evaluation mode in training: 0 of {len(norms)} layers train",
             "call train() on the whole network, and do not override it",
         )
     before = _running_statistics(classifier)
     scores = classifier(half)
     if scores.std() > 0 and torch.equal(scores[0], classifier(other)[0]):
-        return "a training-mode score does not depend on its batch, though there is batch norm", (
+        return f"a training-mode score does not depend on its batch, though there are {len(norms)} batch norm layers", (
             "batch norm must use its batch's statistics in training: call train()"
         )
     still = [name for name, now in _running_statistics(classifier).items() if now.equal(before[name])]
     if still:
-        return f"batch norm {still[0]!r} never updates its running averages (momentum 0)", (
+        return f"batch norm {still[0]!r} and {len(still) - 1} more never update their averages (momentum 0)", (
             "set batch norm's momentum to 0.1; else evaluation uses mean 0 and variance 1"
         )
     return "", ""
@@ -77,11 +77,14 @@ def _training_problem(setup: Setup, half: Tensor, other: Tensor) -> tuple[str, s
 def _evaluation_problem(setup: Setup, half: Tensor, other: Tensor) -> tuple[str, str]:
     classifier = setup.copy().eval()
     first, again, second = classifier(half), classifier(half), classifier(other)
-    tolerance = SAME_WITHIN * max(first.std().item(), 1e-12)
-    if (first - again).abs().max() > tolerance:
-        return "evaluation is random: the same images give other scores", "dropout acts in evaluation: call eval()"
-    if (first[0] - second[0]).abs().max() > tolerance:
-        return "an evaluation-mode score depends on its batch", (
+    spread = max(first.std().item(), 1e-12)
+    random, dependent = (apart.abs().max().item() / spread for apart in (first - again, first[0] - second[0]))
+    if random > SAME_WITHIN:
+        return f"evaluation is random: scores of the same images differ by {random:.2g} of their spread", (
+            "dropout acts in evaluation: call eval()"
+        )
+    if dependent > SAME_WITHIN:
+        return f"an evaluation-mode score depends on its batch, by {dependent:.2g} of the scores' spread", (
             "batch norm must use its running averages in evaluation: track_running_stats=True, and call eval()"
         )
     return "", ""

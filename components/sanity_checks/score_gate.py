@@ -43,13 +43,13 @@ def _problem(scores: Tensor, classes: int) -> tuple[str, str]:
         return "every row of scores is positive and sums to 1: a softmax stands before the cross-entropy", (
             "remove the softmax at the network's end"
         )
-    if (scores >= 0).all() and (scores <= 1).all() and scores.std() > 0:
-        return "every score lies in 0 to 1: a sigmoid stands before the cross-entropy", (
-            "remove the sigmoid at the network's end"
-        )
     zero = (scores == 0).double().mean().item()
     if (scores >= 0).all() and zero >= CLIPPED_SHARE and scores.max() > 0:
         return f"no score is below 0, {zero:.0%} are exactly 0: an activation stands after the output layer", (
             "remove the activation at the network's end"
+        )
+    if (scores >= 0).all() and (scores <= 1).all() and scores.std() > 0:
+        return "every score lies in 0 to 1: a sigmoid stands before the cross-entropy", (
+            "remove the sigmoid at the network's end"
         )
     return "", ""

@@ -121,7 +121,7 @@ def test_the_report_is_one_self_contained_page(first_run: Command) -> None:
     links.feed(html)
     assert links.fetched == []
     # Histogram, probe, two scatters, the best trial's curves of both stages, the final curves.
-    assert links.figures == 7
+    assert links.figures == 8
     for heading in ("Data", "Channel statistics", "Checks", "Coarse search", "Fine search", "Final training"):
         assert f"<h2>{heading}</h2>" in html
     assert f"{first_run.result['test_accuracy']:.4f}" in html

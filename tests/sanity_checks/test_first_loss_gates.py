@@ -141,7 +141,7 @@ def test_the_first_loss_uses_the_statistics_of_the_batch_as_training_does(digits
 @settings(deadline=None)
 @given(deviation=st.floats(-0.9, 3), classes=st.integers(2, 20))
 def test_the_verdict_on_the_first_loss_follows_its_distance_from_log_k(deviation: float, classes: int) -> None:
-    assume(all(abs(abs(deviation) - edge) > 1e-3 for edge in (0.1, 0.5)))
+    assume(all(abs(abs(deviation) - edge) > 1e-3 for edge in (0.2, 0.5)))
     loss = math.log(classes) * (1 + deviation)
     network = nn.Sequential(nn.Flatten(), nn.Linear(4, classes))
     nn.init.zeros_(network.get_parameter("1.weight"))
@@ -152,7 +152,7 @@ def test_the_verdict_on_the_first_loss_follows_its_distance_from_log_k(deviation
     pixels, labels = torch.zeros((3, 2, 2, 1), dtype=torch.uint8), torch.zeros(3, dtype=torch.int64)
     gate = check_first_loss(classifier, pixels, labels, classes)
     assert float(gate.measured) == pytest.approx(loss, abs=1e-3)
-    assert gate.verdict == ("pass" if abs(deviation) < 0.1 else "warn" if abs(deviation) < 0.5 else "fail")
+    assert gate.verdict == ("pass" if abs(deviation) < 0.2 else "warn" if abs(deviation) < 0.5 else "fail")
     assert bool(gate.fix) == (gate.verdict != "pass")
 
 
