@@ -8,5 +8,6 @@
 6. ``model_registry``         MLflow run and model version, champion against challenger
 7. ``run_report``             one HTML page with everything
 
-``foundation`` is what every step may use. Steps never import each other.
+``foundation`` is what every step may use. Steps never import each other. ``lecture`` is no step:
+``sanefit lecture`` runs the slides' tables again with it.
 """

@@ -20,7 +20,7 @@ from setups import Make
 from verdicts import alarms, named_by, report_on
 from zoo_data import cifar10
 
-MOST_SECONDS = 300.0  # then it is stopped, and counts as no verdict
+MOST_SECONDS = 90.0  # then it is stopped, and counts as no verdict
 Verdict = tuple[bool | None, float]  # whether it objects, None without a verdict; seconds
 
 

@@ -60,6 +60,10 @@ def test_walls_hold(path: Path) -> None:
                 assert parts[1] == target[1], f"{relative(path)} reaches into {target[1]}"
             else:
                 assert target[2] == "component", "the pipeline uses a room's component.py alone"
+        if top == "components" and len(target) > 1 and target[1] == "lecture":
+            assert parts[1] in ("lecture", "lecture_cli.py"), "only its command runs the lecture"
+        if parts[:2] == ("components", "lecture") and top == "components":
+            assert target[1] in ("lecture", "foundation"), f"the lecture reaches into {target[1]}"
         if parts[0] == "pipeline" and top == "components" and len(target) > 1 and target[1] == "foundation":
             assert target[2] in SCHEMAS, f"the pipeline uses the foundation's schemas and its storage, not {name}"
 

@@ -1,0 +1,67 @@
+"""The slides' images: all of a source in memory, shuffled, the last 5,000 to validate."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from components.foundation.errors import DataError
+from components.foundation.image_dataset.decoding import decode
+from components.foundation.image_dataset.sources import SourceListing, read_source
+from components.foundation.step_log import Say
+
+VALIDATION = 5000
+SAY_EVERY = 10_000
+
+
+@dataclass(frozen=True)
+class ToyData:
+    """Pixels are uint8 (images, 32, 32, 3), labels int64 (images,); ``shift`` is float32 (3072,), the channel means."""
+
+    pixels: Tensor
+    labels: Tensor
+    classes: int
+
+    @property
+    def train(self) -> tuple[Tensor, Tensor]:
+        """Pixels and labels to train on."""
+        return self.pixels[:-VALIDATION], self.labels[:-VALIDATION]
+
+    @property
+    def validation(self) -> tuple[Tensor, Tensor]:
+        """The last 5,000."""
+        return self.pixels[-VALIDATION:], self.labels[-VALIDATION:]
+
+    @property
+    def shift(self) -> Tensor:
+        """The training images' channel means, for each pixel."""
+        means = self.train[0].double().mean(dim=(0, 1, 2)).float()
+        return means.repeat(self.pixels[0].numel() // len(means))
+
+
+def read_toy_data(source: str, seed: int, say: Say) -> ToyData:
+    """Every image of a source.
+
+    Args:
+        source: ``tar:PATH`` or ``folder:PATH`` with CIFAR-10's training images.
+        seed: of the order.
+        say: prints a line.
+
+    Raises:
+        DataError: when it cannot be read, or is not of the slides' size.
+    """
+    pixels, labels, classes = [], [], dict[str, int]()
+    for image in read_source(source, SourceListing()):
+        pixels.append(decode(image.content, image.path, None))
+        labels.append(classes.setdefault(image.class_name, len(classes)))
+        if len(pixels) % SAY_EVERY == 0:
+            say(f"decoded {len(pixels):,} images")
+    shapes = {array.shape for array in pixels}
+    if len(pixels) <= 2 * VALIDATION or shapes != {(32, 32, 3)}:
+        raise DataError(
+            f"{source!r}: {len(pixels):,} images of shapes {sorted(shapes)[:3]}; expected CIFAR-10's 50,000 training "
+            "images of 32x32x3; set --data"
+        )
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    return ToyData(torch.from_numpy(np.stack(pixels))[order], torch.tensor(labels)[order], len(classes))
