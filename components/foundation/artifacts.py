@@ -33,15 +33,35 @@ class Shard(Artifact):
     labels_sha256: str
 
 
-class Manifest(Artifact):
-    """What a snapshot holds. ``image_shape`` is (height, width, channels)."""
+class QuarantinedFile(Artifact):
+    """A file that is no whole image, and why."""
 
-    format_version: Literal[1] = 1
+    path: str
+    reason: OneLine
+
+
+class LabelConflict(Artifact):
+    """The same image in several classes; none of them is in the snapshot."""
+
+    paths: list[str]
+    class_names: list[str]
+
+
+class Manifest(Artifact):
+    """What a snapshot holds, and what of its source it does not. ``image_shape`` is (height, width, channels).
+
+    ``duplicates``: how many images were left out because their class has the same image already.
+    """
+
+    format_version: Literal[2] = 2
     fingerprint: str
     class_names: list[str]
     image_shape: tuple[int, int, int]
     images_per_class: dict[SplitName, dict[str, int]]
     ignored_files: int
+    duplicates: int = 0
+    label_conflicts: list[LabelConflict] = []
+    quarantined: list[QuarantinedFile] = []
     shards: list[Shard]
 
 

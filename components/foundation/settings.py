@@ -22,13 +22,23 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Level = Annotated[int, Field(ge=0, le=255)]
+
+
 class DataSettings(Settings):
-    """Where the images come from and how they are split."""
+    """Where the images come from, how they are split, and what is done with those that are not as they should be.
+
+    ``image_size``: every image is scaled, keeping its proportions, and cropped around its centre to this many pixels
+    on both sides. ``background``: what transparent images lie over. ``max_bad_fraction``: share of files that may be
+    broken; more of them stop the run.
+    """
 
     source: Annotated[str, Field(pattern=r"^(digits|folder:.+|tar:.+)$")] = "digits"
     image_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     validation_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    background: tuple[Level, Level, Level] = (255, 255, 255)
+    max_bad_fraction: Annotated[float, Field(ge=0, le=1)] = 0.01
 
 
 class StatsSettings(Settings):

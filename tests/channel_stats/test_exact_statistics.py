@@ -19,7 +19,7 @@ from sklearn.datasets import load_digits
 
 from components.channel_stats import exact_statistics
 from components.channel_stats.exact_statistics import channel_histogram, mean_and_std, measure_channel_stats
-from components.dataset_snapshot import snapshot
+from components.dataset_snapshot import packing, snapshot
 from components.foundation.artifacts import ChannelStats, DatasetReference
 from components.foundation.image_dataset.shards import read_manifest, read_split
 from components.foundation.settings import DataSettings
@@ -136,7 +136,7 @@ def test_how_the_snapshot_is_cut_into_shards_does_not_matter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source = f"folder:{image_folder({'cat': 30, 'dog': 30})}"
-    monkeypatch.setattr(snapshot, "SHARD_BYTES", images_per_shard * 6 * 5 * 3)
+    monkeypatch.setattr(packing, "SHARD_BYTES", images_per_shard * 6 * 5 * 3)
     cut = snapshot.take_snapshot(DataSettings(source=source), str(tmp_path / "cut"), Said())
     training = [shard.images for shard in read_manifest(cut).shards if shard.split == "train"]
     assert max(training) == images_per_shard

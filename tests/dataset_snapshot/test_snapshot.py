@@ -16,8 +16,15 @@ from hypothesis import strategies as st
 from PIL import Image
 from said import Said
 
-from components.dataset_snapshot import snapshot
-from components.dataset_snapshot.snapshot import ListedImage, fingerprint_of, list_images, require_enough, take_snapshot
+from components.dataset_snapshot import listing, packing
+from components.dataset_snapshot.listing import (
+    ListedImage,
+    distinct_images,
+    fingerprint_of,
+    list_images,
+    require_enough,
+)
+from components.dataset_snapshot.snapshot import take_snapshot
 from components.foundation.artifacts import SPLITS, DatasetReference, SplitName
 from components.foundation.errors import DataError, StorageError
 from components.foundation.image_dataset.shards import read_manifest, read_split
@@ -109,7 +116,7 @@ def test_small_shards_hold_the_same_images(
 ) -> None:
     root = image_folder({"cat": 30, "dog": 30})
     whole = snapshot_of(root, str(tmp_path / "whole"))
-    monkeypatch.setattr(snapshot, "SHARD_BYTES", 8 * 5 * 6 * 3 + 5)
+    monkeypatch.setattr(packing, "SHARD_BYTES", 8 * 5 * 6 * 3 + 5)
     cut = snapshot_of(root, str(tmp_path / "cut"))
     assert max(shard.images for shard in read_manifest(cut).shards) == 8
     for split in SPLITS:
@@ -202,15 +209,41 @@ def test_another_validation_fraction_keeps_the_test_images(image_folder: ImageFo
     assert test_images[0] == test_images[1] != set()
 
 
-def test_the_same_image_in_two_classes_is_in_one_split(image_folder: ImageFolder, storage: str) -> None:
+def test_the_same_image_in_two_classes_is_a_conflict_and_left_out(image_folder: ImageFolder, storage: str) -> None:
     root = image_folder({"cat": 40, "dog": 40})
-    for path in image_files(root / "cat"):
+    copied = image_files(root / "cat")[:3]
+    for path in copied:
         (root / "dog" / f"copy-{path.name}").write_bytes(path.read_bytes())
+    said = Said()
+    dataset = take_snapshot(DataSettings(source=f"folder:{root}"), storage, said)
+    manifest = read_manifest(dataset)
+    assert len(splits_by_pixels(dataset)) == 77
+    assert splits_by_pixels(dataset).keys().isdisjoint(pixels_of(path) for path in copied)
+    assert [conflict.class_names for conflict in manifest.label_conflicts] == [["cat", "dog"]] * 3
+    expected = [sorted([str(path), str(root / "dog" / f"copy-{path.name}")]) for path in copied]
+    assert [conflict.paths for conflict in manifest.label_conflicts] == expected
+    assert sum("label conflict" in line for line in said) == 3
+
+
+def test_a_duplicate_in_its_class_is_kept_once(image_folder: ImageFolder, storage: str) -> None:
+    root = image_folder({"cat": 40, "dog": 40})
+    for path in image_files(root / "cat")[:5]:
+        (root / "cat" / f"copy-{path.name}").write_bytes(path.read_bytes())
     dataset = snapshot_of(root, storage)
-    assert sum(len(read_split(dataset, split)[1]) for split in SPLITS) == 120
-    assert len(splits_by_pixels(dataset)) == 80
-    sets = [{pixels.tobytes() for pixels in read_split(dataset, split)[0]} for split in SPLITS]
-    assert all(a.isdisjoint(b) for a, b in ((sets[0], sets[1]), (sets[0], sets[2]), (sets[1], sets[2])))
+    assert read_manifest(dataset).duplicates == 5
+    assert sum(len(read_split(dataset, split)[1]) for split in SPLITS) == len(splits_by_pixels(dataset)) == 80
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["cat", "dog", "owl"])), max_size=30))
+def test_distinct_images_are_one_of_each_content_that_has_one_class(drawn: list[tuple[int, str]]) -> None:
+    images = [listed(seed, name) for seed, name in drawn]
+    distinct = distinct_images(images)
+    classes = {seed: {name for other, name in drawn if other == seed} for seed, _ in drawn}
+    alone = {seed for seed, names in classes.items() if len(names) == 1}
+    assert sorted(drawn[index][0] for index in distinct.indices) == sorted(alone)
+    assert distinct.indices == sorted(distinct.indices)
+    assert distinct.duplicates == sum(seed in alone for seed, _ in drawn) - len(alone)
+    assert len(distinct.conflicts) == len(classes) - len(alone)
 
 
 def listed(seed: int, class_name: str = "cat", split: SplitName = "train") -> ListedImage:
@@ -250,7 +283,7 @@ def test_a_second_snapshot_of_unchanged_data_decodes_nothing(
     def refuse(*_: object) -> None:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(snapshot, "decode", refuse)
+    monkeypatch.setattr(packing, "decode", refuse)
     with pytest.raises(AssertionError, match="decoded again"):
         snapshot_of(root, str(tmp_path / "other"))
     said = Said()
@@ -415,14 +448,14 @@ def test_what_an_interrupted_snapshot_left_is_replaced(image_folder: ImageFolder
 def test_two_snapshots_of_the_same_data_at_once_both_succeed(
     image_folder: ImageFolder, storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root, decode, others = image_folder({"cat": 30, "dog": 30}), snapshot.decode, []
+    root, decode, others = image_folder({"cat": 30, "dog": 30}), packing.decode, []
 
     def decode_after_another_run(*arguments: Any) -> Any:
-        monkeypatch.setattr(snapshot, "decode", decode)
+        monkeypatch.setattr(packing, "decode", decode)
         others.append(snapshot_of(root, storage))
         return decode(*arguments)
 
-    monkeypatch.setattr(snapshot, "decode", decode_after_another_run)
+    monkeypatch.setattr(packing, "decode", decode_after_another_run)
     dataset = snapshot_of(root, storage)
     assert others == [dataset]
     assert len(splits_by_pixels(dataset)) == 60
@@ -460,7 +493,8 @@ def change_before_the_second_reading(change: Callable[[], object], monkeypatch: 
         next(readings)()
         return read_source(source, listing)
 
-    monkeypatch.setattr(snapshot, "read_source", read)
+    monkeypatch.setattr(listing, "read_source", read)
+    monkeypatch.setattr(packing, "read_source", read)
 
 
 def test_an_image_that_changes_while_it_is_read_is_refused(

@@ -1,3 +1,4 @@
+import contextlib
 import io
 import struct
 import zlib
@@ -62,9 +63,66 @@ def test_a_palette_becomes_its_colours() -> None:
     assert decode(encoded(picture), "x", None).tolist() == [[[10, 20, 30], [200, 150, 100]]]
 
 
-def test_transparency_is_dropped() -> None:
-    picture = Image.new("RGBA", (1, 1), (9, 8, 7, 128))
-    assert decode(encoded(picture), "x", None).tolist() == [[[9, 8, 7]]]
+@pytest.mark.parametrize("background", [(255, 255, 255), (0, 0, 0), (10, 200, 30)])
+@pytest.mark.parametrize("alpha", [0, 64, 255])
+def test_transparent_pixels_lie_over_the_background(alpha: int, background: tuple[int, int, int]) -> None:
+    seen = decode(encoded(Image.new("RGBA", (2, 1), (9, 8, 7, alpha))), "x", None, background)
+    share = alpha / 255
+    expected = [share * over + (1 - share) * under for over, under in zip((9, 8, 7), background, strict=True)]
+    np.testing.assert_allclose(seen[0, 0], expected, atol=1)
+
+
+def test_a_transparent_palette_and_grey_lie_over_it_too() -> None:
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([10, 20, 30])
+    assert decode(encoded(palette, transparency=0), "x", None, (1, 2, 3)).tolist() == [[[1, 2, 3]]]
+    assert decode(encoded(Image.new("LA", (1, 1), (50, 0))), "x", None, (1, 2, 3)).tolist() == [[[1, 2, 3]]]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photograph_stands_upright(orientation: int) -> None:
+    upright = np.arange(24, dtype=np.uint8).reshape(2, 4, 3) * 10
+    turned = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright, 1),
+        7: upright[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(Image.fromarray(np.ascontiguousarray(turned)), "PNG", exif=exif)
+    np.testing.assert_array_equal(decode(content, "x", None), upright)
+
+
+def test_the_first_frame_of_an_animation_is_taken() -> None:
+    frames = [Image.new("RGB", (2, 2), colour) for colour in ((255, 0, 0), (0, 255, 0))]
+    content = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert decode(content, "x", None)[0, 0].tolist() == [255, 0, 0]
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
+    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    assert "bomb" in the_error(b"\x89PNG\r\n\x1a\n" + chunk, "bomb.png")
+
+
+def test_floating_point_levels_are_refused() -> None:
+    assert "no stated range" in the_error(encoded(Image.new("F", (2, 2), 0.5), "TIFF"), "x.tif")
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), kind=st.sampled_from(["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"]))
+def test_a_damaged_file_decodes_or_is_refused_with_one_line(data: st.DataObject, kind: str) -> None:
+    content = bytearray(encoded(noise(20, 16), kind))
+    for _ in range(data.draw(st.integers(1, 5))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    del content[data.draw(st.integers(0, len(content))) :]
+    with contextlib.suppress(DataError):
+        assert decode(bytes(content), "x", 8).shape == (8, 8, 3)
 
 
 @pytest.mark.parametrize("mode", ["1", "LA", "CMYK"])

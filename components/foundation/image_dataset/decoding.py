@@ -1,6 +1,7 @@
 """Image files to uint8 pixels."""
 
 import io
+import struct
 import warnings
 
 import numpy as np
@@ -9,37 +10,56 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from components.foundation.errors import DataError
 
+WHITE = (255, 255, 255)
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 
-def decode(content: bytes, path: str, image_size: int | None) -> NDArray[np.uint8]:
-    """Decode an image file to RGB.
+
+def decode(
+    content: bytes, path: str, image_size: int | None, background: tuple[int, int, int] = WHITE
+) -> NDArray[np.uint8]:
+    """Decode an image file to RGB: its first frame, upright, over a background where it is transparent.
 
     Args:
-        content: the file.
+        content: the file; JPEG, PNG, WebP, BMP, GIF or TIFF, of any mode that Pillow reads.
         path: its name, for the error.
         image_size: when given, the image is scaled and cropped around its centre to this
             many pixels on both sides.
+        background: levels 0-255 of red, green and blue.
 
     Returns:
         uint8 (height, width, 3).
 
     Raises:
-        DataError: when the file is broken, truncated, or no image.
+        DataError: when the file is broken, truncated, empty, a decompression bomb, or no image.
     """
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, on odd metadata
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as image:
-                picture = _eight_bits(image).convert("RGB")
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                image.load()
+                picture = _rgb(_eight_bits(ImageOps.exif_transpose(image)), background)
     except (
         OSError,
-        SyntaxError,  # PIL raises it for broken PNG chunks
+        SyntaxError,  # Pillow raises it for broken PNG chunks
         ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        OverflowError,
+        ZeroDivisionError,
+        NotImplementedError,
+        struct.error,
+        MemoryError,
+        EOFError,
         UnidentifiedImageError,
         Image.DecompressionBombError,
         Image.DecompressionBombWarning,
     ) as error:
+        reason = "no image that can be identified" if isinstance(error, UnidentifiedImageError) else str(error)
         raise DataError(
-            f"cannot decode {path!r} ({len(content)} bytes): {error}; expected a whole image file; repair or remove it"
+            f"cannot decode {path!r} ({len(content)} bytes): {reason or type(error).__name__}; expected a whole image "
+            "file; repair or remove it"
         ) from error
     if image_size is not None:
         picture = ImageOps.fit(picture, (image_size, image_size), Image.Resampling.BILINEAR)
@@ -48,6 +68,18 @@ def decode(content: bytes, path: str, image_size: int | None) -> NDArray[np.uint
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """16-bit grey as its upper 8 bits; Pillow's own conversion cuts values off at 255."""
-    if not image.mode.startswith("I;16"):
-        return image
-    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode.startswith("I;16") or image.mode == "I":
+        levels = np.asarray(image).astype(np.int64)
+        if levels.min() < 0 or levels.max() > 0xFFFF:
+            raise ValueError(f"grey levels from {levels.min()} to {levels.max()}, expected 16 bits")
+        return Image.fromarray((levels >> 8).astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError("floating-point levels have no stated range")
+    return image
+
+
+def _rgb(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        over = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", over.size, (*background, 255)), over).convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,110 @@
+"""The first reading of a source: which images there are, and which of them are the same."""
+
+import hashlib
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+
+from components.foundation.artifacts import SPLITS, LabelConflict, SplitName
+from components.foundation.errors import DataError
+from components.foundation.image_dataset.sources import SourceListing, read_source
+from components.foundation.image_dataset.splits import content_digest, split_of
+from components.foundation.settings import DataSettings
+
+
+@dataclass(frozen=True)
+class ListedImage:
+    """One image as the first reading found it."""
+
+    digest: bytes
+    class_name: str
+    split: SplitName
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """Which images of a listing are used: one of each content, none of a content that lies in several classes.
+
+    ``indices``: of those used, rising. ``duplicates``: copies left out inside their class.
+    """
+
+    indices: list[int]
+    duplicates: int
+    conflicts: list[LabelConflict]
+
+
+def list_images(settings: DataSettings, listing: SourceListing) -> list[ListedImage]:
+    """Digest, class, split and path of every image, in the source's order."""
+    images = []
+    for image in read_source(settings.source, listing):
+        digest = content_digest(image.content)
+        split = split_of(digest, settings.validation_fraction, settings.test_fraction)
+        images.append(ListedImage(digest, image.class_name, split, image.path))
+    return images
+
+
+def distinct_images(images: list[ListedImage]) -> Distinct:
+    """Images of one content, by their digests: the first in its class is used, those in several classes are not."""
+    copies: dict[bytes, list[int]] = defaultdict(list)
+    for index, image in enumerate(images):
+        copies[image.digest].append(index)
+    indices: list[int] = []
+    duplicates = 0
+    conflicts = []
+    for same in copies.values():
+        classes = sorted({images[index].class_name for index in same})
+        if len(classes) > 1:
+            conflicts.append(LabelConflict(paths=sorted(images[i].path for i in same), class_names=classes))
+        else:
+            indices.append(same[0])
+            duplicates += len(same) - 1
+    return Distinct(sorted(indices), duplicates, sorted(conflicts, key=lambda conflict: conflict.paths))
+
+
+def require_enough(source: str, images: list[ListedImage]) -> None:
+    """Raise DataError unless there are two classes, and every class can be trained and judged."""
+    per_class = Counter(image.class_name for image in images)
+    if not images:
+        raise DataError(
+            f"data.source={source!r} holds no images; expected one folder per class with image files in it; "
+            "correct the path or add images"
+        )
+    if len(per_class) < 2:
+        raise DataError(
+            f"data.source={source!r} has 1 class, {next(iter(per_class))!r}; expected at least 2 class folders; "
+            "add another class"
+        )
+    fewest, count = min(per_class.items(), key=lambda item: item[1])
+    if count < len(SPLITS):
+        raise DataError(
+            f"class {fewest!r} has {count} image{'s' * (count > 1)}; expected at least {len(SPLITS)}, one for each "
+            "of training, validation and test; add images or remove the class"
+        )
+    trained = {image.class_name for image in images if image.split == "train"}
+    if missing := sorted(set(per_class) - trained):
+        raise DataError(
+            f"class {missing[0]!r} has no image in the training split ({per_class[missing[0]]} in all); "
+            "expected at least 1; add images or lower data.validation_fraction and data.test_fraction"
+        )
+    for split in SPLITS:
+        if not any(image.split == split for image in images):
+            raise DataError(
+                f"the {split} split is empty: {len(images)} images in all; expected at least 1 image; "
+                f"add images or raise data.{split}_fraction"
+            )
+
+
+def fingerprint_of(settings: DataSettings, images: list[ListedImage]) -> str:
+    """SHA-256, in hex, of all that decides a snapshot's content; the order of images does not."""
+    digest = hashlib.sha256(
+        f"2 {settings.image_size} {settings.validation_fraction!r} {settings.test_fraction!r} "
+        f"{settings.background} {settings.max_bad_fraction!r}".encode()
+    )
+    for image in sorted(images, key=storage_order):
+        digest.update(image.digest + image.class_name.encode() + b"\0")
+    return digest.hexdigest()
+
+
+def storage_order(image: ListedImage) -> tuple[bytes, str]:
+    """By digest: shuffled, and the same whatever the source's order."""
+    return image.digest, image.class_name
