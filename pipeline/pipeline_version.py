@@ -108,10 +108,10 @@ def find_experiment(kubeflow: Kubeflow, name: str) -> str | None:
 
 
 def _places(config: RunConfig) -> dict[str, str]:
-    if config.data.source.startswith(("folder:", "tar:")):
+    if config.data.source.startswith(("folder:", "tar:", "zip:", "csv:")) and "s3://" not in config.data.source:
         raise SettingsError(
             f"data.source={config.data.source!r}: pods cannot read this machine's files; expected a source that a "
-            "cluster reaches, as digits; correct data.source"
+            "cluster reaches, as s3://bucket/images; correct data.source"
         )
     weights = getattr(config.network, "weights", "")
     if weights and not weights.startswith("s3://"):

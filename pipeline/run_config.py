@@ -116,6 +116,8 @@ def _apply(values: dict[str, Any], override: str) -> None:
 def _absolute_source(data: DataSettings) -> DataSettings:
     """Steps run in other folders: a relative path is made absolute here, where the user typed it."""
     kind, colon, path = data.source.partition(":")
+    if kind == "s3" or path.startswith("s3://"):
+        return data
     return data.model_copy(update={"source": f"{kind}:{Path(path).expanduser().absolute()}"}) if colon else data
 
 

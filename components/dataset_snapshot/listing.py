@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from components.foundation.artifacts import SPLITS, LabelConflict, SplitName
 from components.foundation.errors import DataError
-from components.foundation.image_dataset.sources import SourceListing, read_source
+from components.foundation.image_dataset.sources.read import read_source
+from components.foundation.image_dataset.sources.source_image import SourceListing
 from components.foundation.image_dataset.splits import content_digest, split_of
 from components.foundation.settings import DataSettings
 

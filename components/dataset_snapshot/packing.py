@@ -14,7 +14,9 @@ from components.foundation.artifacts import QuarantinedFile, Shard, SplitName
 from components.foundation.errors import DataError
 from components.foundation.image_dataset.decoding import decode
 from components.foundation.image_dataset.shards import SHARD_BYTES, write_shard
-from components.foundation.image_dataset.sources import SourceImage, SourceListing, digits_pixels, read_source
+from components.foundation.image_dataset.sources.digits import digits_pixels
+from components.foundation.image_dataset.sources.read import read_source
+from components.foundation.image_dataset.sources.source_image import SourceImage, SourceListing
 from components.foundation.image_dataset.splits import content_digest
 from components.foundation.settings import DataSettings
 from components.foundation.step_log import Say

@@ -18,7 +18,7 @@ from components.dataset_snapshot.publishing import local_folder, s3_folder
 from components.foundation import object_store
 from components.foundation.artifacts import SPLITS, DatasetReference, Manifest, Shard, SplitName
 from components.foundation.image_dataset.shards import MANIFEST_FILE, read_manifest
-from components.foundation.image_dataset.sources import SourceListing
+from components.foundation.image_dataset.sources.source_image import SourceListing
 from components.foundation.settings import DataSettings
 from components.foundation.step_log import Say
 

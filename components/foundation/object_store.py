@@ -4,10 +4,12 @@ The S3 endpoint and credentials come from boto3's usual chain (``AWS_ENDPOINT_UR
 """
 
 import functools
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,10 @@ from components.foundation.errors import StorageError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
+
+
+ATTEMPTS = 5
+CONNECTIONS = 64
 
 
 def is_s3(uri: str) -> bool:
@@ -98,6 +104,71 @@ def local_copy(uri: str, cache_folder: Path) -> Path:
     return copy
 
 
+@dataclass(frozen=True)
+class StoredObject:
+    """An object in S3 as it was listed."""
+
+    uri: str
+    etag: str
+    size: int
+
+
+def list_objects(prefix: str, *, exactly: bool = False) -> list[StoredObject]:
+    """Every object below an ``s3://`` prefix, in the order of the keys; folders' placeholders are left out.
+
+    Args:
+        prefix: ends with a slash, unless ``exactly``.
+        exactly: the one object of this name.
+
+    Raises:
+        StorageError: when the bucket cannot be listed, or ``exactly`` finds none.
+    """
+    bucket, key = _bucket_and_key(prefix)
+    with _explained("list", prefix):
+        pages = _s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
+        listed = [item for page in pages for item in page.get("Contents", []) if not item["Key"].endswith("/")]
+    found = [StoredObject(f"s3://{bucket}/{item['Key']}", item["ETag"], item["Size"]) for item in listed]
+    if not exactly:
+        return found
+    same = [stored for stored in found if stored.uri == prefix]
+    if not same:
+        raise _storage_error("read", prefix, "there is no such object")
+    return same
+
+
+def fetch(stored: StoredObject, cache_folder: Path) -> Path:
+    """A local copy of an object, named by its URI, ETag and size: fetched once as long as these are the same.
+
+    Large objects are read in parallel ranges; what breaks off is read again.
+
+    Raises:
+        StorageError: when it cannot be read, or is not what was listed.
+    """
+    name = hashlib.sha256(f"{_endpoint()} {stored.uri} {stored.etag} {stored.size}".encode()).hexdigest()
+    copy = cache_folder / "objects" / name[:2] / name
+    if copy.is_file():
+        return copy
+    bucket, key = _bucket_and_key(stored.uri)
+    with _explained("read", stored.uri):
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=copy.parent, prefix=".partial-", delete=False) as aside:
+            partial = Path(aside.name)
+            try:
+                _s3().download_fileobj(bucket, key, aside)
+                aside.flush()
+                seen = partial.stat().st_size
+                if seen != stored.size:
+                    raise _storage_error("read", stored.uri, f"{seen} bytes, {stored.size} were listed: it changed")
+                partial.replace(copy)
+            finally:
+                partial.unlink(missing_ok=True)
+    return copy
+
+
+def _endpoint() -> str:
+    return str(_s3().meta.endpoint_url)
+
+
 def _write_aside_then_rename(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as aside:
@@ -136,5 +207,7 @@ def _bucket_and_key(uri: str) -> tuple[str, str]:
 @functools.cache
 def _s3() -> "S3Client":
     import boto3
+    from botocore.config import Config
 
-    return boto3.client("s3")
+    config = Config(retries={"mode": "adaptive", "total_max_attempts": ATTEMPTS}, max_pool_connections=CONNECTIONS)
+    return boto3.client("s3", config=config)

@@ -33,7 +33,7 @@ class DataSettings(Settings):
     broken; more of them stop the run.
     """
 
-    source: Annotated[str, Field(pattern=r"^(digits|folder:.+|tar:.+)$")] = "digits"
+    source: Annotated[str, Field(pattern=r"^(digits|(folder|tar|zip|csv):.+|s3://[^/]+/.+)$")] = "digits"
     image_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     validation_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from components.foundation.errors import DataError
 from components.foundation.image_dataset.decoding import decode
-from components.foundation.image_dataset.sources import SourceListing, read_source
+from components.foundation.image_dataset.sources.read import read_source
+from components.foundation.image_dataset.sources.source_image import SourceListing
 from components.foundation.step_log import Say
 
 VALIDATION = 5000

@@ -28,7 +28,8 @@ from components.dataset_snapshot.snapshot import take_snapshot
 from components.foundation.artifacts import SPLITS, DatasetReference, SplitName
 from components.foundation.errors import DataError, StorageError
 from components.foundation.image_dataset.shards import read_manifest, read_split
-from components.foundation.image_dataset.sources import SourceImage, SourceListing, read_source
+from components.foundation.image_dataset.sources.read import read_source
+from components.foundation.image_dataset.sources.source_image import SourceImage, SourceListing
 from components.foundation.settings import DataSettings
 
 ImageFolder = Callable[..., Path]

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from components.foundation.artifacts import ChannelStats
 from components.foundation.image_dataset.decoding import decode
-from components.foundation.image_dataset.sources import SourceListing, read_source
+from components.foundation.image_dataset.sources.read import read_source
+from components.foundation.image_dataset.sources.source_image import SourceListing
 
 CIFAR10_IMAGES = 6000
 

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from components.foundation.errors import DataError
-from components.foundation.image_dataset.sources import SourceListing, digits_pixels, read_source
+from components.foundation.image_dataset.sources.digits import digits_pixels
+from components.foundation.image_dataset.sources.read import read_source
+from components.foundation.image_dataset.sources.source_image import SourceListing
 
 Files = dict[str, bytes]
 

@@ -17,7 +17,8 @@ from components.foundation.classifiers.classifier import Classifier, build_class
 from components.foundation.classifiers.input_normalisation import InputNormalisation
 from components.foundation.image_dataset.decoding import decode
 from components.foundation.image_dataset.shards import read_split
-from components.foundation.image_dataset.sources import SourceListing, read_source
+from components.foundation.image_dataset.sources.read import read_source
+from components.foundation.image_dataset.sources.source_image import SourceListing
 from components.foundation.settings import CheckSettings, ConvNetSettings, NetworkSettings, TwoLayerSettings
 from components.sanity_checks.first_loss_gates import check_first_loss, check_regularisation
 

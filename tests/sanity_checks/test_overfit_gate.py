@@ -17,7 +17,8 @@ from components.foundation.artifacts import ChannelStats, DatasetReference
 from components.foundation.classifiers.classifier import Classifier, build_classifier
 from components.foundation.image_dataset.decoding import decode
 from components.foundation.image_dataset.shards import read_split
-from components.foundation.image_dataset.sources import SourceListing, read_source
+from components.foundation.image_dataset.sources.read import read_source
+from components.foundation.image_dataset.sources.source_image import SourceListing
 from components.foundation.settings import CheckSettings, ConvNetSettings, NetworkSettings, TwoLayerSettings
 from components.sanity_checks import overfit_gate
 from components.sanity_checks.overfit_gate import Overfitted, check_overfit, overfit, overfit_samples

@@ -1,0 +1,89 @@
+"""zip archives and tables of paths and labels."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from components.foundation.errors import DataError, StorageError
+from components.foundation.image_dataset.sources.read import read_source
+from components.foundation.image_dataset.sources.source_image import SourceListing
+
+FILES = {f"{name}/{number}.png": f"{name}{number}".encode() * 99 for name in ("cat", "dog") for number in range(4)}
+
+
+def make_zip(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def found(source: str) -> list[tuple[str, bytes]]:
+    return [(image.class_name, image.content) for image in read_source(source, SourceListing())]
+
+
+@pytest.mark.parametrize("above", ["", "train/"])
+def test_a_zip_is_read_as_a_folder_is(above: str, tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "x.zip", {f"{above}{name}": content for name, content in FILES.items()})
+    assert found(f"zip:{archive}") == [(name.split("/")[0], content) for name, content in FILES.items()]
+
+
+def test_nothing_in_an_archive_is_written_to_disk(tmp_path: Path) -> None:
+    files = {**FILES, "../outside.png": b"x", "/absolute.png": b"x", "cat/../../up.png": b"x"}
+    archive = make_zip(tmp_path / "in" / "x.zip" if (tmp_path / "in").mkdir() is None else tmp_path, files)
+    assert {content for _, content in found(f"zip:{archive}")} >= set(FILES.values())
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["in", "x.zip"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04 but not whole"])
+def test_what_is_no_zip_is_one_line(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.zip").write_bytes(content)
+    with pytest.raises(DataError, match=r"x\.zip.*expected a whole zip archive") as caught:
+        found(f"zip:{tmp_path}/x.zip")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_member_is_an_error(tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "x.zip", FILES)
+    content = bytearray(archive.read_bytes())
+    content[42] ^= 0xFF  # in the first image
+    archive.write_bytes(content)
+    with pytest.raises(DataError, match="expected a whole zip archive"):
+        found(f"zip:{archive}")
+
+
+def test_a_missing_zip_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no file .*missing\.zip"):
+        found(f"zip:{tmp_path}/missing.zip")
+
+
+def table(folder: Path, text: str) -> str:
+    (folder / "images.csv").write_text(text, encoding="utf-8")
+    return f"csv:{folder}/images.csv"
+
+
+def test_a_table_gives_labels_to_paths(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"A")
+    (tmp_path / "b.png").write_bytes(b"B")
+    source = table(tmp_path, f'label,other,path\n"cat, big",1,a.png\ndog,2,{tmp_path}/b.png\n')
+    assert found(source) == [("cat, big", b"A"), ("dog", b"B")]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "expected path and label"),
+        ("path,class\na.png,cat\n", "add 'label' to its first line"),
+        ("path,label\na.png\n", "line 2 lacks a path or a label"),
+    ],
+)
+def test_a_table_that_lacks_something_is_one_line(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"A")
+    with pytest.raises(DataError, match=said):
+        found(table(tmp_path, text))
+
+
+def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"absent\.png"):
+        found(table(tmp_path, "path,label\nabsent.png,cat\n"))
