@@ -35,11 +35,7 @@ check: $(INSTALLED)  ## format and lint (ruff), types (mypy)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-k8s-bench-checks: $(INSTALLED)  ## faults found and false alarms, ours beside public checkers (ARGS="--cifar10 ARCHIVE")
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev,bench]'
-	PYTHONPATH=tests/fault_zoo $(BIN)/python tests/benchmarks/bench_checks.py $(ARGS)
-
-check: $(INSTALLED)  ## manifests, configurations and Dockerfiles: schemas, lint, policies; needs no cluster
+k8s-check: $(INSTALLED)  ## manifests, configurations and Dockerfiles: schemas, lint, policies; needs no cluster
 	k8s/check.sh $(BIN)
 	$(BIN)/pytest tests/k8s $(ARGS)
 
