@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 from said import Said
 
-from components.channel_stats.exact_statistics import measure_channel_stats
+from components.channel_stats.channel_stats import measure_channel_stats
 from components.dataset_snapshot.snapshot import take_snapshot
 from components.foundation.artifacts import ChannelStats, DatasetReference
-from components.foundation.settings import DataSettings
+from components.foundation.settings import DataSettings, StatsSettings
 
 CIFAR10_ARCHIVE = Path(__file__).parents[2] / "shared" / "data" / "cifar10-train.tar.gz"
 
@@ -29,7 +29,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> DatasetReference:
 
 @pytest.fixture(scope="session")
 def digits_stats(digits: DatasetReference) -> ChannelStats:
-    return measure_channel_stats(digits, "channel_mean_std", Said())
+    return measure_channel_stats(digits, StatsSettings(normalization="channel_mean_std"), Said())
 
 
 @pytest.fixture(scope="session")

@@ -76,6 +76,8 @@ class ChannelStats(Artifact):
     """Per channel, in pixel units 0-255: statistics of the training split, and how to normalise.
 
     A pixel p becomes (p - shift) / scale. ``histogram`` is (channels, 256) pixel counts.
+    ``images``: how many were read. ``half_width``: per channel, the interval around the mean to
+    either side, at ``confidence``; 0 when every image was read.
     """
 
     normalization: Literal["none", "channel_mean", "channel_mean_std"]
@@ -85,6 +87,8 @@ class ChannelStats(Artifact):
     shift: list[float]
     scale: list[float]
     histogram: list[list[int]]
+    half_width: list[float] = []
+    confidence: float | None = None
 
 
 class GateResult(Artifact):

@@ -42,8 +42,15 @@ class DataSettings(Settings):
 
 
 class StatsSettings(Settings):
-    """How pixels are normalised, with the training split's statistics."""
+    """How pixels are normalised, with the training split's statistics.
 
+    ``mode``: ``exact`` reads every training image; ``sampled`` draws images at random until the interval around every
+    channel's mean is no wider than ``tolerance`` to either side, in pixel units 0-255, with this ``confidence``.
+    """
+
+    mode: Literal["exact", "sampled"] = "exact"
+    tolerance: PositiveFinite = 1.0
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     normalization: Literal["none", "channel_mean", "channel_mean_std"] = "channel_mean_std"
 
 

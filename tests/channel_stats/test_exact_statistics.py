@@ -18,11 +18,12 @@ from said import Said
 from sklearn.datasets import load_digits
 
 from components.channel_stats import exact_statistics
-from components.channel_stats.exact_statistics import channel_histogram, mean_and_std, measure_channel_stats
+from components.channel_stats.channel_stats import measure_channel_stats
+from components.channel_stats.exact_statistics import channel_histogram, mean_and_std
 from components.dataset_snapshot import packing, snapshot
 from components.foundation.artifacts import ChannelStats, DatasetReference
 from components.foundation.image_dataset.shards import read_manifest, read_split
-from components.foundation.settings import DataSettings
+from components.foundation.settings import DataSettings, StatsSettings
 
 Pixels = NDArray[np.uint8]
 ImageFolder = Callable[..., Path]
@@ -116,11 +117,11 @@ def dataset(image_folder: ImageFolder, tmp_path: Path) -> DatasetReference:
 
 
 def test_only_the_training_split_is_measured(dataset: DatasetReference) -> None:
-    stats = measure_channel_stats(dataset, "channel_mean_std", Said())
+    stats = measure_channel_stats(dataset, StatsSettings(normalization="channel_mean_std"), Said())
     for shard in read_manifest(dataset).shards:
         if shard.split != "train":
             Path(dataset.folder_uri, shard.pixels_file).unlink()
-    assert measure_channel_stats(dataset, "channel_mean_std", Said()) == stats
+    assert measure_channel_stats(dataset, StatsSettings(normalization="channel_mean_std"), Said()) == stats
     training = read_split(dataset, "train")[0].astype(np.float64)
     assert stats.images == len(training) < 60
     np.testing.assert_allclose(stats.mean, training.mean(axis=(0, 1, 2)), rtol=1e-12)
@@ -141,14 +142,14 @@ def test_how_the_snapshot_is_cut_into_shards_does_not_matter(
     training = [shard.images for shard in read_manifest(cut).shards if shard.split == "train"]
     assert max(training) == images_per_shard
     assert len(training) > 2
-    expected = measure_channel_stats(dataset, "channel_mean_std", Said())
-    assert measure_channel_stats(cut, "channel_mean_std", Said()) == expected
+    expected = measure_channel_stats(dataset, StatsSettings(normalization="channel_mean_std"), Said())
+    assert measure_channel_stats(cut, StatsSettings(normalization="channel_mean_std"), Said()) == expected
 
 
 def test_the_normalisation_decides_what_is_subtracted_and_divided_by(dataset: DatasetReference) -> None:
-    both = measure_channel_stats(dataset, "channel_mean_std", Said())
-    mean_only = measure_channel_stats(dataset, "channel_mean", Said())
-    none = measure_channel_stats(dataset, "none", Said())
+    both = measure_channel_stats(dataset, StatsSettings(normalization="channel_mean_std"), Said())
+    mean_only = measure_channel_stats(dataset, StatsSettings(normalization="channel_mean"), Said())
+    none = measure_channel_stats(dataset, StatsSettings(normalization="none"), Said())
     assert (both.shift, both.scale) == (both.mean, both.std)
     assert (mean_only.shift, mean_only.scale) == (both.mean, [1.0, 1.0, 1.0])
     assert (none.shift, none.scale) == ([0.0, 0.0, 0.0], [1.0, 1.0, 1.0])
@@ -157,8 +158,8 @@ def test_the_normalisation_decides_what_is_subtracted_and_divided_by(dataset: Da
 
 def test_raw_pixels_are_warned_about(dataset: DatasetReference) -> None:
     said, quiet = Said(), Said()
-    measure_channel_stats(dataset, "none", said)
-    measure_channel_stats(dataset, "channel_mean", quiet)
+    measure_channel_stats(dataset, StatsSettings(normalization="none"), said)
+    measure_channel_stats(dataset, StatsSettings(normalization="channel_mean"), quiet)
     assert any("warning" in line and "not normalised" in line for line in said)
     assert not any("warning" in line for line in quiet)
 
@@ -173,7 +174,8 @@ def test_a_constant_channel_is_named_and_not_divided(tmp_path: Path) -> None:
         Image.fromarray(pixels).save(folder / f"{number}.png")
     said = Said()
     source = DataSettings(source=f"folder:{tmp_path / 'images'}")
-    stats = measure_channel_stats(snapshot.take_snapshot(source, str(tmp_path), said), "channel_mean_std", said)
+    dataset = snapshot.take_snapshot(source, str(tmp_path), said)
+    stats = measure_channel_stats(dataset, StatsSettings(normalization="channel_mean_std"), said)
     assert (stats.mean[1], stats.std[1], stats.scale[1]) == (9.0, 0.0, 1.0)
     assert (stats.scale[0], stats.scale[2]) == (stats.std[0], stats.std[2])
     assert any("warning" in line and "[1]" in line for line in said)

@@ -9,14 +9,14 @@ import pytest
 import torch
 from said import Said
 
-from components.channel_stats.exact_statistics import measure_channel_stats
+from components.channel_stats.channel_stats import measure_channel_stats
 from components.dataset_snapshot.snapshot import take_snapshot
 from components.foundation import object_store, tracking
 from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference, TrainedModel, TrialSetting
 from components.foundation.classifiers.classifier import Classifier, build_classifier
 from components.foundation.errors import RunFailedError
 from components.foundation.image_dataset.shards import read_manifest, read_split
-from components.foundation.settings import DataSettings, TwoLayerSettings
+from components.foundation.settings import DataSettings, StatsSettings, TwoLayerSettings
 from components.model_registry.registration import register
 from components.model_registry.run_lifecycle import close_tracking_run, flat_settings, open_tracking_run
 
@@ -132,7 +132,7 @@ def test_a_champion_for_other_images_stays(
     for number, (classes, pixels) in enumerate([({"cat": 40, "dog": 40}, (6, 6)), (per_class, size)]):
         folder = image_folder(classes, pixels, name=f"images{number}")
         dataset = take_snapshot(DataSettings(source=f"folder:{folder}"), str(storage), Said())
-        stats = measure_channel_stats(dataset, "channel_mean_std", Said())
+        stats = measure_channel_stats(dataset, StatsSettings(normalization="channel_mean_std"), Said())
         run = opened(name, f"r{number}", storage, uri, dataset)
         trained = trained_model(run.folder_uri, dataset, stats, 2)
         registrations.append(register(name, dataset, stats, NETWORK, trained, run, Said()))

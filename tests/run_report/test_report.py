@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from said import Said
 
-from components.channel_stats.exact_statistics import measure_channel_stats
+from components.channel_stats.channel_stats import measure_channel_stats
 from components.dataset_snapshot.snapshot import take_snapshot
 from components.foundation.artifacts import (
     ChannelStats,
@@ -14,7 +14,7 @@ from components.foundation.artifacts import (
     LayerSignal,
     RunReference,
 )
-from components.foundation.settings import DataSettings
+from components.foundation.settings import DataSettings, StatsSettings
 from components.run_report.report import Findings, render, write_report
 
 RUN = RunReference(run_name="r", folder_uri="", tracking_uri="sqlite:///x", tracking_run_id="1")
@@ -86,7 +86,7 @@ def test_class_names_are_text_and_any_image_size_is_drawn(
 ) -> None:
     folder = image_folder({"<script>alert(1)<": 12, "b & c": 12}, size)
     dataset = take_snapshot(DataSettings(source=f"folder:{folder}"), str(tmp_path / "s"), Said())
-    stats = measure_channel_stats(dataset, "channel_mean", Said())
+    stats = measure_channel_stats(dataset, StatsSettings(normalization="channel_mean"), Said())
     page = render(Findings(RUN, dataset, stats, checks("pass")))
     assert "<script>" not in page
     assert "b &amp; c" in page

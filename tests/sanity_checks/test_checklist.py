@@ -7,7 +7,7 @@ import pytest
 import torch
 from said import Said
 
-from components.channel_stats.exact_statistics import measure_channel_stats
+from components.channel_stats.channel_stats import measure_channel_stats
 from components.dataset_snapshot.snapshot import take_snapshot
 from components.foundation.artifacts import ChannelStats, CheckReport, DatasetReference, GateResult
 from components.foundation.errors import ChecksFailedError
@@ -20,6 +20,7 @@ from components.foundation.settings import (
     DataSettings,
     NetworkSettings,
     OptimizerSettings,
+    StatsSettings,
     TwoLayerSettings,
 )
 from components.sanity_checks import checklist
@@ -175,7 +176,7 @@ def test_the_number_of_classes_comes_from_the_snapshot(
 ) -> None:
     folder = image_folder({"cat": 40, "dog": 40, "owl": 40})
     dataset = take_snapshot(DataSettings(source=f"folder:{folder}"), str(tmp_path), said)
-    stats = measure_channel_stats(dataset, "channel_mean_std", said)
+    stats = measure_channel_stats(dataset, StatsSettings(normalization="channel_mean_std"), said)
     report = run_checklist(dataset, stats, TWO_LAYER, OPTIMIZER, COARSE, DEFAULTS, 0, said)
     first_loss = of(report, "first_loss")
     assert float(first_loss.measured) == pytest.approx(np.log(3), rel=0.1)
