@@ -45,6 +45,8 @@ class RunConfig(Settings):
     def _image_size_is_used(self) -> "RunConfig":
         if self.data.source == "digits" and self.data.image_size is not None:
             raise ValueError("data.image_size: digits are 8x8 as they are; remove it or choose another data.source")
+        if self.data.source == "digits" and self.data.splits == "own":
+            raise ValueError("data.splits: digits have no splits of their own; set data.splits=by_content")
         return self
 
 

@@ -11,6 +11,8 @@ from components.foundation.image_dataset.sources.source_image import SourceListi
 from components.foundation.image_dataset.splits import content_digest, split_of
 from components.foundation.settings import DataSettings
 
+HELD_OUT_FIRST: tuple[SplitName, ...] = ("test", "validation", "train")
+
 
 @dataclass(frozen=True)
 class ListedImage:
@@ -39,13 +41,16 @@ def list_images(settings: DataSettings, listing: SourceListing) -> list[ListedIm
     images = []
     for image in read_source(settings.source, listing):
         digest = content_digest(image.content)
-        split = split_of(digest, settings.validation_fraction, settings.test_fraction)
+        split = image.split or split_of(digest, settings.validation_fraction, settings.test_fraction)
         images.append(ListedImage(digest, image.class_name, split, image.path))
     return images
 
 
 def distinct_images(images: list[ListedImage]) -> Distinct:
-    """Images of one content, by their digests: the first in its class is used, those in several classes are not."""
+    """Images of one content, by their digests: one is used, none when they lie in several classes.
+
+    Of copies in several splits, that of the test split, then of validation: nothing held out is trained on.
+    """
     copies: dict[bytes, list[int]] = defaultdict(list)
     for index, image in enumerate(images):
         copies[image.digest].append(index)
@@ -57,7 +62,7 @@ def distinct_images(images: list[ListedImage]) -> Distinct:
         if len(classes) > 1:
             conflicts.append(LabelConflict(paths=sorted(images[i].path for i in same), class_names=classes))
         else:
-            indices.append(same[0])
+            indices.append(min(same, key=lambda index: HELD_OUT_FIRST.index(images[index].split)))
             duplicates += len(same) - 1
     return Distinct(sorted(indices), duplicates, sorted(conflicts, key=lambda conflict: conflict.paths))
 
@@ -99,10 +104,10 @@ def fingerprint_of(settings: DataSettings, images: list[ListedImage]) -> str:
     """SHA-256, in hex, of all that decides a snapshot's content; the order of images does not."""
     digest = hashlib.sha256(
         f"2 {settings.image_size} {settings.validation_fraction!r} {settings.test_fraction!r} "
-        f"{settings.background} {settings.max_bad_fraction!r}".encode()
+        f"{settings.background} {settings.max_bad_fraction!r} {settings.splits}".encode()
     )
     for image in sorted(images, key=storage_order):
-        digest.update(image.digest + image.class_name.encode() + b"\0")
+        digest.update(image.digest + image.class_name.encode() + b"\0" + image.split.encode() + b"\0")
     return digest.hexdigest()
 
 

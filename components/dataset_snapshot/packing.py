@@ -52,7 +52,7 @@ def decode_images(
     wanted, kept = set(used), []
     quarantined: list[QuarantinedFile] = []
     shape: tuple[int, int, int] | None = None
-    source = read_source(settings.source, SourceListing())
+    source = read_source(settings.source, SourceListing(own_splits=settings.splits == "own"))
     for number, (listed, image) in enumerate(zip_longest(images, source)):
         if listed is None or image is None or content_digest(image.content) != listed.digest:
             place = f"{image.path!r} in " if image else ""

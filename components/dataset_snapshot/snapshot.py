@@ -42,7 +42,7 @@ def take_snapshot(settings: DataSettings, storage: str, say: Say) -> DatasetRefe
         DataError: when images are missing, of several sizes, too few, or too many of them broken.
         StorageError: when the storage cannot be written.
     """
-    listing = SourceListing()
+    listing = SourceListing(own_splits=settings.splits == "own")
     images = list_images(settings, listing)
     distinct = distinct_images(images)
     require_enough(settings.source, [images[index] for index in distinct.indices])

@@ -30,11 +30,13 @@ class DataSettings(Settings):
 
     ``image_size``: every image is scaled, keeping its proportions, and cropped around its centre to this many pixels
     on both sides. ``background``: what transparent images lie over. ``max_bad_fraction``: share of files that may be
-    broken; more of them stop the run.
+    broken; more of them stop the run. ``splits``: ``by_content``, a hash of each image, or ``own``, those of the
+    source: folders ``train``, ``val`` and ``test`` above the classes, or a table's column ``split``.
     """
 
     source: Annotated[str, Field(pattern=r"^(digits|(folder|tar|zip|csv):.+|s3://[^/]+/.+)$")] = "digits"
     image_size: Annotated[int, Field(ge=1, le=4096)] | None = None
+    splits: Literal["by_content", "own"] = "by_content"
     validation_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     background: tuple[Level, Level, Level] = (255, 255, 255)

@@ -73,7 +73,7 @@ def test_a_table_gives_labels_to_paths(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "expected path and label"),
+        ("", "expected path, label;"),
         ("path,class\na.png,cat\n", "add 'label' to its first line"),
         ("path,label\na.png\n", "line 2 lacks a path or a label"),
     ],

@@ -1,21 +1,24 @@
-"""``csv:PATH``: a table of ``path,label``, over files beside it or anywhere."""
+"""``csv:PATH``: a table of ``path,label[,split]``, over files beside it or anywhere."""
 
 import csv
 from collections.abc import Iterator
 from pathlib import Path
 
 from components.foundation import object_store
+from components.foundation.artifacts import SplitName
 from components.foundation.errors import DataError
-from components.foundation.image_dataset.sources.source_image import SourceImage
+from components.foundation.image_dataset.sources.source_image import SPLIT_FOLDERS, SourceImage, SourceListing
 
 COLUMNS = ("path", "label")
 
 
-def read_csv(table: str) -> Iterator[SourceImage]:
+def read_csv(table: str, listing: SourceListing) -> Iterator[SourceImage]:
     """Every image of a table, in its order; relative paths begin where the table lies.
 
     Args:
-        table: a local or ``s3://`` file, UTF-8, with a header that has ``path`` and ``label``.
+        table: a local or ``s3://`` file, UTF-8, with a header that has ``path`` and ``label``, and ``split``
+            (train, val or test) when the source's own splits are asked for.
+        listing: what is asked for.
 
     Raises:
         DataError: when a column or a value is missing.
@@ -23,10 +26,11 @@ def read_csv(table: str) -> Iterator[SourceImage]:
     """
     text = object_store.read_bytes(table).decode("utf-8-sig", errors="replace")
     rows = csv.DictReader(text.splitlines())
-    missing = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
+    expected = (*COLUMNS, "split") if listing.own_splits else COLUMNS
+    missing = [column for column in expected if column not in (rows.fieldnames or ())]
     if missing:
         raise DataError(
-            f"data.source: {table!r} has columns {', '.join(rows.fieldnames or ())!r}; expected path and label; "
+            f"data.source: {table!r} has columns {', '.join(rows.fieldnames or ())!r}; expected {', '.join(expected)}; "
             f"add {missing[0]!r} to its first line"
         )
     for number, row in enumerate(rows, start=2):
@@ -34,7 +38,16 @@ def read_csv(table: str) -> Iterator[SourceImage]:
         if not path or not label:
             raise DataError(f"data.source: {table!r} line {number} lacks a path or a label; expected both; correct it")
         uri = _beside(table, path)
-        yield SourceImage(label, uri, object_store.read_bytes(uri))
+        split = _split(table, number, row["split"]) if listing.own_splits else None
+        yield SourceImage(label, uri, object_store.read_bytes(uri), split)
+
+
+def _split(table: str, number: int, name: str | None) -> SplitName:
+    if name not in SPLIT_FOLDERS:
+        raise DataError(
+            f"data.source: {table!r} line {number} has split {name!r}; expected {', '.join(SPLIT_FOLDERS)}; correct it"
+        )
+    return SPLIT_FOLDERS[name]
 
 
 def _beside(table: str, path: str) -> str:

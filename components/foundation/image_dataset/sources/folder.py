@@ -17,9 +17,9 @@ def read_folder(folder: Path, listing: SourceListing) -> Iterator[SourceImage]:
     path = folder
     try:
         names = sorted(file.relative_to(folder).as_posix() for file in _files_below(folder))
-        for name, class_name in with_class(names, listing):
+        for name, class_name, split in with_class(names, listing):
             path = folder / name
-            yield SourceImage(class_name, str(path), path.read_bytes())
+            yield SourceImage(class_name, str(path), path.read_bytes(), split)
     except OSError as error:
         raise DataError(
             f"data.source: cannot read {error.filename or str(path)!r}: {error.strerror}; expected readable files; "

@@ -20,7 +20,7 @@ def read_source(source: str, listing: SourceListing) -> Iterator[SourceImage]:
     Args:
         source: ``digits``, ``folder:PATH``, ``tar:PATH``, ``zip:PATH``, ``csv:PATH`` or ``s3://BUCKET/KEY``; but for a
             table, one folder per class, and optionally one folder ``train`` above them.
-        listing: takes the count of files passed over.
+        listing: whether the source's own splits are asked for; takes the count of files passed over.
 
     Raises:
         DataError: when there is nothing at PATH, or it cannot be read to its end.
@@ -37,6 +37,6 @@ def read_source(source: str, listing: SourceListing) -> Iterator[SourceImage]:
         case "zip":
             yield from read_zip(Path(path), listing)
         case "csv":
-            yield from read_csv(path)
+            yield from read_csv(path, listing)
         case _:
             yield from read_s3(source, listing)

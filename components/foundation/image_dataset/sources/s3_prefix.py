@@ -4,6 +4,7 @@ import tempfile
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from components.foundation import object_store
@@ -33,18 +34,18 @@ def read_s3(uri: str, listing: SourceListing) -> Iterator[SourceImage]:
         return
     prefix = uri.rstrip("/") + "/"
     objects = {found.uri.removeprefix(prefix): found for found in object_store.list_objects(prefix)}
-    wanted = [(objects[name], class_name) for name, class_name in with_class(objects, listing)]
     with ThreadPoolExecutor(FETCHED_AT_ONCE) as pool:
-        ahead: deque[tuple[str, str, Future[bytes]]] = deque()
-        for found, class_name in wanted:
-            future = pool.submit(lambda stored: object_store.fetch(stored, cache).read_bytes(), found)
-            ahead.append((found.uri, class_name, future))
+        ahead: deque[tuple[SourceImage, Future[bytes]]] = deque()
+        for name, class_name, split in list(with_class(objects, listing)):
+            stored = objects[name]
+            future = pool.submit(lambda found: object_store.fetch(found, cache).read_bytes(), stored)
+            ahead.append((SourceImage(class_name, stored.uri, b"", split), future))
             if len(ahead) == AHEAD:
                 yield _taken(ahead)
         while ahead:
             yield _taken(ahead)
 
 
-def _taken(ahead: deque[tuple[str, str, Future[bytes]]]) -> SourceImage:
-    uri, class_name, future = ahead.popleft()
-    return SourceImage(class_name, uri, future.result())
+def _taken(ahead: deque[tuple[SourceImage, Future[bytes]]]) -> SourceImage:
+    image, future = ahead.popleft()
+    return replace(image, content=future.result())

@@ -20,10 +20,10 @@ def read_tar(archive: Path, listing: SourceListing) -> Iterator[SourceImage]:
         with tarfile.open(archive, "r:*") as tar:
             files = {member.name.removeprefix("./"): member for member in tar if member.isfile() or member.islnk()}
             _require_whole(tar)
-            for name, class_name in with_class(files, listing):
+            for name, class_name, split in with_class(files, listing):
                 opened = tar.extractfile(files[name])
                 assert opened is not None  # a file, or a hard link to one
-                yield SourceImage(class_name, name, opened.read())
+                yield SourceImage(class_name, name, opened.read(), split)
     except (tarfile.TarError, EOFError, OSError, KeyError, zlib.error, lzma.LZMAError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(

@@ -16,8 +16,8 @@ def read_zip(archive: Path, listing: SourceListing) -> Iterator[SourceImage]:
     try:
         with zipfile.ZipFile(archive) as opened:
             files = [entry.filename for entry in opened.infolist() if not entry.is_dir()]
-            for name, class_name in with_class(files, listing):
-                yield SourceImage(class_name, name, opened.read(name))
+            for name, class_name, split in with_class(files, listing):
+                yield SourceImage(class_name, name, opened.read(name), split)
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
