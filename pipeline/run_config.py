@@ -26,6 +26,9 @@ CONFIGS = Path(__file__).parent / "configs"
 DEFAULT_CONFIG = CONFIGS / "digits.yaml"
 
 
+BY_PIXEL = ("mean_image", "pca_whitening", "zca_whitening")
+
+
 class RunConfig(Settings):
     """A run's whole configuration."""
 
@@ -42,9 +45,13 @@ class RunConfig(Settings):
     cluster: ClusterSettings = ClusterSettings()
 
     @model_validator(mode="after")
-    def _image_size_is_used(self) -> "RunConfig":
+    def _settings_fit_each_other(self) -> "RunConfig":
         if self.data.source == "digits" and self.data.image_size is not None:
             raise ValueError("data.image_size: digits are 8x8 as they are; remove it or choose another data.source")
+        if self.stats.mode == "sampled" and self.stats.normalization in BY_PIXEL:
+            raise ValueError(
+                f"stats.mode=sampled: {self.stats.normalization} is taken over every image; set stats.mode=exact"
+            )
         if self.data.source == "digits" and self.data.splits == "own":
             raise ValueError("data.splits: digits have no splits of their own; set data.splits=by_content")
         return self

@@ -6,8 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.channel_stats.exact_statistics import channel_histogram, mean_and_std
+from components.channel_stats.pixel_statistics import mean_image, whitening
 from components.channel_stats.sampled_statistics import SampledStatistics, sample_channel_statistics
+from components.foundation import object_store
 from components.foundation.artifacts import ChannelStats, DatasetReference
+from components.foundation.image_dataset.pixel_transform import PixelTransform, write_transform
 from components.foundation.image_dataset.shards import iterate_shards
 from components.foundation.settings import StatsSettings
 from components.foundation.step_log import Say
@@ -31,6 +34,7 @@ def measure_channel_stats(dataset: DatasetReference, settings: StatsSettings, sa
     constant = [channel for channel, value in enumerate(std) if value < SMALLEST_SCALE]
     identity, zero = [1.0] * len(mean), [0.0] * len(mean)
     with_std = settings.normalization == "channel_mean_std"
+    transform_uri = _pixel_transform(shards, dataset, settings)
     stats = ChannelStats(
         normalization=settings.normalization,
         images=found.images,
@@ -41,6 +45,7 @@ def measure_channel_stats(dataset: DatasetReference, settings: StatsSettings, sa
         histogram=found.histogram.tolist(),
         half_width=found.half_width,
         confidence=settings.confidence if settings.mode == "sampled" else None,
+        transform_uri=transform_uri,
     )
     say(f"mean {_listed(mean)}, std {_listed(std)} of 255, {_extent(found, population, settings)}")
     if constant:
@@ -48,6 +53,22 @@ def measure_channel_stats(dataset: DatasetReference, settings: StatsSettings, sa
     if settings.normalization == "none":
         say("warning: pixels are not normalised; all-positive inputs make gradients zig-zag")
     return stats
+
+
+def _pixel_transform(shards: list[NDArray[np.uint8]], dataset: DatasetReference, settings: StatsSettings) -> str:
+    """Beside the snapshot's shards; empty for a normalisation by channel."""
+    match settings.normalization:
+        case "mean_image":
+            transform = PixelTransform(mean_image(shards).astype(np.float32), None)
+        case "pca_whitening":
+            transform = whitening(shards, "pca")
+        case "zca_whitening":
+            transform = whitening(shards, "zca")
+        case _:
+            return ""
+    uri = object_store.join(dataset.folder_uri, f"{settings.normalization}.npz")
+    write_transform(transform, uri)
+    return uri
 
 
 def _exact(shards: list[NDArray[np.uint8]]) -> SampledStatistics:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from components.foundation.settings import CheckName
+from components.foundation.settings import CheckName, Normalization
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -75,12 +75,13 @@ class DatasetReference(Artifact):
 class ChannelStats(Artifact):
     """Per channel, in pixel units 0-255: statistics of the training split, and how to normalise.
 
-    A pixel p becomes (p - shift) / scale. ``histogram`` is (channels, 256) pixel counts.
+    A pixel p becomes (p - shift) / scale; with ``transform_uri``, what the file there says: see
+    ``foundation/image_dataset/pixel_transform.py``. ``histogram`` is (channels, 256) pixel counts.
     ``images``: how many were read. ``half_width``: per channel, the interval around the mean to
     either side, at ``confidence``; 0 when every image was read.
     """
 
-    normalization: Literal["none", "channel_mean", "channel_mean_std"]
+    normalization: Normalization
     images: int
     mean: list[float]
     std: list[float]
@@ -89,6 +90,7 @@ class ChannelStats(Artifact):
     histogram: list[list[int]]
     half_width: list[float] = []
     confidence: float | None = None
+    transform_uri: str = ""
 
 
 class GateResult(Artifact):

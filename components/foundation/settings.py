@@ -43,17 +43,22 @@ class DataSettings(Settings):
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)] = 0.01
 
 
+Normalization = Literal["none", "channel_mean", "channel_mean_std", "mean_image", "pca_whitening", "zca_whitening"]
+
+
 class StatsSettings(Settings):
     """How pixels are normalised, with the training split's statistics.
 
     ``mode``: ``exact`` reads every training image; ``sampled`` draws images at random until the interval around every
     channel's mean is no wider than ``tolerance`` to either side, in pixel units 0-255, with this ``confidence``.
+    ``mean_image`` and the whitenings need every image, so they go with ``exact``; whitening takes images of at most
+    4,096 values.
     """
 
     mode: Literal["exact", "sampled"] = "exact"
     tolerance: PositiveFinite = 1.0
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    normalization: Literal["none", "channel_mean", "channel_mean_std"] = "channel_mean_std"
+    normalization: Normalization = "channel_mean_std"
 
 
 def _known_init(init: str) -> str:

@@ -30,7 +30,7 @@ def same_numbers(
         smallest: figures of theirs below this only have to be below it here as well, times 2.
     """
     agrees = all(_agrees(text, value, relative, smallest) for text, value in zip(theirs, ours, strict=True))
-    words = f"each within {relative:.3g} of it and half of the last digit"
+    words = f"each within {relative:.1%} and half of the last digit"
     return Comparison(
         row=row,
         title=title,

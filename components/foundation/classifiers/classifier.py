@@ -9,9 +9,11 @@ from components.foundation.classifiers.initialisation import initialise, scheme_
 from components.foundation.classifiers.input_normalisation import InputNormalisation
 from components.foundation.classifiers.mlp import mlp
 from components.foundation.classifiers.own_module import own_module
+from components.foundation.classifiers.pixel_normalisation import PixelNormalisation
 from components.foundation.classifiers.pretrained_weights import load_pretrained
 from components.foundation.classifiers.resnet import resnet
 from components.foundation.classifiers.torchvision_network import torchvision_network
+from components.foundation.image_dataset.pixel_transform import read_transform
 from components.foundation.settings import (
     ConvNetSettings,
     MlpSettings,
@@ -26,7 +28,7 @@ from components.foundation.settings import (
 class Classifier(nn.Module):
     """Normalising input layer, then a network: raw pixels to scores."""
 
-    def __init__(self, normalisation: InputNormalisation, network: nn.Module) -> None:
+    def __init__(self, normalisation: nn.Module, network: nn.Module) -> None:
         super().__init__()
         self.normalisation = normalisation
         self.network = network
@@ -80,7 +82,13 @@ def build_classifier(
             load_pretrained(network, settings.weights)
     else:
         initialise(network, settings.init or scheme_for(settings.activation), generator)
-    return Classifier(InputNormalisation(stats.shift, stats.scale), network)
+    return Classifier(_normalisation(stats), network)
+
+
+def _normalisation(stats: ChannelStats) -> nn.Module:
+    if stats.transform_uri:
+        return PixelNormalisation(read_transform(stats.transform_uri))
+    return InputNormalisation(stats.shift, stats.scale)
 
 
 def _network(settings: NetworkSettings, image_shape: tuple[int, int, int], classes: int) -> nn.Module:

@@ -1,0 +1,44 @@
+"""A normalisation that treats each pixel of an image in its own way, as a file."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.foundation import object_store
+
+
+@dataclass(frozen=True)
+class PixelTransform:
+    """An image x, flattened from (height, width, channels), becomes (x - shift) @ matrix.
+
+    ``shift``: float32 (height, width, channels). ``matrix``: float32 (values, values); None for the identity.
+    """
+
+    shift: NDArray[np.float32]
+    matrix: NDArray[np.float32] | None
+
+
+def write_transform(transform: PixelTransform, uri: str) -> None:
+    """Write to a local or ``s3://`` file.
+
+    Raises:
+        StorageError: when it cannot be written.
+    """
+    buffer = io.BytesIO()
+    if transform.matrix is None:
+        np.savez(buffer, shift=transform.shift)
+    else:
+        np.savez(buffer, shift=transform.shift, matrix=transform.matrix)
+    object_store.write_bytes(uri, buffer.getvalue())
+
+
+def read_transform(uri: str) -> PixelTransform:
+    """What ``write_transform`` wrote.
+
+    Raises:
+        StorageError: when it cannot be read.
+    """
+    with np.load(io.BytesIO(object_store.read_bytes(uri))) as arrays:
+        return PixelTransform(arrays["shift"], arrays.get("matrix"))
