@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,10 +53,8 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-@pytest.fixture(scope="session")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """SeaweedFS with one bucket; stopped when the tests end."""
-    folder = tmp_path_factory.mktemp("seaweedfs")
+def new_s3_server(folder: Path) -> tuple[S3Server, list[str]]:
+    """A server that keeps its data in ``folder``, and the command that starts it, also again."""
     s3, master, volume, filer, admin = _free_ports(5)
     server = S3Server(f"http://127.0.0.1:{s3}", "the-access-key", "the-secret-key", "images")
     credentials = {"accessKey": server.access_key, "secretKey": server.secret_key}
@@ -69,12 +68,27 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         *(f"-filer.port={filer}", f"-admin.port={admin}", "-master.telemetry=false", "-admin.ui=false"),
         *("-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false"),
     ]
+    return server, command
+
+
+@contextmanager
+def running_s3_server(folder: Path, server: S3Server, command: list[str]) -> Iterator[None]:
+    """SeaweedFS with its bucket; killed at the end."""
     with (folder / "log").open("wb") as log, subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) as process:
         try:
             _create_bucket_when_ready(server, process, folder / "log")
-            yield server
+            yield
         finally:
             process.kill()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """SeaweedFS with one bucket; stopped when the tests end."""
+    folder = tmp_path_factory.mktemp("seaweedfs")
+    server, command = new_s3_server(folder)
+    with running_s3_server(folder, server, command):
+        yield server
 
 
 def _create_bucket_when_ready(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None:

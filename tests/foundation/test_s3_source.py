@@ -13,7 +13,7 @@ from pathlib import Path
 
 import boto3
 import pytest
-from foundation.conftest import S3Server
+from foundation.conftest import S3Server, new_s3_server, running_s3_server
 
 from components.foundation import object_store
 from components.foundation.errors import DataError, StorageError
@@ -185,10 +185,10 @@ def test_a_connection_that_drops_in_mid_object_gives_the_right_data(
     cuts: list[int], s3: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = {f"{name}/large.png": name.encode() * 200_000 for name in ("cat", "dog")}
-    put(f"{s3}/large", files)
+    put(f"{s3}/dropped", files)
     with breaking_proxy(s3_server, cuts) as endpoint:
         through(endpoint, monkeypatch)
-        assert found(f"{s3}/large") == files
+        assert found(f"{s3}/dropped") == files
     assert cuts == []
 
 
@@ -206,3 +206,29 @@ def test_a_server_that_is_gone_is_an_error_and_back_again_gives_the_right_data(
     assert not list(own_cache.rglob(".partial-*"))
     through(s3_server.endpoint, monkeypatch)
     assert found(f"{s3}/gone") == FILES
+
+
+def test_a_server_that_is_killed_in_mid_reading_gives_an_error_and_when_it_is_back_the_right_data(
+    s3: str,  # noqa: ARG001  # sets credentials
+    tmp_path: Path,
+    own_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    server, command = new_s3_server(folder)
+    files = {
+        f"{name}/{number:03d}.png": f"{name}{number}".encode() * 999 for name in ("a", "b") for number in range(150)
+    }
+    with running_s3_server(folder, server, command):
+        through(server.endpoint, monkeypatch)
+        put(f"s3://{server.bucket}/killed", files)
+        images = read_source(f"s3://{server.bucket}/killed", SourceListing())
+        first = next(images)
+    with pytest.raises(StorageError, match="killed") as caught:
+        list(images)
+    assert "\n" not in str(caught.value)
+    assert first.content == files["a/000.png"]
+    assert not list(own_cache.rglob(".partial-*"))
+    with running_s3_server(folder, server, command):
+        assert found(f"s3://{server.bucket}/killed") == files
