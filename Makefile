@@ -28,7 +28,7 @@ test-containers: $(INSTALLED)  ## build the images and run the pipeline in them 
 
 bench-checks: $(INSTALLED)  ## faults found and false alarms, ours beside public checkers (ARGS="--cifar10 ARCHIVE")
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev,bench]'
-	PYTHONPATH=tests/fault_zoo $(BIN)/python tests/benchmarks/bench_checks.py $(ARGS)
+	PYTHONPATH=tests:tests/fault_zoo $(BIN)/python tests/benchmarks/bench_checks.py $(ARGS)
 
 check: $(INSTALLED)  ## format and lint (ruff), types (mypy)
 	$(BIN)/ruff format --check .

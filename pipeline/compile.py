@@ -20,7 +20,8 @@ def compile_pipeline(config: RunConfig, images: ContainerImages, output: Path) -
         images: where each step runs.
         output: a ``.yaml`` file; replaced only when the compilation succeeded.
     """
-    pipeline = training_pipeline(Placement(config.cluster, images), skip_unchanged=config.skip_unchanged)
+    place = Placement(config.cluster, images, torchvision_source=config.data.source.startswith("torchvision:"))
+    pipeline = training_pipeline(place, skip_unchanged=config.skip_unchanged)
     aside = output.with_name(f".{output.stem}.partial.yaml")
     try:
         compiler.Compiler().compile(pipeline, str(aside), pipeline_parameters=pipeline_arguments(config))

@@ -122,7 +122,7 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
         }
         closing = place.trainer_step(close_run(**names, **places))
         with dsl.ExitHandler(closing):
-            dataset = place.data_step(snapshot(data=data, storage=storage)).output
+            dataset = place.snapshot_step(snapshot(data=data, storage=storage)).output
             with _if_news(place, skip_unchanged, name, tracking_uri, dataset, settings):
                 run = place.trainer_step(open_run(**names, **places, dataset=dataset, **settings)).output
                 measured = place.data_step(channel_stats(dataset=dataset, stats=stats), cached=True).output
@@ -173,7 +173,7 @@ def check_pipeline(place: Placement) -> Any:
         data: str, stats: str, network: str, optimizer: str, checks: str, search: str, seed: int, storage: str
     ) -> None:
         """Arguments as for the training pipeline."""
-        dataset = place.data_step(snapshot(data=data, storage=storage)).output
+        dataset = place.snapshot_step(snapshot(data=data, storage=storage)).output
         measured = place.data_step(channel_stats(dataset=dataset, stats=stats), cached=True).output
         checked = sanity(
             dataset=dataset,

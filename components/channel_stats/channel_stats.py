@@ -1,40 +1,54 @@
 """How the training split's pixels are normalised, from all of its images or from a sample."""
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
-from components.channel_stats.exact_statistics import channel_histogram, mean_and_std
+from components.channel_stats.exact_statistics import channel_histogram, channel_sums, mean_and_std
 from components.channel_stats.pixel_statistics import mean_image, whitening
-from components.channel_stats.sampled_statistics import SampledStatistics, sample_channel_statistics
+from components.channel_stats.sampled_statistics import MeasuredChannels, sample_channel_statistics
 from components.foundation import object_store
 from components.foundation.artifacts import ChannelStats, DatasetReference
+from components.foundation.image_dataset.batch_size import images_at_once
 from components.foundation.image_dataset.pixel_transform import PixelTransform, write_transform
-from components.foundation.image_dataset.shards import iterate_shards
+from components.foundation.image_dataset.shards import (
+    ShardRows,
+    SplitImages,
+    blocks_of,
+    open_split,
+    verify_shard,
+)
+from components.foundation.parallel_work import usable_cores, working_in_parallel
 from components.foundation.settings import StatsSettings
 from components.foundation.step_log import Say
 
 SMALLEST_SCALE = 1e-3  # a channel that never changes would otherwise be divided by 0
 SAMPLED_AT_ONCE = 256
+HISTOGRAM_VALUES = 2**24  # enough to draw it
 
 
-def measure_channel_stats(dataset: DatasetReference, settings: StatsSettings, say: Say) -> ChannelStats:
+def measure_channel_stats(
+    dataset: DatasetReference, settings: StatsSettings, say: Say, workers: int | None = None
+) -> ChannelStats:
     """Mean and standard deviation per channel over the pixels of the training split.
 
     Args:
         dataset: the snapshot; only its training split is read.
         settings: exact or sampled, and what is subtracted and divided by; ``none`` leaves raw pixels 0-255.
         say: prints a line.
+        workers: processes; by default one for each core. The result does not depend on it.
     """
-    shards = [pixels for pixels, _ in iterate_shards(dataset, "train")]
-    population = sum(len(shard) for shard in shards)
-    found = _exact(shards) if settings.mode == "exact" else _sampled(shards, population, dataset, settings)
+    exact = settings.mode == "exact"
+    images = open_split(dataset, "train", verify=False)
+    found = (
+        measure_exactly(images, workers or usable_cores())
+        if exact
+        else _sampled(images, int(dataset.fingerprint[:8], 16), settings)  # the same images, the same sample
+    )
     mean, std = found.mean, found.std
     constant = [channel for channel, value in enumerate(std) if value < SMALLEST_SCALE]
     identity, zero = [1.0] * len(mean), [0.0] * len(mean)
     with_std = settings.normalization == "channel_mean_std"
-    transform_uri = _pixel_transform(shards, dataset, settings)
+    transform_uri = _pixel_transform(images, dataset, settings)
     stats = ChannelStats(
         normalization=settings.normalization,
         images=found.images,
@@ -42,12 +56,12 @@ def measure_channel_stats(dataset: DatasetReference, settings: StatsSettings, sa
         std=std,
         shift=zero if settings.normalization == "none" else mean,
         scale=[s if s >= SMALLEST_SCALE else 1.0 for s in std] if with_std else identity,
-        histogram=found.histogram.tolist(),
+        histogram=channel_histogram(_spread(images)).tolist(),
         half_width=found.half_width,
-        confidence=settings.confidence if settings.mode == "sampled" else None,
+        confidence=None if exact else settings.confidence,
         transform_uri=transform_uri,
     )
-    say(f"mean {_listed(mean)}, std {_listed(std)} of 255, {_extent(found, population, settings)}")
+    say(f"mean {_listed(mean)}, std {_listed(std)} of 255, {_extent(found, len(images), settings)}")
     if constant:
         say(f"warning: channel {constant} is the same everywhere; it is not divided by its standard deviation")
     if settings.normalization == "none":
@@ -55,15 +69,52 @@ def measure_channel_stats(dataset: DatasetReference, settings: StatsSettings, sa
     return stats
 
 
-def _pixel_transform(shards: list[NDArray[np.uint8]], dataset: DatasetReference, settings: StatsSettings) -> str:
-    """Beside the snapshot's shards; empty for a normalisation by channel."""
+def measure_exactly(images: SplitImages, workers: int) -> MeasuredChannels:
+    """Over every image, each file of pixels in one process.
+
+    Raises:
+        DataError: when a file is not what the snapshot's manifest says.
+    """
+    with working_in_parallel(workers) as in_parallel:
+        mean, std = mean_and_std(np.sum(list(in_parallel(_verified_sums, images.shards)), axis=0))
+    return MeasuredChannels(mean, std, [0.0] * len(mean), len(images))
+
+
+def _verified_sums(shard: ShardRows) -> NDArray[np.int64]:
+    verify_shard(shard)
+    return shard_sums(shard)
+
+
+def shard_sums(shard: ShardRows) -> NDArray[np.int64]:
+    """As ``channel_sums``, of a split's images in a file."""
+    total: NDArray[np.int64] = np.sum([channel_sums(block) for block in blocks_of(shard)], axis=0)
+    return total
+
+
+def _sampled(images: SplitImages, seed: int, settings: StatsSettings) -> MeasuredChannels:
+    def read(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        size = images_at_once(images.image_shape, SAMPLED_AT_ONCE)
+        parts = (images.read(numbers[start : start + size]) for start in range(0, len(numbers), size))
+        return np.stack([channel_sums(image) for part in parts for image in part])
+
+    return sample_channel_statistics(read, len(images), settings.tolerance, settings.confidence, seed)
+
+
+def _spread(images: SplitImages) -> NDArray[np.uint8]:
+    """Images from the whole split: all of a small one."""
+    most = max(1, HISTOGRAM_VALUES // images.image_bytes)
+    return images.read(np.linspace(0, len(images) - 1, min(most, len(images)), dtype=np.int64))
+
+
+def _pixel_transform(images: SplitImages, dataset: DatasetReference, settings: StatsSettings) -> str:
+    """Beside the snapshot's manifest; empty for a normalisation by channel."""
     match settings.normalization:
         case "mean_image":
-            transform = PixelTransform(mean_image(shards).astype(np.float32), None)
+            transform = PixelTransform(mean_image(images.blocks()).astype(np.float32), None)
         case "pca_whitening":
-            transform = whitening(shards, "pca")
+            transform = whitening(images.blocks, images.image_shape, "pca")
         case "zca_whitening":
-            transform = whitening(shards, "zca")
+            transform = whitening(images.blocks, images.image_shape, "zca")
         case _:
             return ""
     uri = object_store.join(dataset.folder_uri, f"{settings.normalization}.npz")
@@ -71,29 +122,7 @@ def _pixel_transform(shards: list[NDArray[np.uint8]], dataset: DatasetReference,
     return uri
 
 
-def _exact(shards: list[NDArray[np.uint8]]) -> SampledStatistics:
-    counts, images = channel_histogram(shards)
-    mean, std = mean_and_std(counts)
-    return SampledStatistics(mean, std, [0.0] * len(mean), images, counts)
-
-
-def _sampled(
-    shards: list[NDArray[np.uint8]], population: int, dataset: DatasetReference, settings: StatsSettings
-) -> SampledStatistics:
-    starts = np.cumsum([0, *(len(shard) for shard in shards)])
-
-    def read(numbers: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
-        where = np.searchsorted(starts, numbers, side="right") - 1
-        for shard in np.unique(where):
-            inside = np.sort(numbers[where == shard] - starts[shard])
-            for first in range(0, len(inside), SAMPLED_AT_ONCE):
-                yield shards[shard][inside[first : first + SAMPLED_AT_ONCE]]
-
-    seed = int(dataset.fingerprint[:8], 16)  # the same images, the same sample
-    return sample_channel_statistics(read, population, settings.tolerance, settings.confidence, seed)
-
-
-def _extent(found: SampledStatistics, population: int, settings: StatsSettings) -> str:
+def _extent(found: MeasuredChannels, population: int, settings: StatsSettings) -> str:
     if settings.mode == "exact":
         return f"over all {found.images:,} training images"
     return (

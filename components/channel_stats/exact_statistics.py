@@ -1,51 +1,59 @@
-"""Channel statistics of uint8 pixels, exact, in one pass."""
+"""Channel statistics of uint8 pixels, exact: whole numbers are summed, and divided once, at the end."""
 
 import math
-from collections.abc import Iterable
 from fractions import Fraction
 
+import numkong
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK_IMAGES = 512
-LEVELS = np.arange(256, dtype=np.int64)
+PIXELS_AT_ONCE = 2**16  # so that the second channel's pass finds the pixels in the cache
 
 
-def channel_histogram(blocks: Iterable[NDArray[np.uint8]]) -> tuple[NDArray[np.int64], int]:
-    """How often each of the 256 levels occurs in each channel.
+def channel_sums(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How many pixels, and per channel their sum and the sum of their squares.
 
     Args:
-        blocks: uint8 (images, height, width, channels) each.
+        pixels: uint8 (…, channels), contiguous.
 
     Returns:
-        int64 (channels, 256) counts, and the number of images.
+        int64 (1 + 2 * channels,): the count, the sums, the sums of squares. Those of parts add up.
     """
-    counts: NDArray[np.int64] | None = None
-    images = 0
-    for block in blocks:
-        for start in range(0, len(block), BLOCK_IMAGES):
-            part = block[start : start + BLOCK_IMAGES]
-            channels = [np.bincount(part[..., c].ravel(), minlength=256) for c in range(part.shape[-1])]
-            counts = np.stack(channels) + (0 if counts is None else counts)
-            images += len(part)
-    assert counts is not None  # a snapshot has training images
-    return counts, images
+    channels = pixels.shape[-1]
+    flat = pixels.reshape(-1, channels)
+    totals = [0] * (1 + 2 * channels)
+    for start in range(0, len(flat), PIXELS_AT_ONCE):
+        part = flat[start : start + PIXELS_AT_ONCE]
+        totals[0] += len(part)
+        for channel in range(channels):
+            total, squares = numkong.moments(part[:, channel])
+            totals[1 + channel] += int(total)
+            totals[1 + channels + channel] += int(squares)
+    return np.array(totals, dtype=np.int64)
 
 
-def mean_and_std(counts: NDArray[np.int64]) -> tuple[list[float], list[float]]:
+def mean_and_std(sums: NDArray[np.int64]) -> tuple[list[float], list[float]]:
     """Mean and population standard deviation per channel, from exact integers to the nearest float or its neighbour.
 
     With n pixels, S their sum and Q the sum of their squares, all integers, the mean is S/n
     and the variance (nQ - S^2)/n^2.
 
     Args:
-        counts: int64 (channels, 256).
+        sums: int64 (1 + 2 * channels,), as ``channel_sums`` gives it.
     """
+    n, *rest = sums.tolist()
+    channels = len(rest) // 2
     means, stds = [], []
-    for channel in counts:
-        n = int(channel.sum())
-        total = int((channel * LEVELS).sum())
-        squares = int((channel * LEVELS**2).sum())
+    for total, squares in zip(rest[:channels], rest[channels:], strict=True):
         means.append(float(Fraction(total, n)))
         stds.append(math.sqrt(Fraction(n * squares - total**2, n**2)))
     return means, stds
+
+
+def channel_histogram(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How often each of the 256 levels occurs in each channel: int64 (channels, 256).
+
+    Args:
+        pixels: uint8 (images, height, width, channels).
+    """
+    return np.stack([np.bincount(pixels[..., c].ravel(), minlength=256) for c in range(pixels.shape[-1])])

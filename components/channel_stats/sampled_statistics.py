@@ -5,14 +5,14 @@ interval a hundred times too narrow.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.channel_stats.exact_statistics import channel_histogram, mean_and_std
+from components.channel_stats.exact_statistics import mean_and_std
 
 FIRST_LOOK = 200
 MOST_GROWTH = 2.0  # from one look to the next: the first spreads are rough
@@ -20,55 +20,53 @@ BEYOND_PREDICTED = 1.03  # each further look is a further chance to stop by luck
 
 
 @dataclass(frozen=True)
-class SampledStatistics:
+class MeasuredChannels:
     """Per channel, in pixel units: mean, standard deviation of pixels, and half the interval around the mean.
 
-    ``images``: how many were read. ``histogram``: int64 (channels, 256) pixel counts of those.
+    ``images``: how many were read.
     """
 
     mean: list[float]
     std: list[float]
     half_width: list[float]
     images: int
-    histogram: NDArray[np.int64]
 
 
 def sample_channel_statistics(
-    read: Callable[[NDArray[np.int64]], Iterable[NDArray[np.uint8]]],
+    read: Callable[[NDArray[np.int64]], NDArray[np.int64]],
     population: int,
     tolerance: float,
     confidence: float,
     seed: int,
-) -> SampledStatistics:
+) -> MeasuredChannels:
     """Draw images without replacement until the interval of every channel's mean is narrow enough.
 
-    After n of N images whose channel means have standard deviation s, the half-width is
-    z * s / sqrt(n) * sqrt(1 - n / N), with z for ``confidence`` shared among the channels (Bonferroni).
+    The mean R over pixels is the ratio of the sums of pixel values y and of pixel counts x. After n of N images its
+    half-width is z * s / (sqrt(n) * mean(x)) * sqrt(1 - n / N), with s the standard deviation of y - R x (Cochran,
+    Sampling Techniques, 1977, 6.4) and z for ``confidence`` shared among the channels (Bonferroni). Images of one size
+    make it the half-width of the mean of the images' means.
 
     Args:
-        read: pixels, uint8 (images, height, width, channels), of the images with these numbers, in parts of any size.
+        read: of the images with these numbers those that are whole, as ``channel_sums`` gives them: int64
+            (images, 1 + 2 * channels).
         population: N, above 0.
         tolerance: largest half-width, in pixel units, above 0.
         confidence: that all channels' intervals hold, in (0, 1).
         seed: of the order.
     """
     order = np.random.default_rng(seed).permutation(population)
-    counts: NDArray[np.int64] | None = None
-    means: list[NDArray[np.float64]] = []
+    parts: list[NDArray[np.int64]] = []
     drawn, goal = 0, min(FIRST_LOOK, population)
     while True:
-        for part in read(order[drawn:goal]):
-            more, _ = channel_histogram([part])
-            counts = more if counts is None else counts + more
-            means.append(part.mean(axis=(1, 2), dtype=np.float64))
+        parts.append(read(order[drawn:goal]))
         drawn = goal
-        half_width = _half_width(np.concatenate(means), population, confidence)
+        sums = np.concatenate(parts)
+        half_width = _half_width(sums, drawn, population, confidence)
         if max(half_width) <= tolerance or drawn == population:
             break
         goal = _next_goal(drawn, population, max(half_width), tolerance)
-    assert counts is not None
-    mean, std = mean_and_std(counts)
-    return SampledStatistics(mean, std, half_width, drawn, counts)
+    mean, std = mean_and_std(sums.sum(axis=0))
+    return MeasuredChannels(mean, std, half_width, len(sums))
 
 
 def _next_goal(drawn: int, population: int, half_width: float, tolerance: float) -> int:
@@ -79,13 +77,15 @@ def _next_goal(drawn: int, population: int, half_width: float, tolerance: float)
     return min(population, max(drawn + 1, math.ceil(goal)))
 
 
-def _half_width(means: NDArray[np.float64], population: int, confidence: float) -> list[float]:
-    """Of each channel; ``means`` is (images, channels)."""
-    images, channels = means.shape
-    if images == population:
+def _half_width(sums: NDArray[np.int64], drawn: int, population: int, confidence: float) -> list[float]:
+    """Of each channel."""
+    channels = (sums.shape[1] - 1) // 2
+    if drawn == population:
         return [0.0] * channels
-    if images < 2:
+    if len(sums) < 2:
         return [math.inf] * channels
+    pixels, values = sums[:, :1].astype(np.float64), sums[:, 1 : 1 + channels].astype(np.float64)
+    residuals = values - values.sum(axis=0) / pixels.sum() * pixels
     z = NormalDist().inv_cdf(1 - (1 - confidence) / (2 * channels))
-    remaining = math.sqrt(1 - images / population)
-    return [float(z * std / math.sqrt(images) * remaining) for std in means.std(axis=0, ddof=1)]
+    spread = residuals.std(axis=0, ddof=1) / pixels.mean() / math.sqrt(len(sums))
+    return [float(z * error * math.sqrt(1 - drawn / population)) for error in spread]

@@ -1,4 +1,4 @@
-"""A snapshot's folder appears whole, or not at all."""
+"""Folders that appear whole, or not at all, and one that vanishes."""
 
 import shutil
 import tempfile
@@ -8,41 +8,70 @@ from pathlib import Path
 
 from components.foundation import object_store
 from components.foundation.errors import StorageError
-from components.foundation.image_dataset.shards import MANIFEST_FILE
 
 
 @contextmanager
-def s3_folder(folder_uri: str) -> Iterator[Path]:
-    """A local folder whose files go to ``folder_uri`` when the body succeeds."""
+def published(folder_uri: str, last_file: str) -> Iterator[Path]:
+    """A local folder whose files are those of ``folder_uri`` when the body succeeds; it vanishes when the body fails.
+
+    Args:
+        folder_uri: a local or ``s3://`` folder.
+        last_file: the file without which there is no such folder, for readers.
+
+    Raises:
+        StorageError: when it cannot be written.
+    """
+    publish = _s3_folder if object_store.is_s3(folder_uri) else _local_folder
+    with publish(folder_uri, last_file) as folder:
+        yield folder
+
+
+@contextmanager
+def _s3_folder(folder_uri: str, last_file: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as temporary:
         yield Path(temporary)
-        files = sorted(Path(temporary).iterdir(), key=lambda path: path.name == MANIFEST_FILE)
-        for path in files:  # the manifest last: a reader finds a whole snapshot or none
+        for path in sorted(Path(temporary).iterdir(), key=lambda path: path.name == last_file):
             object_store.upload_file(path, object_store.join(folder_uri, path.name))
 
 
 @contextmanager
-def local_folder(folder_uri: str) -> Iterator[Path]:
-    """A folder that becomes ``folder_uri`` when the body succeeds, and vanishes when it fails."""
+def _local_folder(folder_uri: str, last_file: str) -> Iterator[Path]:
     final = Path(folder_uri)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=final.parent, prefix=".partial-", ignore_cleanup_errors=True) as partial:
-            inside = Path(partial) / "snapshot"
+            inside = Path(partial) / "inside"
             inside.mkdir()
             yield inside
-            _rename_unless_published(inside, final)
+            _rename_unless_published(inside, final, last_file)
     except OSError as error:
         raise StorageError(
             f"cannot write {folder_uri!r}: {error.strerror}; expected room in a writable work directory; set --workdir"
         ) from error
 
 
-def _rename_unless_published(folder: Path, final: Path) -> None:
-    if final.exists() and not (final / MANIFEST_FILE).is_file():  # somebody's leftovers
+def _rename_unless_published(folder: Path, final: Path, last_file: str) -> None:
+    if final.exists() and not (final / last_file).is_file():  # somebody's leftovers
         shutil.rmtree(final)
     try:
         folder.rename(final)
     except OSError:
-        if not (final / MANIFEST_FILE).is_file():  # else another run published the same images first
+        if not (final / last_file).is_file():  # else another run published the same first
             raise
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder for what is on its way, which vanishes in the end.
+
+    Raises:
+        StorageError: when it cannot be written.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="sanefit-", ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {tempfile.gettempdir()!r}: {error.strerror}; expected room for images on their way; "
+            "make room, or set TMPDIR"
+        ) from error

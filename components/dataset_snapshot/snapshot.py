@@ -1,51 +1,76 @@
-"""Take a snapshot: read a source once to name its content, once more to decode it."""
+"""Take a snapshot: read what is new in a source, and write down which images it holds."""
 
-import tempfile
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
-from components.dataset_snapshot.listing import (
-    Distinct,
+from components.dataset_snapshot.decoded_images import DecodedImages, PartWriter, folder_of, read_decoded
+from components.dataset_snapshot.distinct import (
     ListedImage,
     distinct_images,
     fingerprint_of,
-    list_images,
     require_enough,
+    storage_order,
 )
-from components.dataset_snapshot.packing import decode_images, write_split
-from components.dataset_snapshot.publishing import local_folder, s3_folder
+from components.dataset_snapshot.new_images import read_new_images, require_few_broken, sizes_differ
+from components.dataset_snapshot.publishing import published, scratch_folder
 from components.foundation import object_store
-from components.foundation.artifacts import SPLITS, DatasetReference, Manifest, Shard, SplitName
+from components.foundation.artifacts import (
+    SPLITS,
+    DatasetReference,
+    Manifest,
+    QuarantinedFile,
+    SplitIndex,
+    SplitName,
+)
 from components.foundation.image_dataset.shards import MANIFEST_FILE, read_manifest
-from components.foundation.image_dataset.sources.source_image import SourceListing
+from components.foundation.image_dataset.sources.listing import list_source
+from components.foundation.image_dataset.sources.location import identity_of
+from components.foundation.image_dataset.sources.source_image import SourceImage
+from components.foundation.image_dataset.splits import split_of
+from components.foundation.parallel_work import usable_cores
 from components.foundation.settings import DataSettings
 from components.foundation.step_log import Say
 
 SHOWN = 3
 
 
-def take_snapshot(settings: DataSettings, storage: str, say: Say) -> DatasetReference:
-    """Read, verify and split the images of a source and keep them as shards.
+def take_snapshot(settings: DataSettings, storage: str, say: Say, workers: int | None = None) -> DatasetReference:
+    """Read, verify and split the images of a source.
 
-    The snapshot's folder is named by its fingerprint: the same images, classes and settings
-    give the same snapshot, in whatever order the source lists them, and it is written once.
-    Equal images are kept once. Equal images of several classes, and broken files, are left out; the
-    manifest lists them.
+    The snapshot's folder is named by its fingerprint: the same images, classes and settings give the same snapshot,
+    in whatever order the source lists them, and it is written once. Only images that no earlier snapshot in this
+    storage read are read now. Equal images are kept once. Equal images of several classes, and broken files, are left
+    out; the manifest lists them.
 
     Args:
         settings: the source, the image size and the fractions of the splits.
-        storage: a folder or ``s3://`` prefix; the snapshot goes to ``snapshots/`` below it.
+        storage: a folder or ``s3://`` prefix; the snapshot goes to ``snapshots/`` below it, pixels to ``decoded/``.
         say: prints a line.
+        workers: processes that read; by default one for each core.
 
     Raises:
         DataError: when images are missing, of several sizes, too few, or too many of them broken.
         StorageError: when the storage cannot be written.
     """
-    listing = SourceListing(own_splits=settings.splits == "own")
-    images = list_images(settings, listing)
-    distinct = distinct_images(images)
-    require_enough(settings.source, [images[index] for index in distinct.indices])
+    folder = folder_of(storage, settings)
+    decoded = read_decoded(folder)
+    with scratch_folder() as scratch, closing(PartWriter(folder, scratch)) as writer:
+        listing = list_source(settings.source, scratch, own_splits=settings.splits == "own")
+        identities = [identity_of(image.location) for image in listing.images]
+        read_new_images(settings, listing.images, identities, decoded, writer, scratch, workers or usable_cores(), say)
+        images = _listed(settings, listing.images, identities, decoded)
+        distinct = distinct_images(images)
+        chosen = [images[index] for index in distinct.indices]
+        quarantined = [QuarantinedFile(path=image.path, reason=image.broken) for image in chosen if image.broken]
+        require_few_broken(settings, [bad.reason for bad in quarantined], len(chosen), finished=True)
+        kept = [image for image in chosen if not image.broken]
+        require_enough(settings.source, kept)
+        writer.write(decoded)
     fingerprint = fingerprint_of(settings, images)
     dataset = DatasetReference(
         folder_uri=object_store.join(storage, "snapshots", fingerprint[:16]), fingerprint=fingerprint
@@ -53,51 +78,79 @@ def take_snapshot(settings: DataSettings, storage: str, say: Say) -> DatasetRefe
     if object_store.exists(object_store.join(dataset.folder_uri, MANIFEST_FILE)):
         say(f"{settings.source}: unchanged, snapshot {fingerprint[:16]} is there already")
     else:
-        publish = s3_folder if object_store.is_s3(dataset.folder_uri) else local_folder
-        with publish(dataset.folder_uri) as folder:
-            _write_snapshot(settings, images, distinct, fingerprint, listing.ignored_files, folder, say)
+        with published(dataset.folder_uri, MANIFEST_FILE) as snapshot:
+            manifest = _write_indices(kept, decoded, snapshot).model_copy(
+                update={
+                    "fingerprint": fingerprint,
+                    "ignored_files": listing.ignored_files,
+                    "duplicates": distinct.duplicates,
+                    "label_conflicts": distinct.conflicts,
+                    "quarantined": quarantined,
+                }
+            )
+            (snapshot / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1))
     _describe(read_manifest(dataset), say)
     return dataset
 
 
-def _write_snapshot(
-    settings: DataSettings,
-    images: list[ListedImage],
-    distinct: Distinct,
-    fingerprint: str,
-    ignored_files: int,
-    folder: Path,
-    say: Say,
-) -> None:
-    with tempfile.TemporaryFile(dir=folder) as scratch:
-        decoded = decode_images(settings, images, distinct.indices, scratch, say)
-        require_enough(settings.source, decoded.images)  # what was broken may have been the last of its class
-        class_names = sorted({image.class_name for image in decoded.images})
-        scratch.flush()
-        pixels = np.memmap(scratch, dtype=np.uint8, mode="r", shape=(len(decoded.images), *decoded.shape))
-        shards: list[Shard] = []
-        for split in SPLITS:
-            shards += write_split(split, decoded.images, class_names, pixels, folder)
-        del pixels
-    counts: dict[SplitName, dict[str, int]] = {
-        split: {
-            name: sum(1 for image in decoded.images if image.split == split and image.class_name == name)
-            for name in class_names
-        }
-        for split in SPLITS
-    }
-    manifest = Manifest(
-        fingerprint=fingerprint,
+def _listed(
+    settings: DataSettings, images: Sequence[SourceImage], identities: Sequence[bytes], decoded: DecodedImages
+) -> list[ListedImage]:
+    listed = []
+    for image, identity in zip(images, identities, strict=True):
+        digest = decoded.digest_of[identity]
+        split = image.split or split_of(digest, settings.validation_fraction, settings.test_fraction)
+        listed.append(ListedImage(digest, image.class_name, split, image.path, decoded.broken.get(identity, "")))
+    return listed
+
+
+def _write_indices(images: list[ListedImage], decoded: DecodedImages, folder: Path) -> Manifest:
+    """Write each split's index; the images of a split are in the order of their digests.
+
+    That is a shuffled order, and the same whatever the source's order, and wherever the pixels lie.
+    """
+    class_names = sorted({image.class_name for image in images})
+    label_of = {name: label for label, name in enumerate(class_names)}
+    used = sorted({decoded.place_of[image.digest][0] for image in images})
+    number_of = {shard: number for number, shard in enumerate(used)}
+    splits: dict[SplitName, SplitIndex] = {}
+    counts: dict[SplitName, dict[str, int]] = {}
+    for split in SPLITS:
+        members = sorted((image for image in images if image.split == split), key=storage_order)
+        places = [decoded.place_of[image.digest] for image in members]
+        index = np.array(
+            [
+                (number_of[shard], row, label_of[image.class_name])
+                for image, (shard, row) in zip(members, places, strict=True)
+            ],
+            dtype=np.int64,
+        )
+        path = folder / f"{split}.index.npy"
+        np.save(path, index)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        splits[split] = SplitIndex(images=len(members), index_file=path.name, index_sha256=digest)
+        per_class = Counter(image.class_name for image in members)
+        counts[split] = {name: per_class[name] for name in class_names}
+    return Manifest(
+        fingerprint="",
         class_names=class_names,
-        image_shape=decoded.shape,
+        image_shape=_common_shape(images, decoded),
         images_per_class=counts,
-        ignored_files=ignored_files,
-        duplicates=distinct.duplicates,
-        label_conflicts=distinct.conflicts,
-        quarantined=decoded.quarantined,
-        shards=shards,
+        ignored_files=0,
+        splits=splits,
+        shards=[decoded.shards[shard] for shard in used],
     )
-    (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1))
+
+
+def _common_shape(images: list[ListedImage], decoded: DecodedImages) -> tuple[int, int, int]:
+    """Raise DataError when there are several: images known from earlier snapshots were not compared yet."""
+    path_of: dict[tuple[int, int, int], str] = {}
+    for image in images:
+        path_of.setdefault(decoded.shapes[decoded.place_of[image.digest][0]], image.path)
+    (shape, path), *others = path_of.items()
+    for other, other_path in others:
+        raise sizes_differ(other_path, other, path, shape)
+    return shape
 
 
 def _describe(manifest: Manifest, say: Say) -> None:

@@ -20,13 +20,14 @@ from components.foundation.artifacts import (
 )
 from components.foundation.classifiers.classifier import Classifier, build_classifier
 from components.foundation.errors import RunFailedError
-from components.foundation.image_dataset.shards import read_manifest, read_split
+from components.foundation.image_dataset.shards import read_manifest
 from components.foundation.seeds import derive_seed
 from components.foundation.settings import FinalTrainingSettings, NetworkSettings, OptimizerSettings
 from components.foundation.step_log import Say
 from components.foundation.training.curve_diagnosis import diagnose
 from components.foundation.training.evaluation import evaluate
-from components.foundation.training.plain_loop import TrainingData, read_training_data, train
+from components.foundation.training.plain_loop import CPU, TrainingData, read_training_data, train
+from components.foundation.training.training_images import training_images
 
 
 def train_final(
@@ -70,7 +71,7 @@ def train_final(
     )
     reestimate_batch_norm(classifier, data.train_pixels)
     validation = evaluate(classifier, data.validation_pixels, data.validation_labels)
-    test_pixels, test_labels = (torch.from_numpy(array) for array in read_split(dataset, "test"))
+    [(test_pixels, test_labels)] = training_images(dataset, ("test",), CPU)
     test = evaluate(classifier, test_pixels, test_labels)
     trained = TrainedModel(
         weights_uri=object_store.join(run.folder_uri, "weights.pt"),

@@ -23,14 +23,19 @@ class Artifact(BaseModel):
 
 
 class Shard(Artifact):
-    """One file of pixels, uint8 (images, height, width, channels), and one of labels, int64."""
+    """A file of pixels, uint8 (images, height, width, channels), that snapshots share; ``path``: below the storage."""
 
-    split: SplitName
+    path: str
+    sha256: str
     images: int
-    pixels_file: str
-    pixels_sha256: str
-    labels_file: str
-    labels_sha256: str
+
+
+class SplitIndex(Artifact):
+    """A split: a file of int64 (images, 3), each image's shard, its row there, and its label, by rising digest."""
+
+    images: int
+    index_file: str
+    index_sha256: str
 
 
 class QuarantinedFile(Artifact):
@@ -53,7 +58,7 @@ class Manifest(Artifact):
     ``duplicates``: how many images were left out because their class has the same image already.
     """
 
-    format_version: Literal[2] = 2
+    format_version: Literal[3] = 3
     fingerprint: str
     class_names: list[str]
     image_shape: tuple[int, int, int]
@@ -62,6 +67,7 @@ class Manifest(Artifact):
     duplicates: int = 0
     label_conflicts: list[LabelConflict] = []
     quarantined: list[QuarantinedFile] = []
+    splits: dict[SplitName, SplitIndex]
     shards: list[Shard]
 
 

@@ -34,7 +34,9 @@ class DataSettings(Settings):
     source: folders ``train``, ``val`` and ``test`` above the classes, or a table's column ``split``.
     """
 
-    source: Annotated[str, Field(pattern=r"^(digits|(folder|tar|zip|csv):.+|s3://[^/]+/.+)$")] = "digits"
+    source: Annotated[
+        str, Field(pattern=r"^(digits|(folder|tar|zip|csv|parquet):.+|torchvision:\w+|s3://[^/]+/.+)$")
+    ] = "digits"
     image_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     splits: Literal["by_content", "own"] = "by_content"
     validation_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15

@@ -4,7 +4,7 @@ A run is found again by its tags, so a step that is repeated adds nothing twice.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,6 @@ FAILURE_TAG = "sanefit.failure"
 PARENT_TAG = "mlflow.parentRunId"
 PARAMS_PER_BATCH = 100
 METRICS_PER_BATCH = 1000
-PREDICTION_BATCH = 1000
 
 Client = MlflowClient
 
@@ -219,11 +218,10 @@ def model_metadata(model_uri: str) -> dict[str, Any]:
     return dict(mlflow.models.get_model_info(model_uri).metadata or {})
 
 
-def predict(model_uri: str, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Probabilities (images, classes) of a registered model for raw pixels (N, H, W, C)."""
+def predict(model_uri: str, batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """Probabilities (images, classes) of a registered model for batches of raw pixels (N, H, W, C)."""
     model = mlflow.pyfunc.load_model(model_uri)
-    starts = range(0, len(pixels), PREDICTION_BATCH)
-    return np.concatenate([model.predict(pixels[start : start + PREDICTION_BATCH]) for start in starts])
+    return np.concatenate([model.predict(batch) for batch in batches])
 
 
 def close_run(tracking: Client, run_id: str, *, succeeded: bool, failure: str, attach: Path | None) -> None:

@@ -1,6 +1,8 @@
 """The slides' images: all of a source in memory, shuffled, the last 5,000 to validate."""
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -8,8 +10,8 @@ from torch import Tensor
 
 from components.foundation.errors import DataError
 from components.foundation.image_dataset.decoding import decode
-from components.foundation.image_dataset.sources.read import read_source
-from components.foundation.image_dataset.sources.source_image import SourceListing
+from components.foundation.image_dataset.sources.listing import list_source
+from components.foundation.image_dataset.sources.location import read_content
 from components.foundation.step_log import Say
 
 VALIDATION = 5000
@@ -52,12 +54,14 @@ def read_toy_data(source: str, seed: int, say: Say) -> ToyData:
     Raises:
         DataError: when it cannot be read, or is not of the slides' size.
     """
-    pixels, labels, classes = [], [], dict[str, int]()
-    for image in read_source(source, SourceListing()):
-        pixels.append(decode(image.content, image.path, None))
-        labels.append(classes.setdefault(image.class_name, len(classes)))
-        if len(pixels) % SAY_EVERY == 0:
-            say(f"decoded {len(pixels):,} images")
+    classes: dict[str, int] = {}
+    pixels, labels = [], []
+    with tempfile.TemporaryDirectory(prefix="sanefit-") as scratch:
+        for image in list_source(source, Path(scratch)).images:
+            pixels.append(decode(read_content(image.location), image.path, None))
+            labels.append(classes.setdefault(image.class_name, len(classes)))
+            if len(pixels) % SAY_EVERY == 0:
+                say(f"decoded {len(pixels):,} images")
     shapes = {array.shape for array in pixels}
     if len(pixels) <= 2 * VALIDATION or shapes != {(32, 32, 3)}:
         raise DataError(

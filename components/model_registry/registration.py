@@ -3,9 +3,7 @@
 import io
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from components.foundation import object_store, tracking
 from components.foundation.artifacts import (
@@ -17,10 +15,13 @@ from components.foundation.artifacts import (
 )
 from components.foundation.classifiers.classifier import ProbabilityModel, build_classifier
 from components.foundation.errors import RunFailedError
-from components.foundation.image_dataset.shards import read_manifest, read_split
+from components.foundation.image_dataset.batch_size import images_at_once
+from components.foundation.image_dataset.shards import SplitImages, open_split, read_manifest
 from components.foundation.settings import NetworkSettings
 from components.foundation.step_log import Say
 from components.model_registry.promotion import Champion, decide
+
+PREDICTION_BATCH = 1000
 
 
 def register(
@@ -59,14 +60,14 @@ def register(
         tags={tracking.FINGERPRINT_TAG: dataset.fingerprint, "test_accuracy": f"{trained.test_accuracy:.6f}"},
     )
     model_uri = f"models:/{model_name}/{version}"
-    pixels, labels = read_split(dataset, "test")
-    accuracy = registered_accuracy(model_uri, pixels, labels)
+    test = open_split(dataset, "test")
+    accuracy = registered_accuracy(model_uri, test)
     if accuracy != trained.test_accuracy:
         raise RunFailedError(
             f"{model_uri} scores {accuracy:.6f} on the test split; the final training reported "
             f"{trained.test_accuracy:.6f}; expected the same; the version keeps no alias"
         )
-    champion = score_champion(client, model_name, version, manifest.class_names, pixels, labels)
+    champion = score_champion(client, model_name, version, manifest.class_names, test)
     promotion = decide(accuracy, champion)
     tracking.set_alias(client, model_name, promotion.alias, version)
     say(f"{model_uri} is {promotion.alias}: {promotion.reason}")
@@ -87,8 +88,7 @@ def score_champion(
     model_name: str,
     new_version: str,
     class_names: Sequence[str],
-    pixels: NDArray[np.uint8],
-    labels: NDArray[np.int64],
+    images: SplitImages,
 ) -> Champion | None:
     """The present champion with its accuracy on these images; None when there is none.
 
@@ -98,16 +98,18 @@ def score_champion(
     if version is None or version == new_version:
         return None
     uri = f"models:/{model_name}/{version}"
-    known, wanted = tracking.model_metadata(uri), {"class_names": class_names, "image_shape": pixels.shape[1:]}
+    known, wanted = tracking.model_metadata(uri), {"class_names": class_names, "image_shape": images.image_shape}
     for key, value in wanted.items():
         if known.get(key) != list(value):
             return Champion(version, None, f"its {key} is {known.get(key)}, this run's is {list(value)}")
-    return Champion(version, registered_accuracy(uri, pixels, labels))
+    return Champion(version, registered_accuracy(uri, images))
 
 
-def registered_accuracy(model_uri: str, pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
+def registered_accuracy(model_uri: str, images: SplitImages) -> float:
     """Share of images whose most probable class is the right one."""
-    return float((tracking.predict(model_uri, pixels).argmax(axis=1) == labels).mean())
+    size = images_at_once(images.image_shape, PREDICTION_BATCH)
+    predicted = tracking.predict(model_uri, images.batches(size)).argmax(axis=1)
+    return float((predicted == images.labels).mean())
 
 
 def _served_model(

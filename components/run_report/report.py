@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import BaseModel
 
@@ -18,7 +19,7 @@ from components.foundation.artifacts import (
     TrainedModel,
     TrialResult,
 )
-from components.foundation.image_dataset.shards import iterate_shards, read_manifest
+from components.foundation.image_dataset.shards import open_split, read_manifest
 from components.foundation.run_folder import REPORT_FILE, SUMMARY_FILE, read_trials
 from components.foundation.step_log import Say
 from components.foundation.training.curve_diagnosis import diagnose
@@ -32,6 +33,7 @@ from components.run_report.figures import (
 )
 
 Schema = TypeVar("Schema", bound=BaseModel)
+SHOWN_FROM = 20_000  # images among which each class has some to show
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def write_report(findings: Findings, say: Say) -> str:
 def render(findings: Findings) -> str:
     """The page: HTML with every figure inside it, nothing to fetch."""
     manifest = read_manifest(findings.dataset)
-    pixels, labels = next(iterate_shards(findings.dataset, "train"))
+    train = open_split(findings.dataset, "train")
+    shown = np.arange(min(SHOWN_FROM, len(train)))
     environment = Environment(
         loader=PackageLoader("components.run_report", "."), autoescape=True, undefined=StrictUndefined
     )
@@ -91,7 +94,7 @@ def render(findings: Findings) -> str:
         stages=stages,
         trained=trained,
         registration=findings.registration,
-        samples=sample_image(pixels, labels, len(manifest.class_names)),
+        samples=sample_image(train.read(shown), train.labels[shown], len(manifest.class_names)),
         histogram=histogram_figure(findings.stats),
         probe=probe_figure(findings.checks.probe) if findings.checks.probe else "",
         signals=signals_figure(findings.checks.layers) if findings.checks.layers else "",

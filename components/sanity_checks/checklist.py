@@ -2,11 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
-import torch
-
 from components.foundation.artifacts import ChannelStats, CheckReport, DatasetReference, GateResult, LayerSignal
 from components.foundation.classifiers.classifier import build_classifier
-from components.foundation.image_dataset.shards import read_manifest, read_split
+from components.foundation.image_dataset.shards import read_manifest
 from components.foundation.seeds import derive_seed
 from components.foundation.settings import (
     CheckName,
@@ -16,6 +14,7 @@ from components.foundation.settings import (
     OptimizerSettings,
 )
 from components.foundation.step_log import Say
+from components.foundation.training.plain_loop import read_training_data
 from components.sanity_checks.carry_over_gate import check_carry_over
 from components.sanity_checks.data_gates import check_labels, check_splits_alike, check_splits_apart
 from components.sanity_checks.first_loss_gates import check_first_loss, check_regularisation, check_weight_decays
@@ -64,16 +63,14 @@ def run_checklist(
     """
     manifest = read_manifest(dataset)
     classes = len(manifest.class_names)
-    (train_pixels, train_labels), (validation_pixels, validation_labels) = (
-        (torch.from_numpy(array) for array in read_split(dataset, split)) for split in ("train", "validation")
-    )
+    data = read_training_data(dataset)
     setup = Setup(
         classifier=build_classifier(network, manifest.image_shape, classes, stats, derive_seed(seed, "sanity")),
         classes=classes,
-        train_pixels=train_pixels,
-        train_labels=train_labels,
-        validation_pixels=validation_pixels,
-        validation_labels=validation_labels,
+        train_pixels=data.train_pixels,
+        train_labels=data.train_labels,
+        validation_pixels=data.validation_pixels,
+        validation_labels=data.validation_labels,
         batch_size=optimizer.batch_size,
         momentum=optimizer.momentum,
         learning_rates=coarse.learning_rate,

@@ -6,8 +6,11 @@ import torch
 from torch import Tensor
 
 from components.foundation.artifacts import GateResult
+from components.foundation.image_dataset.batch_size import images_at_once
+from components.foundation.training.training_images import Images
 from components.sanity_checks.setup import Setup
 
+AVERAGED_AT_ONCE = 1000
 ALIKE_WITHIN = 8.0  # standard errors; chance reaches 5 once in a million
 ALIKE_SHARE = 0.03  # of the pixel range: what nobody would call another distribution
 
@@ -83,6 +86,7 @@ def _digest(image: Tensor) -> bytes:
     return hashlib.blake2b(image.numpy().tobytes(), digest_size=16).digest()
 
 
-def _means(pixels: Tensor) -> Tensor:
+def _means(pixels: Images) -> Tensor:
     """Each image's channel means, float64 (images, channels)."""
-    return torch.cat([part.double().mean(dim=(1, 2)) for part in pixels.split(1000)])
+    size = images_at_once(pixels.shape[1:], AVERAGED_AT_ONCE)
+    return torch.cat([part.double().mean(dim=(1, 2)) for part in pixels.split(size)])

@@ -12,6 +12,7 @@ from torch.nn import functional
 from components.foundation.artifacts import ProbedRate
 from components.foundation.image_dataset.batches import shuffled_batches
 from components.foundation.training.gradient_step import Loss, Step, gradient_step
+from components.foundation.training.training_images import Images
 
 RATES = tuple(10 ** (exponent / 2) for exponent in range(-14, 3))  # 1e-7 to 10, two per decade
 STEPS = 60
@@ -23,12 +24,12 @@ NEAR_BEST = 0.5  # of the largest fall
 class ProbeBatches:
     """The same batches for all rates; the first one also measures the loss before and after."""
 
-    pixels: Tensor
+    pixels: Images
     labels: Tensor
     batches: tuple[Tensor, ...]
 
 
-def probe_batches(pixels: Tensor, labels: Tensor, batch_size: int, seed: int) -> ProbeBatches:
+def probe_batches(pixels: Images, labels: Tensor, batch_size: int, seed: int) -> ProbeBatches:
     """Choose ``STEPS`` batches from the training split, going round it as often as needed."""
     chosen: list[Tensor] = []
     epoch = 1

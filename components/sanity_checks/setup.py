@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from components.foundation.training.gradient_step import Loss, Step, gradient_step
+from components.foundation.training.training_images import Images
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,9 @@ class Setup:
 
     classifier: nn.Module
     classes: int
-    train_pixels: Tensor
+    train_pixels: Images
     train_labels: Tensor
-    validation_pixels: Tensor
+    validation_pixels: Images
     validation_labels: Tensor
     batch_size: int = 128
     momentum: float = 0.9

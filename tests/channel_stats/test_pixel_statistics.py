@@ -20,12 +20,13 @@ from components.foundation.settings import ConvNetSettings, StatsSettings
 from pipeline.run_config import DEFAULT_CONFIG, load_config
 
 Pixels = NDArray[np.uint8]
+SHAPE = (3, 4, 2)
 
 
 def images(count: int, seed: int = 0) -> Pixels:
     random = np.random.default_rng(seed)
     light = random.normal(120, 40, (count, 1, 1, 1))
-    return (light + random.normal(0, 20, (count, 3, 4, 2))).clip(0, 255).astype(np.uint8)
+    return (light + random.normal(0, 20, (count, *SHAPE))).clip(0, 255).astype(np.uint8)
 
 
 @settings(deadline=None)
@@ -39,7 +40,7 @@ def test_the_mean_image_is_exact_however_it_is_cut(count: int, cut: float) -> No
 @pytest.mark.parametrize("kind", ["pca", "zca"])
 def test_whitened_values_are_uncorrelated_with_equal_variance(kind: str) -> None:
     pixels = images(5000)
-    transform = whitening([pixels[:2000], pixels[2000:]], kind)
+    transform = whitening(lambda: [pixels[:2000], pixels[2000:]], SHAPE, kind)
     values = PixelNormalisation(transform)(torch.from_numpy(pixels)).flatten(1).double().numpy()
     covariance = np.cov(values.T)
     assert np.abs(values.mean(axis=0)).max() < 1e-3
@@ -50,11 +51,11 @@ def test_whitened_values_are_uncorrelated_with_equal_variance(kind: str) -> None
 
 def test_zca_keeps_values_near_what_they_were_and_pca_orders_them() -> None:
     pixels = images(5000)
-    matrix = whitening([pixels], "zca").matrix
+    matrix = whitening(lambda: [pixels], SHAPE, "zca").matrix
     assert matrix is not None
     np.testing.assert_allclose(matrix, matrix.T, atol=1e-6)
     flat = pixels.reshape(len(pixels), -1).astype(np.float64)
-    pca = whitening([pixels], "pca").matrix
+    pca = whitening(lambda: [pixels], SHAPE, "pca").matrix
     assert pca is not None
     spread = ((flat - flat.mean(0)) @ np.linalg.inv(pca).T).std(0)
     assert list(spread) == sorted(spread)
@@ -62,7 +63,7 @@ def test_zca_keeps_values_near_what_they_were_and_pca_orders_them() -> None:
 
 def test_large_images_are_refused_in_one_line() -> None:
     with pytest.raises(SettingsError, match="12,288 values; expected at most 4,096"):
-        whitening([np.zeros((2, 64, 64, 3), dtype=np.uint8)], "pca")
+        whitening(list, (64, 64, 3), "pca")
 
 
 @pytest.mark.parametrize("normalization", ["mean_image", "pca_whitening", "zca_whitening"])

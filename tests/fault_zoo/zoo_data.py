@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from listed_sources import read_all
 from torch import Tensor
 
 from components.foundation.artifacts import ChannelStats
 from components.foundation.image_dataset.decoding import decode
-from components.foundation.image_dataset.sources.read import read_source
-from components.foundation.image_dataset.sources.source_image import SourceListing
 
 CIFAR10_IMAGES = 6000
 
@@ -60,7 +59,7 @@ def stripes() -> Images:
 def cifar10(archive: Path) -> Images:
     """6,000 images of CIFAR-10's training archive, as many of each class; 5,000 of them to train on."""
     pixels, labels, seen = [], [], dict[str, int]()
-    for image in read_source(f"tar:{archive}", SourceListing()):
+    for image in read_all(f"tar:{archive}"):
         seen[image.class_name] = seen.get(image.class_name, 0) + 1
         if seen[image.class_name] <= CIFAR10_IMAGES // 10:
             pixels.append(decode(image.content, image.path, None))

@@ -29,7 +29,6 @@ from components.foundation.artifacts import (
 )
 from components.foundation.classifiers.classifier import Classifier, build_classifier
 from components.foundation.errors import RunFailedError
-from components.foundation.image_dataset import shards
 from components.foundation.image_dataset.shards import read_split
 from components.foundation.settings import (
     ConvNetSettings,
@@ -38,6 +37,7 @@ from components.foundation.settings import (
     OptimizerSettings,
     TwoLayerSettings,
 )
+from components.foundation.training import training_images
 from components.foundation.training.plain_loop import TrainingData, read_training_data
 
 TWO_LAYER = TwoLayerSettings(kind="two_layer", hidden=16)
@@ -139,14 +139,14 @@ def run_final(
             tracking_run_id=run_id,
         )
         events = Said()
-        iterate = shards.iterate_shards
+        opened = training_images.open_split
 
-        def recording(dataset: DatasetReference, split: Any, cache: Path | None = None) -> Any:
+        def recording(dataset: DatasetReference, split: Any) -> Any:
             events(f"read {split}")
-            return iterate(dataset, split, cache)
+            return opened(dataset, split)
 
         with pytest.MonkeyPatch.context() as monkeypatch:
-            monkeypatch.setattr(shards, "iterate_shards", recording)
+            monkeypatch.setattr(training_images, "open_split", recording)
             trained = train_final(
                 digits,
                 digits_stats,
@@ -308,7 +308,7 @@ def test_a_training_that_diverges_at_once_fails_the_run_before_the_test_split_is
     def must_not_read(*_: object) -> None:
         raise AssertionError("the test split was read")
 
-    monkeypatch.setattr(final_training, "read_split", must_not_read)
+    monkeypatch.setattr(final_training, "training_images", must_not_read)
     with pytest.raises(RunFailedError, match=r"diverged in epoch 1 at learning rate 1\.000e\+06") as caught:
         run_final(learning_rate=1e6)
     assert "lower search.coarse.learning_rate" in str(caught.value)

@@ -4,10 +4,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from listed_sources import read_all
 
 from components.foundation.errors import DataError, StorageError
-from components.foundation.image_dataset.sources.read import read_source
-from components.foundation.image_dataset.sources.source_image import SourceListing
 
 FILES = {f"{name}/{number}.png": f"{name}{number}".encode() * 99 for name in ("cat", "dog") for number in range(4)}
 
@@ -20,7 +19,7 @@ def make_zip(path: Path, files: dict[str, bytes]) -> Path:
 
 
 def found(source: str) -> list[tuple[str, bytes]]:
-    return [(image.class_name, image.content) for image in read_source(source, SourceListing())]
+    return [(image.class_name, image.content) for image in read_all(source)]
 
 
 @pytest.mark.parametrize("above", ["", "train/"])

@@ -12,7 +12,7 @@ from components.dataset_snapshot.snapshot import take_snapshot
 from components.foundation import object_store
 from components.foundation.artifacts import SPLITS, DatasetReference
 from components.foundation.errors import DataError, StorageError
-from components.foundation.image_dataset.shards import read_manifest, read_split
+from components.foundation.image_dataset.shards import open_split, read_manifest, read_split
 from components.foundation.settings import DataSettings
 
 ImageFolder = Callable[..., Path]
@@ -261,31 +261,47 @@ def test_a_snapshot_in_s3_reads_back_equal_to_a_local_one(
     assert remote.fingerprint == local.fingerprint
     assert read_manifest(remote) == read_manifest(local)
     assert splits_of(remote, tmp_path / "cache") == splits_of(local, tmp_path / "cache")
-    assert files_below(remote.folder_uri) == sorted(path.name for path in Path(local.folder_uri).iterdir())
+    for remote_folder, local_folder in (
+        (remote.folder_uri, local.folder_uri),
+        (f"{s3}/my/prefix", f"{tmp_path}/local"),
+    ):
+        below = [path for path in Path(local_folder).rglob("*") if path.is_file()]
+        assert files_below(remote_folder) == sorted(str(path.relative_to(local_folder)) for path in below)
 
 
 def test_a_second_snapshot_in_s3_writes_nothing(s3: str, image_folder: ImageFolder, said: Say) -> None:
     settings = DataSettings(source=f"folder:{image_folder({'cat': 30, 'dog': 30})}")
     first = take_snapshot(settings, f"{s3}/twice", said)
-    pixels = object_store.join(first.folder_uri, read_manifest(first).shards[0].pixels_file)
+    pixels = object_store.join(f"{s3}/twice", read_manifest(first).shards[0].path)
     delete(pixels)
     assert take_snapshot(settings, f"{s3}/twice", said) == first
     assert not object_store.exists(pixels)
 
 
-def test_a_broken_image_leaves_nothing_in_s3(s3: str, image_folder: ImageFolder, said: Say) -> None:
+def test_a_broken_image_leaves_no_snapshot_in_s3(s3: str, image_folder: ImageFolder, said: Say) -> None:
     root = image_folder({"cat": 30, "dog": 30})
     (root / "dog" / "broken.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"broken\.png"):
         take_snapshot(DataSettings(source=f"folder:{root}"), f"{s3}/broken", said)
-    assert files_below(f"{s3}/broken") == []
+    assert not any("manifest" in name for name in files_below(f"{s3}/broken"))
+
+
+def test_an_upload_that_broke_off_is_done_again(s3: str, image_folder: ImageFolder, tmp_path: Path, said: Say) -> None:
+    settings = DataSettings(source=f"folder:{image_folder({'cat': 30, 'dog': 30})}")
+    first = take_snapshot(settings, f"{s3}/upload", said)
+    expected = splits_of(first, tmp_path / "cache")
+    [images_file] = [name for name in files_below(f"{s3}/upload") if name.endswith("images.npz")]
+    delete(f"{s3}/upload/{images_file}")
+    delete(object_store.join(first.folder_uri, "manifest.json"))
+    assert splits_of(take_snapshot(settings, f"{s3}/upload", said), tmp_path / "other") == expected
+    assert images_file in files_below(f"{s3}/upload")
 
 
 def test_a_changed_object_is_an_error_that_names_it(
     s3: str, image_folder: ImageFolder, tmp_path: Path, said: Say
 ) -> None:
     dataset = take_snapshot(DataSettings(source=f"folder:{image_folder({'cat': 30, 'dog': 30})}"), f"{s3}/flip", said)
-    uri = object_store.join(dataset.folder_uri, read_manifest(dataset).shards[0].pixels_file)
+    [uri] = [shard.uri for shard in open_split(dataset, "train").shards]
     content = bytearray(object_store.read_bytes(uri))
     content[-1] ^= 1
     object_store.write_bytes(uri, bytes(content))
@@ -299,7 +315,7 @@ def test_a_damaged_cached_copy_is_replaced_or_named(
 ) -> None:
     dataset = take_snapshot(DataSettings(source=f"folder:{image_folder({'cat': 30, 'dog': 30})}"), f"{s3}/cache", said)
     expected = splits_of(dataset, tmp_path / "cache")
-    (copy,) = (tmp_path / "cache").rglob(read_manifest(dataset).shards[0].pixels_file)
+    copy = open_split(dataset, "train", tmp_path / "cache").shards[0].path
     copy.write_bytes(b"damaged")
     try:
         outcome: object = splits_of(dataset, tmp_path / "cache")

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from listed_sources import ignored_files, read_all
 from sklearn.datasets import load_digits
 
 from components.foundation.errors import DataError
 from components.foundation.image_dataset.sources.digits import digits_pixels
-from components.foundation.image_dataset.sources.read import read_source
-from components.foundation.image_dataset.sources.source_image import SourceListing
 
 Files = dict[str, bytes]
 
@@ -36,18 +35,16 @@ def make_tar(path: Path, files: Files, mode: str = "w") -> str:
 
 
 def found(source: str) -> Counter[tuple[str, bytes]]:
-    return Counter((image.class_name, image.content) for image in read_source(source, SourceListing()))
+    return Counter((image.class_name, image.content) for image in read_all(source))
 
 
 def ignored(source: str) -> int:
-    listing = SourceListing()
-    list(read_source(source, listing))
-    return listing.ignored_files
+    return ignored_files(source)
 
 
 def the_error(source: str) -> str:
     with pytest.raises(DataError) as raised:
-        list(read_source(source, SourceListing()))
+        read_all(source)
     return str(raised.value)
 
 
@@ -111,13 +108,13 @@ def test_other_files_are_counted(tmp_path: Path) -> None:
 
 def test_the_order_does_not_change_between_calls(tmp_path: Path) -> None:
     for source in (make_folder(tmp_path / "f", FILES), make_tar(tmp_path / "t", FILES), "digits"):
-        assert list(read_source(source, SourceListing())) == list(read_source(source, SourceListing()))
+        assert read_all(source) == read_all(source)
 
 
 def test_the_order_of_a_folder_is_that_of_its_names(tmp_path: Path) -> None:
     source = make_folder(tmp_path, FILES)
     expected = ["cat/1.png", "cat/b/3.JPG", "dog/2.png", "dog/4.webp"]
-    assert [image.path for image in read_source(source, SourceListing())] == [str(tmp_path / p) for p in expected]
+    assert [image.path for image in read_all(source)] == [str(tmp_path / p) for p in expected]
 
 
 def test_an_image_may_be_a_symbolic_link(tmp_path: Path) -> None:
@@ -129,7 +126,7 @@ def test_an_image_may_be_a_symbolic_link(tmp_path: Path) -> None:
 
 def test_the_digits_are_those_of_scikit_learn() -> None:
     scans, labels = load_digits(return_X_y=True)
-    images = list(read_source("digits", SourceListing()))
+    images = read_all("digits")
     assert [int(image.class_name) for image in images] == labels.tolist()
     pixels = np.stack([digits_pixels(image.content) for image in images])
     assert pixels.shape == (1797, 8, 8, 1)

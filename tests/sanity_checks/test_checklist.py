@@ -11,7 +11,6 @@ from components.channel_stats.channel_stats import measure_channel_stats
 from components.dataset_snapshot.snapshot import take_snapshot
 from components.foundation.artifacts import ChannelStats, CheckReport, DatasetReference, GateResult
 from components.foundation.errors import ChecksFailedError
-from components.foundation.image_dataset import shards
 from components.foundation.settings import (
     CheckName,
     CheckSettings,
@@ -23,6 +22,7 @@ from components.foundation.settings import (
     StatsSettings,
     TwoLayerSettings,
 )
+from components.foundation.training import training_images
 from components.sanity_checks import checklist
 from components.sanity_checks.checklist import run_checklist
 from components.sanity_checks.gate import require_passed
@@ -160,13 +160,13 @@ def test_the_same_seed_gives_the_same_report_and_another_one_does_not(check: Che
 
 def test_the_test_split_is_not_read(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    iterate = shards.iterate_shards
+    opened = training_images.open_split
 
-    def recording(dataset: DatasetReference, split: Any, cache: Path | None = None) -> Any:
+    def recording(dataset: DatasetReference, split: Any) -> Any:
         read.append(split)
-        return iterate(dataset, split, cache)
+        return opened(dataset, split)
 
-    monkeypatch.setattr(shards, "iterate_shards", recording)
+    monkeypatch.setattr(training_images, "open_split", recording)
     check(TWO_LAYER, "zeros")
     assert sorted(read) == ["train", "validation"]
 

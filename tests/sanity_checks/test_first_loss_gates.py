@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from listed_sources import read_all
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,8 +18,6 @@ from components.foundation.classifiers.classifier import Classifier, build_class
 from components.foundation.classifiers.input_normalisation import InputNormalisation
 from components.foundation.image_dataset.decoding import decode
 from components.foundation.image_dataset.shards import read_split
-from components.foundation.image_dataset.sources.read import read_source
-from components.foundation.image_dataset.sources.source_image import SourceListing
 from components.foundation.settings import CheckSettings, ConvNetSettings, NetworkSettings, TwoLayerSettings
 from components.sanity_checks.first_loss_gates import check_first_loss, check_regularisation
 
@@ -70,7 +69,7 @@ def cifar10(cifar10_archive: Path) -> tuple[Tensor, Tensor]:
     """The first 100 images of every class; the archive is ordered by class."""
     kept: Counter[str] = Counter()
     pixels, labels = [], []
-    for image in read_source(f"tar:{cifar10_archive}", SourceListing()):
+    for image in read_all(f"tar:{cifar10_archive}"):
         if kept[image.class_name] < 100:
             kept[image.class_name] += 1
             pixels.append(decode(image.content, image.path, None))

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from listed_sources import read_all
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,8 +19,6 @@ from components.foundation.artifacts import ChannelStats, CheckReport, DatasetRe
 from components.foundation.classifiers.classifier import Classifier, build_classifier
 from components.foundation.image_dataset.decoding import decode
 from components.foundation.image_dataset.shards import read_split
-from components.foundation.image_dataset.sources.read import read_source
-from components.foundation.image_dataset.sources.source_image import SourceListing
 from components.foundation.settings import ConvNetSettings, NetworkSettings, TwoLayerSettings
 from components.sanity_checks.learning_rate_probe import (
     ProbeBatches,
@@ -75,7 +74,7 @@ def cifar10(cifar10_archive: Path) -> tuple[Tensor, Tensor]:
     """The first 100 images of every class; the archive is ordered by class."""
     kept: Counter[str] = Counter()
     pixels, labels = [], []
-    for image in read_source(f"tar:{cifar10_archive}", SourceListing()):
+    for image in read_all(f"tar:{cifar10_archive}"):
         if kept[image.class_name] < 100:
             kept[image.class_name] += 1
             pixels.append(decode(image.content, image.path, None))

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from listed_sources import read_all
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,8 +18,6 @@ from components.foundation.artifacts import ChannelStats, DatasetReference
 from components.foundation.classifiers.classifier import Classifier, build_classifier
 from components.foundation.image_dataset.decoding import decode
 from components.foundation.image_dataset.shards import read_split
-from components.foundation.image_dataset.sources.read import read_source
-from components.foundation.image_dataset.sources.source_image import SourceListing
 from components.foundation.settings import CheckSettings, ConvNetSettings, NetworkSettings, TwoLayerSettings
 from components.sanity_checks import overfit_gate
 from components.sanity_checks.overfit_gate import Overfitted, check_overfit, overfit, overfit_samples
@@ -78,7 +77,7 @@ def cifar10_samples(cifar10_archive: Path) -> tuple[Tensor, Tensor]:
     """The first two images of every class; the archive is ordered by class."""
     kept: Counter[str] = Counter()
     pixels, labels = [], []
-    for image in read_source(f"tar:{cifar10_archive}", SourceListing()):
+    for image in read_all(f"tar:{cifar10_archive}"):
         if kept[image.class_name] < 2:
             kept[image.class_name] += 1
             pixels.append(decode(image.content, image.path, None))

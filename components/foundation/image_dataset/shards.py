@@ -1,9 +1,11 @@
-"""Shards: the decoded images of a snapshot on disk, and reading them back."""
+"""The images of a snapshot on disk: files of decoded pixels, and which rows of them each split holds."""
 
 import hashlib
-import io
+import os
 import tempfile
+from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,38 +13,129 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from components.foundation import object_store
-from components.foundation.artifacts import DatasetReference, Manifest, Shard, SplitName
+from components.foundation.artifacts import DatasetReference, Manifest, SplitName
 from components.foundation.errors import DataError
+from components.foundation.image_dataset.batch_size import images_at_once
+from components.foundation.object_store import join
 
-SHARD_BYTES = 64 * 2**20
 MANIFEST_FILE = "manifest.json"
+OPEN_FILES = 128
+READ_AT_ONCE = 512
+FILE, ROW, LABEL = range(3)  # columns of a split's index file
 
 
-def write_shard(
-    folder: Path,
-    split: SplitName,
-    number: int,
-    pixels: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-) -> Shard:
-    """Write one shard.
+@dataclass(frozen=True)
+class ShardRows:
+    """A file of pixels, its local copy, and the rows of it, rising, that a split holds."""
 
-    Args:
-        folder: where the two files go.
-        split: the split that they belong to.
-        number: counts the shards of a split from 0.
-        pixels: uint8 (images, height, width, channels).
-        labels: int64 (images,), indices into the class names.
+    uri: str
+    path: Path
+    sha256: str
+    rows: NDArray[np.int64]
+
+
+def verify_shard(shard: ShardRows) -> None:
+    """Compare a file with its SHA-256.
+
+    Raises:
+        DataError: when it is not what the manifest says.
     """
-    pixels_file, labels_file = f"{split}-{number:05d}.pixels.npy", f"{split}-{number:05d}.labels.npy"
-    return Shard(
-        split=split,
-        images=len(pixels),
-        pixels_file=pixels_file,
-        pixels_sha256=_write_array(folder / pixels_file, pixels),
-        labels_file=labels_file,
-        labels_sha256=_write_array(folder / labels_file, labels),
-    )
+    _verify(shard.uri, shard.path, shard.sha256)
+
+
+def blocks_of(shard: ShardRows) -> Iterator[NDArray[np.uint8]]:
+    """A split's images in a file, in the order of its rows: uint8 (some, height, width, channels)."""
+    pixels = np.load(shard.path, mmap_mode="r")
+    size = images_at_once(pixels.shape[1:], READ_AT_ONCE)
+    for start in range(0, len(shard.rows), size):
+        chosen = shard.rows[start : start + size]
+        first, last = chosen[0], chosen[-1]
+        yield pixels[first : last + 1] if last - first == len(chosen) - 1 else pixels[chosen]
+
+
+@dataclass
+class SplitImages:
+    """A split that stays on disk.
+
+    Images are read rather than mapped into memory: so a set that is larger than the address space that a process
+    may use can be read too, and a file that is cut off is an error and no crash.
+
+    ``labels``: int64 (images,). ``image_shape``: (height, width, channels).
+    ``index``: int64 (images, 2), each image's place in ``shards`` and its row there.
+    """
+
+    shards: list[ShardRows]
+    index: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    image_shape: tuple[int, int, int]
+    _opened: OrderedDict[int, tuple[int, int]] = field(default_factory=OrderedDict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def image_bytes(self) -> int:
+        """Of one image."""
+        return int(np.prod(self.image_shape))
+
+    def read(self, numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The images with these numbers, in this order: uint8 (len(numbers), height, width, channels).
+
+        Raises:
+            DataError: when a file is cut off, or cannot be read.
+        """
+        pixels = np.empty((len(numbers), *self.image_shape), dtype=np.uint8)
+        targets, size = memoryview(pixels.reshape(-1).data), self.image_bytes
+        for place, (file, row) in enumerate(self.index[numbers].tolist()):
+            descriptor, start = self._open(file)
+            if os.preadv(descriptor, [targets[place * size : (place + 1) * size]], start + row * size) != size:
+                path = str(self.shards[file].path)
+                raise DataError(f"{path!r} is cut off; expected a whole file; remove it and run again")
+        return pixels
+
+    def read_all(self) -> NDArray[np.uint8]:
+        """Every image, in order: uint8 (images, height, width, channels).
+
+        Raises:
+            DataError: as ``read``.
+        """
+        pixels = np.empty((len(self), *self.image_shape), dtype=np.uint8)
+        for number, shard in enumerate(self.shards):
+            places = np.flatnonzero(self.index[:, FILE] == number)
+            places = places[np.argsort(self.index[places, ROW])]
+            start = 0
+            for block in blocks_of(shard):
+                pixels[places[start : start + len(block)]] = block
+                start += len(block)
+        return pixels
+
+    def batches(self, size: int) -> Iterator[NDArray[np.uint8]]:
+        """All images, in order, this many at a time: uint8 (size or less, height, width, channels)."""
+        for start in range(0, len(self), size):
+            yield self.read(np.arange(start, min(start + size, len(self))))
+
+    def blocks(self) -> Iterator[NDArray[np.uint8]]:
+        """Every image once, in the order in which they lie on disk: uint8 (some, height, width, channels)."""
+        for shard in self.shards:
+            yield from blocks_of(shard)
+
+    def _open(self, file: int) -> tuple[int, int]:
+        """A file's descriptor, and where its pixels start; the one longest unused makes room."""
+        if file in self._opened:
+            self._opened.move_to_end(file)
+            return self._opened[file]
+        if len(self._opened) >= OPEN_FILES:
+            os.close(self._opened.popitem(last=False)[1][0])
+        descriptor = os.open(self.shards[file].path, os.O_RDONLY | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb", closefd=False) as opened:
+            np.lib.format.read_magic(opened)
+            np.lib.format.read_array_header_1_0(opened)
+            self._opened[file] = descriptor, opened.tell()
+        return self._opened[file]
+
+    def __del__(self) -> None:
+        for descriptor, _ in self._opened.values():
+            os.close(descriptor)
 
 
 def read_manifest(dataset: DatasetReference) -> Manifest:
@@ -52,7 +145,7 @@ def read_manifest(dataset: DatasetReference) -> Manifest:
         DataError: when it is damaged, or of another version.
         StorageError: when it cannot be read.
     """
-    uri = object_store.join(dataset.folder_uri, MANIFEST_FILE)
+    uri = join(dataset.folder_uri, MANIFEST_FILE)
     try:
         return Manifest.model_validate_json(object_store.read_bytes(uri))
     except ValidationError as error:
@@ -62,27 +155,45 @@ def read_manifest(dataset: DatasetReference) -> Manifest:
         ) from None
 
 
-def iterate_shards(
-    dataset: DatasetReference, split: SplitName, cache_folder: Path | None = None
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
-    """Yield each shard's pixels, memory-mapped, and labels, after comparing both with their SHA-256.
+def open_split(
+    dataset: DatasetReference, split: SplitName, cache_folder: Path | None = None, *, verify: bool = True
+) -> SplitImages:
+    """A split's images, which stay on disk, after comparing its files with their SHA-256.
 
     Args:
         dataset: the snapshot.
         split: which of its splits.
-        cache_folder: where shards in S3 are kept once downloaded; by default a folder
+        cache_folder: where files in S3 are kept once downloaded; by default a folder
             ``sanefit-cache`` in the system's temporary folder.
+        verify: False leaves the comparison of the pixels to ``verify_shard``.
 
     Raises:
         DataError: when a file is not what the manifest says.
         StorageError: when a file cannot be read.
     """
     cache = cache_folder or Path(tempfile.gettempdir()) / "sanefit-cache"
-    for shard in read_manifest(dataset).shards:
-        if shard.split == split:
-            pixels = _verified(dataset, shard.pixels_file, shard.pixels_sha256, cache)
-            labels = _verified(dataset, shard.labels_file, shard.labels_sha256, cache)
-            yield np.load(pixels, mmap_mode="r"), np.load(labels)
+    manifest = read_manifest(dataset)
+    listed = manifest.splits[split]
+    index_uri = join(dataset.folder_uri, listed.index_file)
+    index_file = object_store.local_copy(index_uri, cache)
+    _verify(index_uri, index_file, listed.index_sha256)
+    index: NDArray[np.int64] = np.load(index_file)
+    used, files = np.unique(index[:, FILE], return_inverse=True)
+    storage = dataset.folder_uri.rsplit("/", 2)[0]
+    shards = [manifest.shards[number] for number in used]
+    images = SplitImages(
+        shards=[
+            ShardRows(uri, object_store.local_copy(uri, cache), shard.sha256, np.sort(index[files == place, ROW]))
+            for place, (shard, uri) in enumerate((shard, join(storage, shard.path)) for shard in shards)
+        ],
+        index=np.column_stack([files, index[:, ROW]]),
+        labels=np.ascontiguousarray(index[:, LABEL]),
+        image_shape=manifest.image_shape,
+    )
+    if verify:
+        for shard in images.shards:
+            verify_shard(shard)
+    return images
 
 
 def read_split(
@@ -91,32 +202,23 @@ def read_split(
     """A whole split in memory: uint8 (images, height, width, channels) and int64 (images,).
 
     Raises:
-        DataError, StorageError: as ``iterate_shards``.
+        DataError, StorageError: as ``open_split``.
     """
-    shards = list(iterate_shards(dataset, split, cache_folder))
-    if len(shards) == 1:
-        return np.array(shards[0][0]), shards[0][1]
-    return np.concatenate([s[0] for s in shards]), np.concatenate([s[1] for s in shards])
+    images = open_split(dataset, split, cache_folder)
+    return images.read_all(), images.labels
 
 
-def _write_array(path: Path, array: NDArray[np.uint8] | NDArray[np.int64]) -> str:
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    path.write_bytes(buffer.getbuffer())
-    return hashlib.sha256(buffer.getbuffer()).hexdigest()
-
-
-def _verified(dataset: DatasetReference, file: str, sha256: str, cache: Path) -> Path:
-    uri = object_store.join(dataset.folder_uri, file)
-    path = object_store.local_copy(uri, cache)
+def _verify(uri: str, path: Path, sha256: str) -> None:
     try:
         with path.open("rb") as opened:
             seen = hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
-        raise DataError(f"cannot read shard {uri!r}: {error.strerror}; remove the snapshot and run again") from error
+        raise DataError(
+            f"cannot read {uri!r}: {error.strerror}; expected a file that its snapshot names; remove the snapshots and "
+            "the decoded images of this storage and run again"
+        ) from error
     if seen != sha256:
         raise DataError(
-            f"shard {uri!r}, read at {str(path)!r}, has SHA-256 {seen[:12]}…; the manifest says {sha256[:12]}…; "
-            f"remove {str(path)!r} if it is a copy, else the whole snapshot, and run again"
+            f"{uri!r}, read at {str(path)!r}, has SHA-256 {seen[:12]}…; its snapshot says {sha256[:12]}…; "
+            f"remove {str(path)!r} if it is a copy, else the folder that it lies in and the snapshot, and run again"
         )
-    return path

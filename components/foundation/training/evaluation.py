@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from components.foundation.image_dataset.batch_size import images_at_once
+from components.foundation.training.training_images import Images
+
 EVALUATION_BATCH = 1000
 
 
@@ -19,7 +22,7 @@ class Evaluation:
 
 
 @torch.no_grad()
-def evaluate(classifier: nn.Module, pixels: Tensor, labels: Tensor) -> Evaluation:
+def evaluate(classifier: nn.Module, pixels: Images, labels: Tensor) -> Evaluation:
     """Score every image in evaluation mode; the classifier's mode is restored.
 
     Args:
@@ -29,7 +32,14 @@ def evaluate(classifier: nn.Module, pixels: Tensor, labels: Tensor) -> Evaluatio
     """
     was_training = classifier.training
     classifier.eval()
-    scores = torch.cat([classifier(batch) for batch in pixels.split(EVALUATION_BATCH)])
+    scores, seen = torch.empty(0), 0
+    for batch in pixels.split(images_at_once(pixels.shape[1:], EVALUATION_BATCH)):
+        batch_scores = classifier(batch)
+        if not seen:
+            # One tensor for all: small ones that stay between the large ones that go leave holes in the heap.
+            scores = batch_scores.new_empty((len(pixels), *batch_scores.shape[1:]))
+        scores[seen : seen + len(batch)] = batch_scores
+        seen += len(batch)
     classifier.train(was_training)
     predicted = scores.argmax(dim=1)
     return Evaluation(

@@ -11,10 +11,10 @@ from torch import Tensor
 from components.foundation.artifacts import DatasetReference, EpochRecord
 from components.foundation.classifiers.classifier import Classifier
 from components.foundation.image_dataset.batches import shuffled_batches
-from components.foundation.image_dataset.shards import read_split
 from components.foundation.training.evaluation import evaluate
 from components.foundation.training.loss import decayed_weights, regularised_loss
 from components.foundation.training.schedules import Schedule, learning_rate_at
+from components.foundation.training.training_images import Images, training_images
 
 CPU = torch.device("cpu")
 
@@ -23,16 +23,16 @@ CPU = torch.device("cpu")
 class TrainingData:
     """Pixels are uint8 (images, height, width, channels), labels int64 (images,)."""
 
-    train_pixels: Tensor
+    train_pixels: Images
     train_labels: Tensor
-    validation_pixels: Tensor
+    validation_pixels: Images
     validation_labels: Tensor
 
 
 def read_training_data(dataset: DatasetReference, device: torch.device = CPU) -> TrainingData:
-    """The training and validation splits of a snapshot, in the device's memory."""
-    train, validation = read_split(dataset, "train"), read_split(dataset, "validation")
-    return TrainingData(*(torch.from_numpy(array).to(device) for array in (*train, *validation)))
+    """The training and validation splits of a snapshot, in the device's memory when they fit."""
+    train, validation = training_images(dataset, ("train", "validation"), device)
+    return TrainingData(*train, *validation)
 
 
 def best_device() -> torch.device:

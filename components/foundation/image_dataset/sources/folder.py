@@ -5,30 +5,33 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from components.foundation.errors import DataError
+from components.foundation.image_dataset.sources.location import local_file
 from components.foundation.image_dataset.sources.source_image import SourceImage, SourceListing, with_class
 
 
-def read_folder(folder: Path, listing: SourceListing) -> Iterator[SourceImage]:
+def list_folder(folder: Path, *, own_splits: bool) -> SourceListing:
     """Every image below a folder, in the order of the names."""
     if not folder.is_dir():
         raise DataError(
             f"data.source: no folder {str(folder)!r}; expected one folder per class there; correct the path"
         )
-    path = folder
+    listing = SourceListing()
+    path = str(folder)
     try:
-        names = sorted(file.relative_to(folder).as_posix() for file in _files_below(folder))
-        for name, class_name, split in with_class(names, listing):
-            path = folder / name
-            yield SourceImage(class_name, str(path), path.read_bytes(), split)
+        names = sorted(_names_below(str(folder)))
+        for name, class_name, split in with_class(names, listing, own_splits=own_splits):
+            path = os.path.join(folder, name)  # noqa: PTH118  # pathlib takes ten times as long
+            listing.images.append(SourceImage(class_name, path, local_file(path), split))
     except OSError as error:
         raise DataError(
-            f"data.source: cannot read {error.filename or str(path)!r}: {error.strerror}; expected readable files; "
+            f"data.source: cannot read {error.filename or path!r}: {error.strerror}; expected readable files; "
             "fix permissions or the disk"
         ) from error
+    return listing
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    """Every file, also behind symbolic links to folders; a link to a folder above itself is not followed."""
+def _names_below(folder: str) -> Iterator[str]:
+    """Every file, relative to the folder, also behind symbolic links to folders, but not to one above the link."""
 
     def stop(error: OSError) -> None:
         raise error
@@ -38,4 +41,5 @@ def _files_below(folder: Path) -> Iterator[Path]:
         if here.is_symlink() and here.parent.resolve().is_relative_to(here.resolve()):
             subfolders.clear()
         else:
-            yield from (here / file for file in files)
+            above = parent[len(folder) :].lstrip("/")
+            yield from (f"{above}/{file}" if above else file for file in files)

@@ -1,11 +1,12 @@
-"""What every source yields, and how a path tells an image's class."""
+"""What every source lists, and how a path tells an image's class."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from dataclasses import dataclass, field
+from posixpath import splitext
 
 from components.foundation.artifacts import SplitName
 from components.foundation.errors import DataError
+from components.foundation.image_dataset.sources.location import Location
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 
@@ -19,31 +20,34 @@ SPLIT_FOLDERS: dict[str, SplitName] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SourceImage:
-    """One image as it comes: ``content`` is an image file, or for ``digits`` its uint8 pixels.
+    """One image as it was listed, not yet read.
 
-    ``split``: where the source itself puts it, when the reading asks for that.
+    ``path``: its name, for people. ``location``: where its bytes are. ``split``: where the source itself puts it,
+    when that was asked for.
     """
 
     class_name: str
     path: str
-    content: bytes
+    location: Location
     split: SplitName | None = None
 
 
 @dataclass
 class SourceListing:
-    """One reading of a source: whether its own splits are asked for, and how many files it passed over.
+    """The images of a source, and how many files it passed over.
 
     Passed over are files without an image's suffix, or in no class folder.
     """
 
-    own_splits: bool = False
+    images: list[SourceImage] = field(default_factory=list)
     ignored_files: int = 0
 
 
-def with_class(names: Iterable[str], listing: SourceListing) -> Iterator[tuple[str, str, SplitName | None]]:
+def with_class(
+    names: Iterable[str], listing: SourceListing, *, own_splits: bool
+) -> Iterator[tuple[str, str, SplitName | None]]:
     """The image files among ``names``, each with its class and split.
 
     The class is the folder that it lies in. When the source's own splits are asked for, that is the second folder,
@@ -52,18 +56,19 @@ def with_class(names: Iterable[str], listing: SourceListing) -> Iterator[tuple[s
 
     Args:
         names: paths with slashes, relative to the source.
-        listing: what is asked for; takes the count of the others.
+        listing: takes the count of the others.
+        own_splits: whether the source's own splits are asked for.
     """
-    paths = {name: PurePosixPath(name) for name in names}
-    shown = {name: path for name, path in paths.items() if not any(part.startswith(".") for part in path.parts)}
-    images = {name: path for name, path in shown.items() if path.suffix.lower() in IMAGE_SUFFIXES}
-    below_train = any(path.parts[0] == "train" and len(path.parts) > 2 for path in images.values())
-    above = set(SPLIT_FOLDERS) if listing.own_splits else {"train"} if below_train else set()
+    # Strings, for pathlib would take longer than all else that listing a large folder does.
+    paths = {name: [part for part in name.split("/") if part not in ("", ".")] for name in names}
+    shown = {name: parts for name, parts in paths.items() if not any(part.startswith(".") for part in parts)}
+    images = {name for name, parts in shown.items() if splitext(parts[-1])[1].lower() in IMAGE_SUFFIXES}
+    below_train = any(shown[name][0] == "train" and len(shown[name]) > 2 for name in images)
+    above = set(SPLIT_FOLDERS) if own_splits else {"train"} if below_train else set()
     depth = 1 if above else 0
-    for name in shown:
-        parts = paths[name].parts
+    for name, parts in shown.items():
         if name in images and len(parts) > depth + 1 and (not above or parts[0] in above):
-            yield name, _utf8(parts[depth]), SPLIT_FOLDERS[parts[0]] if listing.own_splits else None
+            yield name, _utf8(parts[depth]), SPLIT_FOLDERS[parts[0]] if own_splits else None
         else:
             listing.ignored_files += 1
 

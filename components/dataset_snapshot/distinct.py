@@ -1,4 +1,4 @@
-"""The first reading of a source: which images there are, and which of them are the same."""
+"""Which of the images that were read are used: one of each content, in one class; and what names them all."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -6,22 +6,20 @@ from dataclasses import dataclass
 
 from components.foundation.artifacts import SPLITS, LabelConflict, SplitName
 from components.foundation.errors import DataError
-from components.foundation.image_dataset.sources.read import read_source
-from components.foundation.image_dataset.sources.source_image import SourceListing
-from components.foundation.image_dataset.splits import content_digest, split_of
 from components.foundation.settings import DataSettings
 
 HELD_OUT_FIRST: tuple[SplitName, ...] = ("test", "validation", "train")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ListedImage:
-    """One image as the first reading found it."""
+    """One image of a source: its content, class and split; ``broken``: why it is no image, if it is none."""
 
     digest: bytes
     class_name: str
     split: SplitName
     path: str = ""
+    broken: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,16 +32,6 @@ class Distinct:
     indices: list[int]
     duplicates: int
     conflicts: list[LabelConflict]
-
-
-def list_images(settings: DataSettings, listing: SourceListing) -> list[ListedImage]:
-    """Digest, class, split and path of every image, in the source's order."""
-    images = []
-    for image in read_source(settings.source, listing):
-        digest = content_digest(image.content)
-        split = image.split or split_of(digest, settings.validation_fraction, settings.test_fraction)
-        images.append(ListedImage(digest, image.class_name, split, image.path))
-    return images
 
 
 def distinct_images(images: list[ListedImage]) -> Distinct:

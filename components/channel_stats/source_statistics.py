@@ -1,0 +1,117 @@
+"""The channel statistics of a source, straight from its files: no snapshot, nothing written."""
+
+import tempfile
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.channel_stats.exact_statistics import channel_sums, mean_and_std
+from components.channel_stats.sampled_statistics import MeasuredChannels, sample_channel_statistics
+from components.foundation.errors import DataError
+from components.foundation.image_dataset.reading import contents_of, decode_image
+from components.foundation.image_dataset.sources.listing import list_source
+from components.foundation.image_dataset.sources.source_image import SourceImage
+from components.foundation.parallel_work import InParallel, working_in_parallel
+from components.foundation.settings import DataSettings, StatsSettings
+
+MOST_IN_BATCH = 256
+BATCHES_PER_WORKER = 4  # so that workers end at about the same time
+
+
+@dataclass(frozen=True)
+class SourceStatistics:
+    """What was measured. ``population``: images listed. ``broken``: reasons of files that are no images."""
+
+    measured: MeasuredChannels
+    population: int
+    broken: list[str]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    images: list[SourceImage]
+    settings: DataSettings
+
+
+def measure_source(data: DataSettings, stats: StatsSettings, seed: int, workers: int) -> SourceStatistics:
+    """Mean and standard deviation per channel over every image of a source, or over a sample of them.
+
+    Args:
+        data: the source, and how its images are decoded.
+        stats, seed, workers: as for ``measure_images``.
+
+    Raises:
+        DataError: when the source cannot be read, holds no image, or too many of its files are broken.
+        StorageError: when S3 does not give an image.
+    """
+    with tempfile.TemporaryDirectory(prefix="sanefit-") as scratch:
+        images = list_source(data.source, Path(scratch), own_splits=data.splits == "own").images
+        if not images:
+            raise DataError(f"data.source={data.source!r} holds no images; expected some; correct the path")
+        return measure_images(images, data, stats, seed, workers)
+
+
+def measure_images(
+    images: list[SourceImage], data: DataSettings, stats: StatsSettings, seed: int, workers: int
+) -> SourceStatistics:
+    """The same of listed images. They may differ in size: each pixel counts once. Broken files are left out.
+
+    Args:
+        images: one or more.
+        data: how they are decoded, and how many may be broken.
+        stats: exact or sampled; ``normalization`` is not looked at.
+        seed: of the sample.
+        workers: processes that decode; the result does not depend on it.
+
+    Raises:
+        DataError, StorageError: as ``measure_source``.
+    """
+    broken: list[str] = []
+    with working_in_parallel(workers) as in_parallel:
+
+        def read(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+            return _read([images[number] for number in numbers.tolist()], data, in_parallel, workers, broken)
+
+        if stats.mode == "sampled":
+            measured = sample_channel_statistics(read, len(images), stats.tolerance, stats.confidence, seed)
+        else:
+            sums = read(np.arange(len(images)))
+            mean, std = mean_and_std(sums.sum(axis=0))
+            measured = MeasuredChannels(mean, std, [0.0] * len(mean), len(sums))
+    files = measured.images + len(broken)
+    if len(broken) > data.max_bad_fraction * files:
+        raise _too_many(broken, files, data)
+    return SourceStatistics(measured, len(images), broken)
+
+
+def _read(
+    images: list[SourceImage], settings: DataSettings, in_parallel: InParallel, workers: int, broken: list[str]
+) -> NDArray[np.int64]:
+    """As ``channel_sums``, of each image that is whole: int64 (images, 1 + 2 * channels)."""
+    size = max(1, min(MOST_IN_BATCH, len(images) // (BATCHES_PER_WORKER * workers)))
+    batches = (_Batch(images[start : start + size], settings) for start in range(0, len(images), size))
+    sums, reasons = zip(*in_parallel(_batch_sums, batches), strict=True)
+    broken += chain.from_iterable(reasons)
+    if not any(len(part) for part in sums):
+        raise _too_many(broken, len(images), settings)
+    return np.concatenate([part for part in sums if len(part)])
+
+
+def _too_many(broken: list[str], files: int, settings: DataSettings) -> DataError:
+    return DataError(
+        f"{len(broken):,} of {files:,} files are no whole images: {broken[0]}; expected at most "
+        f"{settings.max_bad_fraction:.2%} (data.max_bad_fraction); repair or remove them, or raise it"
+    )
+
+
+def _batch_sums(batch: _Batch) -> tuple[NDArray[np.int64], list[str]]:
+    sums, broken = [], []
+    for image, content in zip(batch.images, contents_of(batch.images), strict=True):
+        try:
+            sums.append(channel_sums(decode_image(image, content, batch.settings)))
+        except DataError as error:
+            broken.append(str(error).split(";")[0])
+    return np.array(sums, dtype=np.int64), broken

@@ -1,0 +1,39 @@
+"""Listed images to pixels."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.foundation.image_dataset.decoding import decode
+from components.foundation.image_dataset.sources.digits import digits_pixels
+from components.foundation.image_dataset.sources.location import read_content
+from components.foundation.image_dataset.sources.source_image import SourceImage
+from components.foundation.object_store import StoredObject
+from components.foundation.settings import DataSettings
+
+FETCHED_AT_ONCE = 16
+
+
+def contents_of(images: list[SourceImage]) -> Iterable[bytes]:
+    """The images' bytes, in order; from S3 many at once, for each takes the time of a round trip.
+
+    Raises:
+        DataError, StorageError: when the source does not give one.
+    """
+    if not any(isinstance(image.location, StoredObject) for image in images):
+        return (read_content(image.location) for image in images)
+    with ThreadPoolExecutor(FETCHED_AT_ONCE) as pool:
+        return list(pool.map(lambda image: read_content(image.location), images))
+
+
+def decode_image(image: SourceImage, content: bytes, settings: DataSettings) -> NDArray[np.uint8]:
+    """Uint8 (height, width, channels), contiguous.
+
+    Raises:
+        DataError: when it is no whole image.
+    """
+    if settings.source == "digits":
+        return digits_pixels(content)
+    return np.ascontiguousarray(decode(content, image.path, settings.image_size, settings.background))

@@ -1,0 +1,70 @@
+"""Snapshot, statistics and an epoch in a process that may take so many bytes more than at its start.
+
+Arguments: folder of images, bytes. The last line printed is JSON.
+"""
+
+import json
+import os
+import resource
+import sys
+
+import psutil
+import torch
+
+from components.channel_stats.channel_stats import measure_channel_stats
+from components.dataset_snapshot.snapshot import take_snapshot
+from components.foundation.artifacts import ChannelStats
+from components.foundation.classifiers.classifier import build_classifier
+from components.foundation.image_dataset.shards import read_manifest
+from components.foundation.settings import DataSettings, StatsSettings, TwoLayerSettings
+from components.foundation.training.plain_loop import TrainingData, read_training_data, train
+from components.foundation.training.training_images import StreamedImages
+
+NETWORK = TwoLayerSettings(kind="two_layer", hidden=8)
+SOME = ChannelStats(
+    normalization="channel_mean", images=1, mean=[0] * 3, std=[1] * 3, shift=[0] * 3, scale=[1] * 3, histogram=[]
+)
+
+
+def epoch(data: TrainingData, shape: tuple[int, int, int], stats: ChannelStats) -> str:
+    status, _ = train(
+        build_classifier(NETWORK, shape, 2, stats, 0),
+        data,
+        learning_rate=1e-5,
+        weight_decay=0.0,
+        momentum=0.9,
+        batch_size=8,
+        epochs=1,
+        schedule="constant",
+        seed=0,
+    )
+    return status
+
+
+folder, limit = sys.argv[1], int(sys.argv[2])
+torch.set_num_threads(1)
+few = torch.zeros(16, 8, 8, 3, dtype=torch.uint8), torch.arange(16) % 2
+epoch(TrainingData(*few, *few), (8, 8, 3), SOME)  # what torch loads when it first trains
+process = psutil.Process(os.getpid())
+start = process.memory_info()
+resource.setrlimit(resource.RLIMIT_AS, (start.vms + limit, resource.RLIM_INFINITY))
+
+dataset = take_snapshot(DataSettings(source=f"folder:{folder}"), f"{folder}-storage", print, workers=2)
+stats = measure_channel_stats(dataset, StatsSettings(), print, workers=2)
+manifest = read_manifest(dataset)
+data = read_training_data(dataset)
+assert epoch(data, manifest.image_shape, stats) == "ok"
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+images = sum(index.images for index in manifest.splits.values())
+height, width, channels = manifest.image_shape
+print(
+    json.dumps(
+        {
+            "images": images,
+            "bytes": images * height * width * channels,
+            "streamed": isinstance(data.train_pixels, StreamedImages),
+            "peak": peak,
+            "grown": peak - start.rss,
+        }
+    )
+)

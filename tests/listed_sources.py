@@ -1,0 +1,28 @@
+"""What a source gives, listed and read."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.foundation.artifacts import SplitName
+from components.foundation.image_dataset.sources.listing import list_source
+from components.foundation.image_dataset.sources.location import read_content
+
+
+@dataclass(frozen=True)
+class ReadSourceImage:
+    class_name: str
+    path: str
+    content: bytes
+    split: SplitName | None
+
+
+def read_all(source: str, *, own_splits: bool = False) -> list[ReadSourceImage]:
+    with tempfile.TemporaryDirectory() as scratch:
+        images = list_source(source, Path(scratch), own_splits=own_splits).images
+        return [ReadSourceImage(i.class_name, i.path, read_content(i.location), i.split) for i in images]
+
+
+def ignored_files(source: str) -> int:
+    with tempfile.TemporaryDirectory() as scratch:
+        return list_source(source, Path(scratch)).ignored_files
