@@ -9,7 +9,7 @@ TORCH_INDEX_URL ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-containers k8s-check bench-checks check format lock images pin-base push clean
+.PHONY: help setup run test test-containers k8s-check bench-checks bench-data check format lock images pin-base push clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ test-containers: $(INSTALLED)  ## build the images and run the pipeline in them 
 bench-checks: $(INSTALLED)  ## faults found and false alarms, ours beside public checkers (ARGS="--cifar10 ARCHIVE")
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev,bench]'
 	PYTHONPATH=tests:tests/fault_zoo $(BIN)/python tests/benchmarks/bench_checks.py $(ARGS)
+
+bench-data: $(INSTALLED)  ## channel statistics beside the usual code (ARGS="--cifar10 ARCHIVE")
+	$(BIN)/python tests/benchmarks/bench_data.py $(ARGS)
 
 check: $(INSTALLED)  ## format and lint (ruff), types (mypy)
 	$(BIN)/ruff format --check .

@@ -54,7 +54,8 @@ build() {
     # shellcheck disable=SC2046
     "$ENGINE" build $(engine_arguments) $SECRETS \
         --file "images/$1/Dockerfile" --tag "sanefit-$1:$VERSION" \
-        --build-arg "BASE_IMAGE=$BASE_IMAGE" "${LABELS[@]}" .
+        --build-arg "BASE_IMAGE=$BASE_IMAGE" "${LABELS[@]}" \
+        --build-arg "LOCK_SHA256=$(sha256sum "images/$1/requirements.lock" | cut -d' ' -f1)" .
 }
 
 label() { # name, value; nothing when there is none

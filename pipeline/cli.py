@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from components.foundation.errors import SanefitError
-from pipeline import cluster_cli, lecture_cli, run_results, schedule_cli
+from pipeline import cluster_cli, lecture_cli, run_results, schedule_cli, stats_cli
 from pipeline.cli_options import CaCert, Config, Endpoint, Json, Namespace, Set, Workdir
 from pipeline.cli_output import print_error, step_printer
 from pipeline.run_config import DEFAULT_CONFIG, RunConfig, load_config
@@ -101,6 +101,9 @@ def report(
 
 
 app.command(epilog="Example: sanefit lecture --data tar:cifar10-train.tar.gz --html lecture.html")(lecture_cli.lecture)
+app.command(epilog="Example: sanefit stats --set data.source=tar:cifar10-train.tar.gz --set stats.mode=sampled")(
+    stats_cli.stats
+)
 app.command(epilog="Example: sanefit submit my.yaml --idempotency-key nightly-1 --wait")(cluster_cli.submit)
 app.command(epilog="Example: sanefit doctor my.yaml --namespace sanefit")(cluster_cli.doctor)
 app.add_typer(cluster_cli.runs, name="runs")

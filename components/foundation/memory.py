@@ -26,7 +26,7 @@ def available_memory(device: "torch.device") -> int:
         import torch
 
         return torch.cuda.mem_get_info(device)[0]
-    return max(0, min(psutil.virtual_memory().available, *_left_in_container(), *_left_of_address_space()))
+    return max(0, min([psutil.virtual_memory().available, *_left_in_container(), *_left_of_address_space()]))
 
 
 def _left_in_container() -> list[int]:

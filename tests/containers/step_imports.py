@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def imported_by(path: str) -> Iterator[str]:
-    """Every import in a file, but for those that only a type checker follows."""
+    """Every import in a file, but for those that only a type checker follows, and those that may fail."""
     yield from _imports(ast.parse(Path(path).read_text()).body)
 
 
@@ -21,6 +21,8 @@ def _imports(nodes: list[ast.AST] | list[ast.stmt]) -> Iterator[str]:
     for node in nodes:
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             continue
+        if isinstance(node, ast.Try) and any("ImportError" in ast.dump(handler) for handler in node.handlers):
+            continue  # it says what to do where the package is missing
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:

@@ -3,6 +3,8 @@
 import zipfile
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from listed_sources import read_all
 
@@ -86,3 +88,53 @@ def test_a_table_that_lacks_something_is_one_line(text: str, said: str, tmp_path
 def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"absent\.png"):
         found(table(tmp_path, "path,label\nabsent.png,cat\n"))
+
+
+def parquet(folder: Path, columns: dict[str, list[object]]) -> str:
+    pq.write_table(pa.table(columns), folder / "images.parquet")
+    return f"parquet:{folder}/images.parquet"
+
+
+def test_a_parquet_table_gives_labels_to_paths_as_csv_does(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"A")
+    (tmp_path / "b.png").write_bytes(b"B")
+    source = parquet(tmp_path, {"label": ["cat, big", "dog"], "other": [1, 2], "path": ["a.png", f"{tmp_path}/b.png"]})
+    assert found(source) == [("cat, big", b"A"), ("dog", b"B")]
+
+
+def test_labels_in_parquet_may_be_numbers_and_dictionaries(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"A")
+    for labels, name in ((pa.array([7]), "7"), (pa.array(["x"]).dictionary_encode(), "x")):
+        pq.write_table(pa.table({"path": ["a.png"], "label": labels}), tmp_path / "images.parquet")
+        assert found(f"parquet:{tmp_path}/images.parquet") == [(name, b"A")]
+
+
+def test_a_parquet_table_may_name_the_splits(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"A")
+    source = parquet(tmp_path, {"path": ["a.png"] * 3, "label": ["c"] * 3, "split": ["train", "val", "test"]})
+    assert [image.split for image in read_all(source, own_splits=True)] == ["train", "validation", "test"]
+    assert [image.split for image in read_all(source)] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"path": ["a.png"], "class": ["cat"]}, "expected path, label; add 'label'"),
+        ({"path": ["a.png", None], "label": ["cat", "cat"]}, "line 2 lacks a path or a label"),
+    ],
+)
+def test_a_parquet_table_that_lacks_something_is_one_line(
+    columns: dict[str, list[object]], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"A")
+    with pytest.raises(DataError, match=said) as caught:
+        found(parquet(tmp_path, columns))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"no table", b"PAR1 and more PAR1"])
+def test_what_is_no_parquet_is_one_line(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.parquet").write_bytes(content)
+    with pytest.raises(DataError, match=r"x\.parquet.*expected a Parquet file") as caught:
+        found(f"parquet:{tmp_path}/x.parquet")
+    assert "\n" not in str(caught.value)
