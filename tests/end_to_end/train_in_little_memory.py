@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import sys
+from pathlib import Path
 
 import psutil
 import torch
@@ -41,6 +42,13 @@ def epoch(data: TrainingData, shape: tuple[int, int, int], stats: ChannelStats) 
     return status
 
 
+def peak_resident_memory() -> int:
+    """Bytes since this program began; getrusage would count what the process was before it."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    (kibibytes,) = (line.split()[1] for line in status if line.startswith("VmHWM:"))
+    return 1024 * int(kibibytes)
+
+
 folder, limit = sys.argv[1], int(sys.argv[2])
 torch.set_num_threads(1)
 few = torch.zeros(16, 8, 8, 3, dtype=torch.uint8), torch.arange(16) % 2
@@ -54,7 +62,7 @@ stats = measure_channel_stats(dataset, StatsSettings(), print, workers=2)
 manifest = read_manifest(dataset)
 data = read_training_data(dataset)
 assert epoch(data, manifest.image_shape, stats) == "ok"
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+peak = peak_resident_memory()
 images = sum(index.images for index in manifest.splits.values())
 height, width, channels = manifest.image_shape
 print(

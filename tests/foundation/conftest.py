@@ -103,11 +103,11 @@ def _create_bucket_when_ready(server: S3Server, process: subprocess.Popen[bytes]
     deadline = time.monotonic() + READY_WITHIN
     while True:
         try:
-            client.create_bucket(Bucket=server.bucket)
+            if server.bucket not in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]:
+                client.create_bucket(Bucket=server.bucket)
             client.put_object(Bucket=server.bucket, Key="ready", Body=b"yes")
+            client.get_object(Bucket=server.bucket, Key="ready")
         except (BotoCoreError, ClientError) as error:
-            if isinstance(error, ClientError) and error.response["Error"]["Code"] == "BucketAlreadyOwnedByYou":
-                return
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the S3 server did not start: {log.read_text()[-2000:]}") from error
             time.sleep(0.05)
