@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from components.channel_stats.exact_statistics import channel_sums, mean_and_std
 from components.channel_stats.sampled_statistics import MeasuredChannels, sample_channel_statistics
 from components.foundation.errors import DataError
-from components.foundation.image_dataset.reading import contents_of, decode_image
+from components.foundation.image_dataset.reading import contents_of, decode_image, too_many_broken
 from components.foundation.image_dataset.sources.listing import list_source
 from components.foundation.image_dataset.sources.source_image import SourceImage
 from components.foundation.parallel_work import InParallel, working_in_parallel
@@ -83,7 +83,7 @@ def measure_images(
             measured = MeasuredChannels(mean, std, [0.0] * len(mean), len(sums))
     files = measured.images + len(broken)
     if len(broken) > data.max_bad_fraction * files:
-        raise _too_many(broken, files, data)
+        raise too_many_broken(data, broken, files)
     return SourceStatistics(measured, len(images), broken)
 
 
@@ -96,15 +96,8 @@ def _read(
     sums, reasons = zip(*in_parallel(_batch_sums, batches), strict=True)
     broken += chain.from_iterable(reasons)
     if not any(len(part) for part in sums):
-        raise _too_many(broken, len(images), settings)
+        raise too_many_broken(settings, broken, len(images))
     return np.concatenate([part for part in sums if len(part)])
-
-
-def _too_many(broken: list[str], files: int, settings: DataSettings) -> DataError:
-    return DataError(
-        f"{len(broken):,} of {files:,} files are no whole images: {broken[0]}; expected at most "
-        f"{settings.max_bad_fraction:.2%} (data.max_bad_fraction); repair or remove them, or raise it"
-    )
 
 
 def _batch_sums(batch: _Batch) -> tuple[NDArray[np.int64], list[str]]:

@@ -9,7 +9,9 @@ import numpy as np
 
 from components.dataset_snapshot.decoded_images import DecodedImages, PartWriter, Shape
 from components.dataset_snapshot.reading import BATCH_IMAGES, ReadImage, ReadingTask, read_batch
+from components.foundation.artifacts import SplitName
 from components.foundation.errors import DataError, StorageError
+from components.foundation.image_dataset.reading import too_many_broken
 from components.foundation.image_dataset.sources.source_image import SourceImage
 from components.foundation.image_dataset.splits import split_of
 from components.foundation.parallel_work import working_in_parallel
@@ -17,7 +19,6 @@ from components.foundation.settings import DataSettings
 from components.foundation.step_log import Say
 
 PROGRESS_EVERY = 10_000
-REASONS_SHOWN = 3
 
 
 def read_new_images(
@@ -107,9 +108,7 @@ class _Intake:
                 raise sizes_differ(image.path, read.shape, self._first, self._shape)
             pixels = pixels_file.read(int(np.prod(read.shape)))
             if read.digest not in self._written:
-                split = image.split or split_of(
-                    read.digest, self._settings.validation_fraction, self._settings.test_fraction
-                )
+                split = split_of_image(image, read.digest, self._settings)
                 self._writer.add_pixels(read.digest, split, self._shape, pixels)
                 self._written.add(read.digest)
         elif read.broken:
@@ -138,6 +137,11 @@ def _shape_and_path(
     return None, ""
 
 
+def split_of_image(image: SourceImage, digest: bytes, settings: DataSettings) -> SplitName:
+    """Where the source puts it, when that was asked for, else where its content does."""
+    return image.split or split_of(digest, settings.validation_fraction, settings.test_fraction)
+
+
 def sizes_differ(path: str, shape: Sequence[int], other_path: str, other: Sequence[int]) -> DataError:
     """Two images that cannot be in one snapshot."""
     return DataError(
@@ -149,11 +153,5 @@ def sizes_differ(path: str, shape: Sequence[int], other_path: str, other: Sequen
 def require_few_broken(settings: DataSettings, reasons: Iterable[str], files: int, *, finished: bool) -> None:
     """Raise DataError when more than the allowed share of all files is broken; at once, when that is certain."""
     reasons = list(reasons)
-    if len(reasons) <= settings.max_bad_fraction * files:
-        return
-    shown = " | ".join(reasons[:REASONS_SHOWN])
-    count = f"{len(reasons):,}" if finished else f"already {len(reasons):,}"
-    raise DataError(
-        f"{count} of {files:,} files are no whole images: {shown}; expected at most "
-        f"{settings.max_bad_fraction:.2%} (data.max_bad_fraction); repair or remove them, or raise it"
-    )
+    if len(reasons) > settings.max_bad_fraction * files:
+        raise too_many_broken(settings, reasons, files, so_far=not finished)

@@ -16,7 +16,7 @@ from components.dataset_snapshot.distinct import (
     require_enough,
     storage_order,
 )
-from components.dataset_snapshot.new_images import read_new_images, require_few_broken, sizes_differ
+from components.dataset_snapshot.new_images import read_new_images, require_few_broken, sizes_differ, split_of_image
 from components.dataset_snapshot.publishing import published, scratch_folder
 from components.foundation import object_store
 from components.foundation.artifacts import (
@@ -31,7 +31,6 @@ from components.foundation.image_dataset.shards import MANIFEST_FILE, read_manif
 from components.foundation.image_dataset.sources.listing import list_source
 from components.foundation.image_dataset.sources.location import identity_of
 from components.foundation.image_dataset.sources.source_image import SourceImage
-from components.foundation.image_dataset.splits import split_of
 from components.foundation.parallel_work import usable_cores
 from components.foundation.settings import DataSettings
 from components.foundation.step_log import Say
@@ -99,7 +98,7 @@ def _listed(
     listed = []
     for image, identity in zip(images, identities, strict=True):
         digest = decoded.digest_of[identity]
-        split = image.split or split_of(digest, settings.validation_fraction, settings.test_fraction)
+        split = split_of_image(image, digest, settings)
         listed.append(ListedImage(digest, image.class_name, split, image.path, decoded.broken.get(identity, "")))
     return listed
 

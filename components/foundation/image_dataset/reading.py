@@ -1,11 +1,12 @@
 """Listed images to pixels."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.foundation.errors import DataError
 from components.foundation.image_dataset.decoding import decode
 from components.foundation.image_dataset.sources.digits import digits_pixels
 from components.foundation.image_dataset.sources.location import read_content
@@ -14,6 +15,7 @@ from components.foundation.object_store import StoredObject
 from components.foundation.settings import DataSettings
 
 FETCHED_AT_ONCE = 16
+REASONS_SHOWN = 3
 
 
 def contents_of(images: list[SourceImage]) -> Iterable[bytes]:
@@ -37,3 +39,12 @@ def decode_image(image: SourceImage, content: bytes, settings: DataSettings) -> 
     if settings.source == "digits":
         return digits_pixels(content)
     return np.ascontiguousarray(decode(content, image.path, settings.image_size, settings.background))
+
+
+def too_many_broken(settings: DataSettings, reasons: Sequence[str], files: int, *, so_far: bool = False) -> DataError:
+    """For these reasons so many of all files are no images. ``so_far``: there may be more."""
+    already = "already " if so_far else ""
+    return DataError(
+        f"{already}{len(reasons):,} of {files:,} files are no whole images: {' | '.join(reasons[:REASONS_SHOWN])}; "
+        f"expected at most {settings.max_bad_fraction:.2%} (data.max_bad_fraction); repair or remove them, or raise it"
+    )
