@@ -21,7 +21,7 @@ from pipeline import __version__
 from pipeline.container_images import container_images
 from pipeline.kubeflow_api import Kubeflow, predicates
 from pipeline.kubeflow_errors import KubeflowError
-from pipeline.run_config import RunConfig
+from pipeline.run_config import RunConfig, is_local_source
 
 T = TypeVar("T")
 PIPELINE = "sanefit-training"  # TRAINING_PIPELINE, which takes two seconds to import
@@ -108,7 +108,7 @@ def find_experiment(kubeflow: Kubeflow, name: str) -> str | None:
 
 
 def _places(config: RunConfig) -> dict[str, str]:
-    if config.data.source.startswith(("folder:", "tar:", "zip:", "csv:")) and "s3://" not in config.data.source:
+    if is_local_source(config.data.source):
         raise SettingsError(
             f"data.source={config.data.source!r}: pods cannot read this machine's files; expected a source that a "
             "cluster reaches, as s3://bucket/images; correct data.source"

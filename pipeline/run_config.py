@@ -24,6 +24,7 @@ from pipeline.cluster_settings import ClusterSettings
 
 CONFIGS = Path(__file__).parent / "configs"
 DEFAULT_CONFIG = CONFIGS / "digits.yaml"
+LOCAL_SOURCES = ("folder:", "tar:", "zip:", "csv:", "parquet:")
 
 
 BY_PIXEL = ("mean_image", "pca_whitening", "zca_whitening")
@@ -124,10 +125,15 @@ def _apply(values: dict[str, Any], override: str) -> None:
 
 def _absolute_source(data: DataSettings) -> DataSettings:
     """Steps run in other folders: a relative path is made absolute here, where the user typed it."""
-    kind, colon, path = data.source.partition(":")
-    if kind == "s3" or path.startswith("s3://"):
+    if not is_local_source(data.source):
         return data
-    return data.model_copy(update={"source": f"{kind}:{Path(path).expanduser().absolute()}"}) if colon else data
+    kind, _, path = data.source.partition(":")
+    return data.model_copy(update={"source": f"{kind}:{Path(path).expanduser().absolute()}"})
+
+
+def is_local_source(source: str) -> bool:
+    """Whether a ``data.source`` names a file or folder of this machine."""
+    return source.startswith(LOCAL_SOURCES) and not source.partition(":")[2].startswith("s3://")
 
 
 def _absolute_weights(network: NetworkSettings) -> NetworkSettings:

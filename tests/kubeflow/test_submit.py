@@ -253,6 +253,9 @@ def test_a_namespace_that_is_missing_is_asked_for(
     [
         ["data.source=folder:photos", "data.image_size=32"],
         ["data.source=tar:photos.tar.gz", "data.image_size=32"],
+        ["data.source=zip:photos.zip", "data.image_size=32"],
+        ["data.source=csv:photos.csv", "data.image_size=32"],
+        ["data.source=parquet:photos.parquet", "data.image_size=32"],
         ["network={kind: torchvision, name: resnet18, weights: resnet18.pt}"],
     ],
 )

@@ -36,6 +36,13 @@ def test_a_relative_source_is_taken_from_where_the_user_is(tmp_path: Path, monke
     assert config.data.source == f"folder:{tmp_path}/photos"
 
 
+@pytest.mark.parametrize(
+    "source", ["digits", "torchvision:CIFAR10", "s3://bucket/images", "csv:s3://bucket/images.csv"]
+)
+def test_a_source_that_is_no_local_file_is_left_as_it_is(source: str) -> None:
+    assert load_config(DEFAULT_CONFIG, [f"data.source={source}"]).data.source == source
+
+
 def test_relative_weights_are_taken_from_where_the_user_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for weights, expected in [("a.pt", f"{tmp_path}/a.pt"), ("s3://bucket/a.pt", "s3://bucket/a.pt"), ("''", "")]:
