@@ -1,5 +1,8 @@
 """zip archives and tables of paths and labels."""
 
+import io
+import os
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -9,6 +12,8 @@ import pytest
 from listed_sources import read_all
 
 from components.foundation.errors import DataError, StorageError
+from components.foundation.image_dataset.sources.listing import list_source
+from components.foundation.image_dataset.sources.location import read_content
 
 FILES = {f"{name}/{number}.png": f"{name}{number}".encode() * 99 for name in ("cat", "dog") for number in range(4)}
 
@@ -52,6 +57,25 @@ def test_a_damaged_member_is_an_error(tmp_path: Path) -> None:
     archive.write_bytes(content)
     with pytest.raises(DataError, match="expected a whole zip archive"):
         found(f"zip:{archive}")
+
+
+@pytest.mark.parametrize(
+    ("left", "said"), [(None, r"cannot read .*x\.tar.*No such file"), (600, r"x\.tar.* changed while")]
+)
+def test_a_tar_that_goes_or_shrinks_while_it_is_read_is_named(left: int | None, said: str, tmp_path: Path) -> None:
+    archive = tmp_path / "x.tar"
+    with tarfile.open(archive, "w") as tar:
+        for name, content in FILES.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    image = list_source(f"tar:{archive}", tmp_path).images[0]
+    if left is None:
+        archive.unlink()
+    else:
+        os.truncate(archive, left)
+    with pytest.raises(DataError, match=said):
+        read_content(image.location)
 
 
 def test_a_missing_zip_is_named(tmp_path: Path) -> None:

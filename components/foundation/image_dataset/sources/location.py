@@ -104,9 +104,8 @@ def read_content(location: Location) -> bytes:
             return content
         case LocalFile():
             return _read_file(location)
-        case PartOfFile(path, offset, size):
-            with open(path, "rb", buffering=0) as opened:  # noqa: PTH123  # read once for each image
-                return os.pread(opened.fileno(), size, offset)
+        case PartOfFile():
+            return _read_part(location)
         case ZipMember(archive, name):
             return _read_member(archive, name)
         case StoredObject():
@@ -126,13 +125,31 @@ def _read_file(listed: LocalFile) -> bytes:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise DataError(
-            f"data.source: cannot read {listed.path!r}: {error.strerror}; expected readable files; "
-            "fix permissions or the disk"
-        ) from error
+        raise _unreadable(listed.path, error) from error
     if (state.st_mtime_ns, state.st_size) != (listed.modified, listed.size):
-        raise DataError(f"{listed.path!r} changed while the source was read; expected images at rest; run again")
+        raise _changed(listed.path)
     return content
+
+
+def _read_part(part: PartOfFile) -> bytes:
+    try:
+        with open(part.path, "rb", buffering=0) as opened:  # noqa: PTH123  # read once for each image
+            content = os.pread(opened.fileno(), part.size, part.offset)
+    except OSError as error:
+        raise _unreadable(part.path, error) from error
+    if len(content) != part.size:
+        raise _changed(part.path)
+    return content
+
+
+def _unreadable(path: str, error: OSError) -> DataError:
+    return DataError(
+        f"data.source: cannot read {path!r}: {error.strerror}; expected readable files; fix permissions or the disk"
+    )
+
+
+def _changed(path: str) -> DataError:
+    return DataError(f"{path!r} changed while the source was read; expected images at rest; run again")
 
 
 def _read_to_end(descriptor: int, expected: int) -> bytes:
