@@ -10,16 +10,8 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from components.foundation.errors import SettingsError
-from components.foundation.settings import (
-    CheckSettings,
-    DataSettings,
-    FinalTrainingSettings,
-    NetworkSettings,
-    OptimizerSettings,
-    SearchSettings,
-    Settings,
-    StatsSettings,
-)
+from components.foundation.settings import CheckSettings, DataSettings, NetworkSettings, Settings, StatsSettings
+from components.foundation.training_settings import FinalTrainingSettings, OptimizerSettings, SearchSettings
 from pipeline.cluster_settings import ClusterSettings
 
 CONFIGS = Path(__file__).parent / "configs"

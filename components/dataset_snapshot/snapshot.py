@@ -19,14 +19,7 @@ from components.dataset_snapshot.distinct import (
 from components.dataset_snapshot.new_images import read_new_images, require_few_broken, sizes_differ, split_of_image
 from components.dataset_snapshot.publishing import published, scratch_folder
 from components.foundation import object_store
-from components.foundation.artifacts import (
-    SPLITS,
-    DatasetReference,
-    Manifest,
-    QuarantinedFile,
-    SplitIndex,
-    SplitName,
-)
+from components.foundation.artifacts import SPLITS, DatasetReference, Manifest, QuarantinedFile, SplitIndex, SplitName
 from components.foundation.image_dataset.shards import MANIFEST_FILE, read_manifest
 from components.foundation.image_dataset.sources.listing import list_source
 from components.foundation.image_dataset.sources.location import identity_of

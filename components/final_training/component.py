@@ -17,9 +17,11 @@ def final_training(
 ) -> str:
     """Train the best setting and test it; returns a TrainedModel."""
     from components.final_training.final_training import train_final
-    from components.foundation.artifacts import ChannelStats, DatasetReference, Ranking, RunReference
-    from components.foundation.settings import FinalTrainingSettings, OptimizerSettings, network_settings
+    from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
+    from components.foundation.settings import network_settings
     from components.foundation.step_log import running_step
+    from components.foundation.training_artifacts import Ranking
+    from components.foundation.training_settings import FinalTrainingSettings, OptimizerSettings
 
     with running_step("train") as say:
         trained = train_final(

@@ -10,24 +10,20 @@ from torch import Tensor
 
 from components.final_training.batch_norm import reestimate_batch_norm
 from components.foundation import object_store, tracking
-from components.foundation.artifacts import (
-    ChannelStats,
-    DatasetReference,
-    EpochRecord,
-    Ranking,
-    RunReference,
-    TrainedModel,
-)
+from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
 from components.foundation.classifiers.classifier import Classifier, build_classifier
 from components.foundation.errors import RunFailedError
 from components.foundation.image_dataset.shards import read_manifest
 from components.foundation.seeds import derive_seed
-from components.foundation.settings import FinalTrainingSettings, NetworkSettings, OptimizerSettings
+from components.foundation.settings import NetworkSettings
 from components.foundation.step_log import Say
 from components.foundation.training.curve_diagnosis import diagnose
 from components.foundation.training.evaluation import evaluate
 from components.foundation.training.plain_loop import CPU, TrainingData, read_training_data, train
+from components.foundation.training.recipe import recipe_of
 from components.foundation.training.training_images import training_images
+from components.foundation.training_artifacts import EpochRecord, Ranking, TrainedModel
+from components.foundation.training_settings import FinalTrainingSettings, OptimizerSettings
 
 
 def train_final(
@@ -129,13 +125,14 @@ def train_keeping_best(
     status, records = train(
         classifier,
         data,
-        learning_rate=ranking.best.learning_rate,
-        weight_decay=ranking.best.weight_decay,
-        momentum=optimizer.momentum,
-        batch_size=optimizer.batch_size,
-        epochs=final.epochs,
-        schedule=optimizer.schedule,
-        seed=seed,
+        recipe_of(
+            optimizer,
+            learning_rate=ranking.best.learning_rate,
+            weight_decay=ranking.best.weight_decay,
+            epochs=final.epochs,
+            batch_seed=seed,
+            noise_seed=seed,
+        ),
         after_epoch=keep_best,
     )
     if best is None:

@@ -5,14 +5,12 @@ No float here can be NaN or infinite: a measurement that is not finite is ``None
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from components.foundation.settings import CheckName, Normalization
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
-TrialStatus = Literal["ok", "diverged", "out_of_memory", "error"]
-Stage = Literal["coarse", "fine"]
 OneLine = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
 
 
@@ -171,117 +169,6 @@ class RunReference(Artifact):
     folder_uri: str
     tracking_uri: str
     tracking_run_id: str
-
-
-class TrialSetting(Artifact):
-    """The searched values of one trial."""
-
-    learning_rate: Annotated[float, Field(gt=0)]
-    weight_decay: Annotated[float, Field(ge=0)]
-
-
-class TrialSpec(Artifact):
-    """One trial to train. ``number`` counts from 0 within its stage."""
-
-    number: int
-    setting: TrialSetting
-    epochs: int
-    seed: int
-
-
-class SearchRange(Artifact):
-    """Bounds of both searched values, and why they are so."""
-
-    learning_rate: tuple[float, float]
-    weight_decay: tuple[float, float]
-    reasons: list[str]
-
-
-class PackPlan(Artifact):
-    """The trials that one process trains."""
-
-    stage: Stage
-    pack: int
-    packs: int
-    trials_in_stage: int
-    search_range: SearchRange
-    trials: list[TrialSpec]
-
-
-class EpochRecord(Artifact):
-    """Measurements after one epoch; ``train_loss`` includes the weight penalty."""
-
-    epoch: int
-    learning_rate: float
-    train_loss: float | None
-    train_accuracy: float
-    validation_loss: float | None
-    validation_accuracy: float
-
-
-class CurveDiagnosis(Artifact):
-    """What a curve says in words, the numbers that say it, and what to change."""
-
-    kind: Literal[
-        "exploded",
-        "rate_too_high",
-        "rate_too_low",
-        "plateau_then_fall",
-        "overfitting",
-        "underfitting",
-        "rise",
-        "too_short",
-        "healthy",
-    ]
-    words: str
-    evidence: str
-    fix: str
-
-
-class TrialResult(Artifact):
-    """What became of one trial; ``validation_accuracy`` is the last epoch's, 0 without one."""
-
-    spec: TrialSpec
-    status: TrialStatus
-    validation_accuracy: float
-    epochs: list[EpochRecord]
-    seconds: float
-    message: OneLine = ""
-
-
-class PackResult(Artifact):
-    """The results of one pack, in the order in which they were trained."""
-
-    stage: Stage
-    search_range: SearchRange
-    results: list[TrialResult]
-
-
-class Ranking(Artifact):
-    """The outcome of one stage; ``pack_uris`` hold every trial with its curve."""
-
-    stage: Stage
-    search_range: SearchRange
-    best: TrialSetting
-    best_trial: int
-    best_validation_accuracy: float
-    trials: int
-    diverged: int
-    pack_uris: list[str]
-
-
-class TrainedModel(Artifact):
-    """The final training's outcome. ``confusion[i][j]`` counts test images of class i called j."""
-
-    weights_uri: str
-    setting: TrialSetting
-    best_epoch: int
-    epochs: list[EpochRecord]
-    validation_accuracy: float
-    test_accuracy: float
-    test_loss: float
-    test_images: int
-    confusion: list[list[int]]
 
 
 class Registration(Artifact):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from components.foundation import object_store
-from components.foundation.artifacts import PackPlan, PackResult, TrialResult
+from components.foundation.training_artifacts import PackPlan, PackResult, TrialResult
 
 REPORT_FILE = "report.html"
 SUMMARY_FILE = "summary.json"

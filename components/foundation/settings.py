@@ -6,14 +6,15 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, PositiveInt, TypeAdapter
 
 
-def _increasing(bounds: tuple[float, float]) -> tuple[float, float]:
+def increasing(bounds: tuple[float, float]) -> tuple[float, float]:
+    """The bounds, or ValueError unless the first is below the second."""
     if not bounds[0] < bounds[1]:
         raise ValueError(f"expected [low, high] with low < high, got [{bounds[0]:g}, {bounds[1]:g}]")
     return bounds
 
 
 PositiveFinite = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-LogRange = Annotated[tuple[PositiveFinite, PositiveFinite], AfterValidator(_increasing)]
+LogRange = Annotated[tuple[PositiveFinite, PositiveFinite], AfterValidator(increasing)]
 
 
 class Settings(BaseModel):
@@ -196,45 +197,3 @@ class CheckSettings(Settings):
     overfit_epochs: PositiveInt = 200  # the lecture's
     saturated_share: Share = 0.5
     dead_share: Share = 0.5
-
-
-class OptimizerSettings(Settings):
-    """Mini-batch SGD, shared by the checks, the search and the final training.
-
-    The search trains under the final training's schedule, so that it ranks settings under the
-    conditions that they will meet.
-    """
-
-    batch_size: Annotated[int, Field(ge=4)] = 128
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    schedule: Literal["constant", "cosine"] = "cosine"
-
-
-class CoarseSettings(Settings):
-    """The coarse stage; without a learning-rate range the probe's band is searched."""
-
-    trials: PositiveInt = 100
-    epochs: PositiveInt = 5
-    learning_rate: LogRange | None = None
-    weight_decay: LogRange = (1e-6, 1e-1)
-
-
-class FineSettings(Settings):
-    """The fine stage; its ranges come from the coarse results."""
-
-    trials: PositiveInt = 50
-    epochs: PositiveInt = 10
-
-
-class SearchSettings(Settings):
-    """Both stages, and into how many packs each is dealt."""
-
-    packs: PositiveInt = 2
-    coarse: CoarseSettings = CoarseSettings()
-    fine: FineSettings = FineSettings()
-
-
-class FinalTrainingSettings(Settings):
-    """Training of the best setting."""
-
-    epochs: PositiveInt = 50

@@ -18,8 +18,9 @@ from mlflow.entities import Metric, Param, Run, ViewType
 from mlflow.exceptions import MlflowException
 from numpy.typing import NDArray
 
-from components.foundation.artifacts import EpochRecord, RunReference
+from components.foundation.artifacts import RunReference
 from components.foundation.errors import StorageError
+from components.foundation.training_artifacts import EpochRecord
 
 if TYPE_CHECKING:
     from torch import nn

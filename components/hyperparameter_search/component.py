@@ -8,8 +8,8 @@ def plan_trials(stage: str, search: str, checks: str, previous: str, run: str, s
     """Draw the stage's trials; returns the URI of one PackPlan per pack."""
     from components.foundation.artifacts import CheckReport, RunReference
     from components.foundation.run_folder import write_pack_plan
-    from components.foundation.settings import SearchSettings
     from components.foundation.step_log import running_step
+    from components.foundation.training_settings import SearchSettings
     from components.hyperparameter_search.ranking import parse_previous
     from components.hyperparameter_search.trial_plan import plan_stage
 
@@ -27,9 +27,10 @@ def train_pack(
     """Train a pack of trials; returns the URI of a PackResult."""
     from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
     from components.foundation.run_folder import read_pack_plan
-    from components.foundation.settings import OptimizerSettings, network_settings
+    from components.foundation.settings import network_settings
     from components.foundation.step_log import running_step
     from components.foundation.training.plain_loop import best_device
+    from components.foundation.training_settings import OptimizerSettings
     from components.hyperparameter_search.trial_pack import run_pack
 
     pack_plan = read_pack_plan(plan)

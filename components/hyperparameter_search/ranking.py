@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from components.foundation import object_store
-from components.foundation.artifacts import PackResult, Ranking, Stage
 from components.foundation.errors import RunFailedError
 from components.foundation.run_folder import read_trials
 from components.foundation.step_log import Say
+from components.foundation.training_artifacts import PackResult, Ranking, Stage
 
 
 def rank_stage(stage: Stage, pack_uris: Sequence[str], say: Say) -> Ranking:

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 
-from components.foundation.artifacts import SearchRange, TrialResult
 from components.foundation.errors import RunFailedError
-from components.foundation.settings import CoarseSettings
+from components.foundation.training_artifacts import SearchRange, TrialResult
+from components.foundation.training_settings import CoarseSettings
 
 TOP_SHARE = 0.2  # of the trials, whose values span the fine range
 TOP_AT_LEAST = 3

@@ -6,24 +6,24 @@ from collections.abc import Callable
 import torch
 
 from components.foundation import tracking
-from components.foundation.artifacts import (
-    ChannelStats,
-    DatasetReference,
-    EpochRecord,
-    PackPlan,
-    PackResult,
-    RunReference,
-    TrialResult,
-    TrialSpec,
-    TrialStatus,
-)
+from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
 from components.foundation.classifiers.classifier import build_classifier
 from components.foundation.image_dataset.shards import read_manifest
 from components.foundation.run_folder import write_pack_result
 from components.foundation.seeds import derive_seed
-from components.foundation.settings import NetworkSettings, OptimizerSettings
+from components.foundation.settings import NetworkSettings
 from components.foundation.step_log import Say
 from components.foundation.training.plain_loop import TrainingData, read_training_data, train
+from components.foundation.training.recipe import recipe_of
+from components.foundation.training_artifacts import (
+    EpochRecord,
+    PackPlan,
+    PackResult,
+    TrialResult,
+    TrialSpec,
+    TrialStatus,
+)
+from components.foundation.training_settings import OptimizerSettings
 
 Clock = Callable[[], float]
 
@@ -117,13 +117,14 @@ def run_trial(
         status, _ = train(
             build_classifier(network, image_shape, classes, stats, spec.seed).to(data.train_pixels.device),
             data,
-            learning_rate=spec.setting.learning_rate,
-            weight_decay=spec.setting.weight_decay,
-            momentum=optimizer.momentum,
-            batch_size=optimizer.batch_size,
-            epochs=spec.epochs,
-            schedule=optimizer.schedule,
-            seed=batch_seed,
+            recipe_of(
+                optimizer,
+                learning_rate=spec.setting.learning_rate,
+                weight_decay=spec.setting.weight_decay,
+                epochs=spec.epochs,
+                batch_seed=batch_seed,
+                noise_seed=spec.seed,
+            ),
             after_epoch=records.append,
         )
     except (MemoryError, torch.OutOfMemoryError) as error:

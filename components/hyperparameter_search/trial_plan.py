@@ -5,19 +5,12 @@ from collections.abc import Sequence
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
 
-from components.foundation.artifacts import (
-    CheckReport,
-    PackPlan,
-    Ranking,
-    SearchRange,
-    Stage,
-    TrialSetting,
-    TrialSpec,
-)
+from components.foundation.artifacts import CheckReport
 from components.foundation.run_folder import read_trials
 from components.foundation.seeds import derive_seed
-from components.foundation.settings import SearchSettings
 from components.foundation.step_log import Say
+from components.foundation.training_artifacts import PackPlan, Ranking, SearchRange, Stage, TrialSetting, TrialSpec
+from components.foundation.training_settings import SearchSettings
 from components.hyperparameter_search.search_range import coarse_range, fine_range
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import torch
 
-from components.foundation.artifacts import ChannelStats, EpochRecord
+from components.foundation.artifacts import ChannelStats
 from components.foundation.classifiers.classifier import build_classifier
 from components.foundation.settings import TwoLayerSettings
 from components.foundation.training.curve_diagnosis import diagnose
@@ -16,6 +16,7 @@ from components.foundation.training.two_layer_trials import (
     is_finite,
     train_two_layer_trials,
 )
+from components.foundation.training_artifacts import EpochRecord
 from components.lecture.comparison import Comparison, same_numbers
 from components.lecture.toy_data import ToyData
 

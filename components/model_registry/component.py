@@ -78,9 +78,10 @@ def compare_with_champion(
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
 def register_model(name: str, dataset: str, stats: str, network: str, trained: str, run: str) -> str:
     """Register the model and decide between champion and challenger; returns a Registration."""
-    from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference, TrainedModel
+    from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
     from components.foundation.settings import network_settings
     from components.foundation.step_log import running_step
+    from components.foundation.training_artifacts import TrainedModel
     from components.model_registry.registration import register
 
     with running_step("register") as say:

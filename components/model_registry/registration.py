@@ -6,19 +6,14 @@ from collections.abc import Sequence
 import torch
 
 from components.foundation import object_store, tracking
-from components.foundation.artifacts import (
-    ChannelStats,
-    DatasetReference,
-    Registration,
-    RunReference,
-    TrainedModel,
-)
+from components.foundation.artifacts import ChannelStats, DatasetReference, Registration, RunReference
 from components.foundation.classifiers.classifier import ProbabilityModel, build_classifier
 from components.foundation.errors import RunFailedError
 from components.foundation.image_dataset.batch_size import images_at_once
 from components.foundation.image_dataset.shards import SplitImages, open_split, read_manifest
 from components.foundation.settings import NetworkSettings
 from components.foundation.step_log import Say
+from components.foundation.training_artifacts import TrainedModel
 from components.model_registry.promotion import Champion, decide
 
 PREDICTION_BATCH = 1000

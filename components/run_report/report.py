@@ -12,17 +12,15 @@ from components.foundation.artifacts import (
     ChannelStats,
     CheckReport,
     DatasetReference,
-    Ranking,
     Registration,
     RunReference,
     RunSummary,
-    TrainedModel,
-    TrialResult,
 )
 from components.foundation.image_dataset.shards import open_split, read_manifest
 from components.foundation.run_folder import REPORT_FILE, SUMMARY_FILE, read_trials
 from components.foundation.step_log import Say
 from components.foundation.training.curve_diagnosis import diagnose
+from components.foundation.training_artifacts import Ranking, TrainedModel, TrialResult
 from components.run_report.figures import (
     curves_figure,
     histogram_figure,

@@ -6,15 +6,10 @@ from components.foundation.artifacts import ChannelStats, CheckReport, DatasetRe
 from components.foundation.classifiers.classifier import build_classifier
 from components.foundation.image_dataset.shards import read_manifest
 from components.foundation.seeds import derive_seed
-from components.foundation.settings import (
-    CheckName,
-    CheckSettings,
-    CoarseSettings,
-    NetworkSettings,
-    OptimizerSettings,
-)
+from components.foundation.settings import CheckName, CheckSettings, NetworkSettings
 from components.foundation.step_log import Say
 from components.foundation.training.plain_loop import read_training_data
+from components.foundation.training_settings import CoarseSettings, OptimizerSettings
 from components.sanity_checks.carry_over_gate import check_carry_over
 from components.sanity_checks.data_gates import check_labels, check_splits_alike, check_splits_apart
 from components.sanity_checks.first_loss_gates import check_first_loss, check_regularisation, check_weight_decays

@@ -7,8 +7,9 @@ from kfp import dsl
 def sanity(dataset: str, stats: str, network: str, optimizer: str, search: str, checks: str, seed: int) -> str:
     """Run the checks and the learning-rate probe; always succeeds; returns a CheckReport."""
     from components.foundation.artifacts import ChannelStats, DatasetReference
-    from components.foundation.settings import CheckSettings, OptimizerSettings, SearchSettings, network_settings
+    from components.foundation.settings import CheckSettings, network_settings
     from components.foundation.step_log import running_step
+    from components.foundation.training_settings import OptimizerSettings, SearchSettings
     from components.sanity_checks.checklist import run_checklist
 
     with running_step("sanity") as say:

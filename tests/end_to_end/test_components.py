@@ -8,7 +8,8 @@ from kfp import dsl
 from components.channel_stats.component import channel_stats
 from components.dataset_snapshot.component import snapshot
 from components.final_training.component import final_training
-from components.foundation.artifacts import CheckReport, Ranking, Registration, TrainedModel
+from components.foundation.artifacts import CheckReport, Registration
+from components.foundation.training_artifacts import Ranking, TrainedModel
 from components.hyperparameter_search.component import plan_trials, rank_trials, train_pack
 from components.model_registry.component import close_run, open_run, register_model
 from components.run_report.component import run_report

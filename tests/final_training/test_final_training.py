@@ -17,28 +17,15 @@ from torch import Tensor
 from components.final_training import final_training
 from components.final_training.final_training import confusion_matrix, train_final, train_keeping_best
 from components.foundation import tracking
-from components.foundation.artifacts import (
-    ChannelStats,
-    DatasetReference,
-    EpochRecord,
-    Ranking,
-    RunReference,
-    SearchRange,
-    TrainedModel,
-    TrialSetting,
-)
+from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
 from components.foundation.classifiers.classifier import Classifier, build_classifier
 from components.foundation.errors import RunFailedError
 from components.foundation.image_dataset.shards import read_split
-from components.foundation.settings import (
-    ConvNetSettings,
-    FinalTrainingSettings,
-    NetworkSettings,
-    OptimizerSettings,
-    TwoLayerSettings,
-)
+from components.foundation.settings import ConvNetSettings, NetworkSettings, TwoLayerSettings
 from components.foundation.training import training_images
 from components.foundation.training.plain_loop import TrainingData, read_training_data
+from components.foundation.training_artifacts import EpochRecord, Ranking, SearchRange, TrainedModel, TrialSetting
+from components.foundation.training_settings import FinalTrainingSettings, OptimizerSettings
 
 TWO_LAYER = TwoLayerSettings(kind="two_layer", hidden=16)
 CONVNET = ConvNetSettings(kind="convnet", channels=(4, 6))

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.foundation.artifacts import EpochRecord
 from components.foundation.training.curve_diagnosis import diagnose
+from components.foundation.training_artifacts import EpochRecord
 
 START = math.log(10)
 

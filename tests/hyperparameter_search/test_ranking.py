@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from said import Said
 
-from components.foundation.artifacts import PackResult, SearchRange, TrialResult, TrialSetting, TrialSpec
 from components.foundation.errors import RunFailedError
 from components.foundation.run_folder import write_pack_result
+from components.foundation.training_artifacts import PackResult, SearchRange, TrialResult, TrialSetting, TrialSpec
 from components.hyperparameter_search.ranking import parse_previous, rank_stage
 
 RANGE = SearchRange(learning_rate=(1e-4, 1e0), weight_decay=(1e-6, 1e-2), reasons=["because"])

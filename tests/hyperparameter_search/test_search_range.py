@@ -4,9 +4,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from components.foundation.artifacts import SearchRange, TrialResult, TrialSetting, TrialSpec
 from components.foundation.errors import RunFailedError
-from components.foundation.settings import CoarseSettings
+from components.foundation.training_artifacts import SearchRange, TrialResult, TrialSetting, TrialSpec
+from components.foundation.training_settings import CoarseSettings
 from components.hyperparameter_search.search_range import coarse_range, fine_range, narrow
 
 SLACK = 1e-9  # decades; rounding of logarithms

@@ -11,19 +11,18 @@ from mlflow.entities import Run
 from said import Said
 
 from components.foundation import tracking
-from components.foundation.artifacts import (
-    ChannelStats,
-    DatasetReference,
+from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
+from components.foundation.settings import NetworkSettings, TwoLayerSettings
+from components.foundation.training_artifacts import (
     EpochRecord,
     PackPlan,
     PackResult,
-    RunReference,
     SearchRange,
     TrialResult,
     TrialSetting,
     TrialSpec,
 )
-from components.foundation.settings import NetworkSettings, OptimizerSettings, TwoLayerSettings
+from components.foundation.training_settings import OptimizerSettings
 from components.hyperparameter_search import trial_pack
 from components.hyperparameter_search.trial_pack import run_pack, trial_line
 

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from said import Said
 from scipy import stats
 
-from components.foundation.artifacts import (
-    CheckReport,
+from components.foundation.artifacts import CheckReport
+from components.foundation.errors import RunFailedError
+from components.foundation.run_folder import write_pack_result
+from components.foundation.training_artifacts import (
     PackPlan,
     PackResult,
     Ranking,
@@ -18,9 +20,7 @@ from components.foundation.artifacts import (
     TrialSetting,
     TrialSpec,
 )
-from components.foundation.errors import RunFailedError
-from components.foundation.run_folder import write_pack_result
-from components.foundation.settings import CoarseSettings, FineSettings, SearchSettings
+from components.foundation.training_settings import CoarseSettings, FineSettings, SearchSettings
 from components.hyperparameter_search.trial_plan import deal, draw_settings, plan_stage
 
 RANGE = SearchRange(learning_rate=(1e-4, 3e-1), weight_decay=(1e-6, 1e2), reasons=["a reason"])

@@ -12,11 +12,12 @@ from said import Said
 from components.channel_stats.channel_stats import measure_channel_stats
 from components.dataset_snapshot.snapshot import take_snapshot
 from components.foundation import object_store, tracking
-from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference, TrainedModel, TrialSetting
+from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
 from components.foundation.classifiers.classifier import Classifier, build_classifier
 from components.foundation.errors import RunFailedError
 from components.foundation.image_dataset.shards import read_manifest, read_split
 from components.foundation.settings import DataSettings, StatsSettings, TwoLayerSettings
+from components.foundation.training_artifacts import TrainedModel, TrialSetting
 from components.model_registry.registration import register
 from components.model_registry.run_lifecycle import close_tracking_run, flat_settings, open_tracking_run
 

@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[2]
 ROOMS = sorted(path.parent.name for path in ROOT.glob("components/*/component.py"))
 FILES = sorted([*ROOT.glob("components/**/*.py"), *ROOT.glob("pipeline/**/*.py")])
 SCHEMAS = {  # what pipeline may use of the foundation
-    *("artifacts", "settings", "errors", "run_folder", "object_store", "parallel_work"),
+    *("artifacts", "settings", "training_artifacts", "training_settings"),
+    *("errors", "run_folder", "object_store", "parallel_work"),
 }
 ONLY_USER = {
     "boto3": "components/foundation/object_store.py",
@@ -77,7 +78,7 @@ def test_a_component_imports_inside_its_body(path: Path) -> None:
     assert {name.split(".")[0] for name in imports(path, top_level_only=True)} == {"kfp"}
 
 
-@pytest.mark.parametrize("module", ["artifacts", "settings", "errors", "run_folder", "object_store", "step_log"])
+@pytest.mark.parametrize("module", [*sorted(SCHEMAS), "step_log"])
 def test_the_schemas_do_not_load_torch(module: str) -> None:
     source = ROOT / "components" / "foundation" / f"{module}.py"
     heavy = {"torch", "mlflow", "matplotlib", "optuna", "boto3", "sklearn"}

@@ -14,15 +14,14 @@ from components.foundation.errors import ChecksFailedError
 from components.foundation.settings import (
     CheckName,
     CheckSettings,
-    CoarseSettings,
     ConvNetSettings,
     DataSettings,
     NetworkSettings,
-    OptimizerSettings,
     StatsSettings,
     TwoLayerSettings,
 )
 from components.foundation.training import training_images
+from components.foundation.training_settings import CoarseSettings, OptimizerSettings
 from components.sanity_checks import checklist
 from components.sanity_checks.checklist import run_checklist
 from components.sanity_checks.gate import require_passed

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from components.foundation.classifiers.activations import activation, width_before
+from components.foundation.classifiers.keyed_dropout import KeyedDropout
 from components.foundation.settings import Activation
 
 
@@ -46,6 +47,6 @@ def convnet(
         previous = count
     network.add_module("flatten", nn.Flatten())
     if dropout:
-        network.add_module("dropout", nn.Dropout(dropout))
+        network.add_module("dropout", KeyedDropout(dropout))
     network.add_module("output", nn.Linear(previous * height * width, classes))
     return network

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from components.foundation.classifiers.activations import activation, width_before
+from components.foundation.classifiers.keyed_dropout import KeyedDropout
 from components.foundation.settings import Activation
 
 
@@ -40,7 +41,7 @@ def mlp(
             network.add_module(f"norm{number}", nn.BatchNorm1d(neurons))
         network.add_module(f"activation{number}", activation(activation_name))
         if dropout:
-            network.add_module(f"dropout{number}", nn.Dropout(dropout))
+            network.add_module(f"dropout{number}", KeyedDropout(dropout))
         previous = width
     network.add_module("output", nn.Linear(previous, classes))
     return network

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from components.foundation.classifiers.activations import activation, width_before
+from components.foundation.classifiers.keyed_dropout import KeyedDropout
 from components.foundation.settings import Activation
 
 
@@ -71,6 +72,6 @@ def resnet(
     network.add_module("pool", nn.AdaptiveAvgPool2d(1))
     network.add_module("flatten", nn.Flatten())
     if dropout:
-        network.add_module("dropout", nn.Dropout(dropout))
+        network.add_module("dropout", KeyedDropout(dropout))
     network.add_module("output", nn.Linear(previous, classes))
     return network

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from statistics import fmean, median
 
-from components.foundation.artifacts import CurveDiagnosis, EpochRecord
+from components.foundation.training_artifacts import CurveDiagnosis, EpochRecord
 
 BARELY = 0.01  # of the first loss; the lecture's 1e-6 moved it by 0.007 % in ten epochs
 FLAT = 0.02  # of the first loss

@@ -1,20 +1,33 @@
-"""Training, the obvious way: one network, one batch after another."""
+"""Training, the obvious way: one network, one batch after another. The trial engine's oracle."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from components.foundation.artifacts import DatasetReference, EpochRecord
+from components.foundation.artifacts import DatasetReference
 from components.foundation.classifiers.classifier import Classifier
+from components.foundation.classifiers.keyed_dropout import dropout_layers, key_dropout
+from components.foundation.image_dataset.augmentation import augment
 from components.foundation.image_dataset.batches import shuffled_batches
+from components.foundation.keyed_random import BITS
+from components.foundation.seeds import derive_seed
 from components.foundation.training.evaluation import evaluate
-from components.foundation.training.loss import decayed_weights, regularised_loss
-from components.foundation.training.schedules import Schedule, learning_rate_at
+from components.foundation.training.loss import decayed_weights, penalty
+from components.foundation.training.optimizers import (
+    make_optimizer,
+    optimizer_slots,
+    restore_slots,
+    set_learning_rate,
+)
+from components.foundation.training.recipe import Recipe
+from components.foundation.training.schedules import learning_rate_at
 from components.foundation.training.training_images import Images, training_images
+from components.foundation.training_artifacts import EpochRecord
 
 CPU = torch.device("cpu")
 
@@ -27,6 +40,19 @@ class TrainingData:
     train_labels: Tensor
     validation_pixels: Images
     validation_labels: Tensor
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """A training between two epochs, from which it goes on as if it had never stopped.
+
+    ``weights``: the network's parameters and buffers by name. ``slots``: as ``optimizer_slots`` gives them.
+    """
+
+    epochs: int
+    steps: int
+    weights: Mapping[str, Tensor]
+    slots: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
 
 
 def read_training_data(dataset: DatasetReference, device: torch.device = CPU) -> TrainingData:
@@ -43,17 +69,10 @@ def best_device() -> torch.device:
 def train(
     classifier: Classifier,
     data: TrainingData,
-    *,
-    learning_rate: float,
-    weight_decay: float,
-    momentum: float,
-    batch_size: int,
-    epochs: int,
-    schedule: Schedule,
-    seed: int,
+    recipe: Recipe,
     after_epoch: Callable[[EpochRecord], None] = lambda _: None,
 ) -> tuple[Literal["ok", "diverged"], list[EpochRecord]]:
-    """Minimise the regularised loss by mini-batch SGD, in place.
+    """Minimise the regularised loss, in place, over all epochs of the recipe.
 
     Stops at once when a batch's loss is not finite, or an epoch ends with a validation loss that
     is not; the last record then holds ``None`` for it.
@@ -61,56 +80,116 @@ def train(
     Args:
         classifier: from raw pixels to scores, on the data's device.
         data: both splits.
-        learning_rate: above 0; its course over the steps is ``schedule``'s.
-        weight_decay: lambda of the penalty, at least 0.
-        momentum: in [0, 1).
-        batch_size: most images in a batch.
-        epochs: passes over the training split.
-        schedule: ``constant`` or ``cosine``.
-        seed: of the order of the batches.
+        recipe: how.
         after_epoch: called with each record.
 
     Returns:
         The status, and one record per epoch begun.
     """
-    weights = decayed_weights(classifier)
-    optimizer = torch.optim.SGD(classifier.parameters(), lr=learning_rate, momentum=momentum)
+    training = PlainTraining(classifier, data, recipe)
     records: list[EpochRecord] = []
-    images = len(data.train_labels)
-    for epoch in range(1, epochs + 1):
-        classifier.train()
-        total_loss, correct, seen = 0.0, 0, 0
-        batches = shuffled_batches(images, batch_size, seed, epoch)
-        for number, indices in enumerate(batches):
-            rate = learning_rate_at(schedule, learning_rate, (epoch - 1 + number / len(batches)) / epochs)
-            optimizer.param_groups[0]["lr"] = rate
-            labels = data.train_labels[indices]
-            scores = classifier(data.train_pixels[indices])
-            loss = regularised_loss(scores, labels, weights, weight_decay)
-            total_loss += loss.item() * len(indices)
-            correct += int((scores.argmax(dim=1) == labels).sum())
-            seen += len(indices)
-            if not math.isfinite(total_loss):
-                break
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        validation = evaluate(classifier, data.validation_pixels, data.validation_labels)
-        records.append(
-            EpochRecord(
-                epoch=epoch,
-                learning_rate=rate,
-                train_loss=_finite(total_loss / seen),
-                train_accuracy=correct / seen,
-                validation_loss=_finite(validation.loss),
-                validation_accuracy=validation.accuracy,
-            )
-        )
+    for epoch in range(1, recipe.epochs + 1):
+        records.append(training.train_epoch(epoch))
         after_epoch(records[-1])
-        if records[-1].train_loss is None or records[-1].validation_loss is None:
+        if is_diverged(records[-1]):
             return "diverged", records
     return "ok", records
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def is_diverged(record: EpochRecord) -> bool:
+    """Whether a loss of this epoch was not finite."""
+    return record.train_loss is None or record.validation_loss is None
+
+
+class PlainTraining:
+    """One network that is trained an epoch at a time."""
+
+    def __init__(
+        self, classifier: Classifier, data: TrainingData, recipe: Recipe, state: TrainingState | None = None
+    ) -> None:
+        """
+        Args:
+            classifier, data, recipe: as for ``train``.
+            state: where to go on; without it the classifier is trained as it is.
+        """
+        self.classifier, self.data, self.recipe = classifier, data, recipe
+        self.epochs, self.steps = (0, 0) if state is None else (state.epochs, state.steps)
+        self.optimizer = make_optimizer(classifier.network, recipe)
+        self.weights = decayed_weights(classifier.network)
+        key_dropout(classifier.network, recipe.noise_seed)
+        if state is not None:
+            classifier.network.load_state_dict(dict(state.weights))
+            restore_slots(self.optimizer, classifier.network, state.slots, state.steps)
+
+    def train_epoch(self, epoch: int) -> EpochRecord:
+        """One pass over the training split, then a look at the validation split.
+
+        ``train_loss`` is the mean cross-entropy of the batches, each before its step, plus the penalty after the last.
+        What is not known of a network that diverged in training is ``None``, and 0 for its validation accuracy.
+        """
+        data, recipe = self.data, self.recipe
+        batches = shuffled_batches(len(data.train_labels), recipe.batch_size, recipe.batch_seed, epoch)
+        total_loss, correct, seen = 0.0, 0, 0
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(recipe.noise_seed, "epoch", epoch))  # for dropout that is not ours
+            for number, indices in enumerate(batches):
+                rate = learning_rate_at(
+                    recipe.schedule,
+                    recipe.learning_rate,
+                    (epoch - 1 + number / len(batches)) / recipe.epochs,
+                    recipe.warmup,
+                )
+                loss, right = self._step(indices, rate, epoch, number)
+                total_loss += loss * len(indices)
+                correct += right
+                seen += len(indices)
+                if not math.isfinite(total_loss):
+                    break
+        self.epochs = epoch
+        train_loss = total_loss / seen + self._penalty().item()
+        finite = math.isfinite(train_loss)
+        validation = evaluate(self.classifier, data.validation_pixels, data.validation_labels) if finite else None
+        return EpochRecord(
+            epoch=epoch,
+            learning_rate=rate,
+            train_loss=train_loss if finite else None,
+            train_accuracy=correct / seen,
+            validation_loss=validation.loss if validation and math.isfinite(validation.loss) else None,
+            validation_accuracy=validation.accuracy if validation else 0.0,
+        )
+
+    def state(self) -> TrainingState:
+        """Copies of everything that the next epoch needs."""
+        weights = {name: value.detach().clone() for name, value in self.classifier.network.state_dict().items()}
+        slots = optimizer_slots(self.optimizer, self.classifier.network)
+        return TrainingState(self.epochs, self.steps, weights, slots)
+
+    def _step(self, indices: Tensor, rate: float, epoch: int, number: int) -> tuple[float, int]:
+        """The cross-entropy and the number of right answers before the step; none is taken where it is not finite."""
+        self.classifier.train()
+        set_learning_rate(self.optimizer, rate)
+        for layer in dropout_layers(self.classifier.network):
+            layer.step.fill_(self.steps)
+        labels = self.data.train_labels[indices]
+        pixels = augmented_batch(self.data, self.recipe, indices, epoch, number)
+        scores = self.classifier(pixels)
+        cross_entropy = functional.cross_entropy(scores, labels)
+        if math.isfinite(cross_entropy.item()):
+            self.optimizer.zero_grad()
+            (cross_entropy + self._penalty()).backward()
+            self.optimizer.step()
+            self.steps += 1
+        return cross_entropy.item(), int((scores.argmax(dim=1) == labels).sum())
+
+    def _penalty(self) -> Tensor:
+        """0 without one, whatever the weights are."""
+        return penalty(self.weights, self.recipe.penalised) if self.recipe.penalised else torch.tensor(0.0)
+
+
+def augmented_batch(data: TrainingData, recipe: Recipe, indices: Tensor, epoch: int, number: int) -> Tensor:
+    """The pixels of a batch, the ``number``th of its epoch, as training sees them."""
+    pixels = data.train_pixels[indices]
+    if recipe.augmentation == "none":
+        return pixels
+    keys = [derive_seed(recipe.batch_seed, "augmentation", epoch, number, part) & BITS for part in range(3)]
+    return augment(pixels, recipe.augmentation, torch.tensor(keys, device=pixels.device))
