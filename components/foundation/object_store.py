@@ -61,6 +61,20 @@ def write_bytes(uri: str, content: bytes) -> None:
             _write_aside_then_rename(Path(uri), content)
 
 
+def remove(uri: str) -> None:
+    """Delete what is at ``uri``, if there is anything.
+
+    Raises:
+        StorageError: when it cannot be deleted.
+    """
+    with _explained("remove", uri):
+        if is_s3(uri):
+            bucket, key = _bucket_and_key(uri)
+            _s3().delete_object(Bucket=bucket, Key=key)
+        else:
+            Path(uri).unlink(missing_ok=True)
+
+
 def exists(uri: str) -> bool:
     """Whether there is a file or object at ``uri``.
 

@@ -14,6 +14,11 @@ def run_folder(storage: str, run_name: str) -> str:
     return object_store.join(storage, "runs", run_name)
 
 
+def storage_of(folder_uri: str) -> str:
+    """The storage that a run's folder lies in."""
+    return folder_uri.rsplit("/", 2)[0]
+
+
 def write_pack_plan(folder_uri: str, plan: PackPlan) -> str:
     """Keep the plan of one pack; its URI. A thousand trials do not fit a command line."""
     uri = object_store.join(folder_uri, "trials", f"{plan.stage}-pack-{plan.pack:03d}-plan.json")

@@ -9,9 +9,8 @@ from typing import Literal
 
 from components.foundation import tracking
 from components.foundation.artifacts import DatasetReference
+from components.foundation.code_digest import STEPS, digest_of_code
 from components.foundation.step_log import Say
-
-COMPONENTS = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class RunOrigin:
         }
 
 
-def origin_of(dataset: DatasetReference, settings: Mapping[str, str], code_folder: Path = COMPONENTS) -> RunOrigin:
+def origin_of(dataset: DatasetReference, settings: Mapping[str, str], code_folder: Path = STEPS) -> RunOrigin:
     """The origin of a run.
 
     Args:
@@ -41,15 +40,6 @@ def origin_of(dataset: DatasetReference, settings: Mapping[str, str], code_folde
     """
     configuration = hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode()).hexdigest()
     return RunOrigin(dataset.fingerprint, digest_of_code(code_folder), configuration)
-
-
-def digest_of_code(folder: Path) -> str:
-    """SHA-256, in hex, of the sources below a folder: the same in an image and on a laptop."""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".j2")):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()
 
 
 def compare(origin: RunOrigin, model_name: str, tracking_uri: str, say: Say) -> Literal["news", "nothing new"]:

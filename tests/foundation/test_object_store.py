@@ -137,6 +137,14 @@ def test_what_is_written_to_s3_is_read_back(s3: str) -> None:
         assert object_store.read_bytes(uri) == stored == content
 
 
+def test_what_is_removed_is_gone_and_may_be_removed_again(s3: str, tmp_path: Path) -> None:
+    for uri in (f"{s3}/removed/file", str(tmp_path / "file")):
+        object_store.write_bytes(uri, b"content")
+        object_store.remove(uri)
+        assert not object_store.exists(uri)
+        object_store.remove(uri)
+
+
 def test_an_object_exists_under_its_whole_key_only(s3: str) -> None:
     object_store.write_bytes(f"{s3}/some/where/file.json", b"x")
     assert object_store.exists(f"{s3}/some/where/file.json")

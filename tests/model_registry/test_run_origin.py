@@ -10,8 +10,9 @@ from mlflow import MlflowClient
 from said import Said
 
 from components.foundation.artifacts import DatasetReference
+from components.foundation.code_digest import STEPS, digest_of_code
 from components.model_registry.run_lifecycle import flat_settings, open_tracking_run
-from components.model_registry.run_origin import COMPONENTS, compare, digest_of_code, origin_of
+from components.model_registry.run_origin import compare, origin_of
 
 DATASET = DatasetReference(folder_uri="/somewhere", fingerprint="f" * 64)
 SETTINGS = flat_settings(0, search='{"packs": 2}', final='{"epochs": 3}')
@@ -57,7 +58,7 @@ def test_each_of_the_three_is_news_and_is_named(
     uri: str, champion: Callable[..., str], tmp_path: Path, changed: str
 ) -> None:
     champion()
-    dataset, settings, code = DATASET, dict(SETTINGS), COMPONENTS
+    dataset, settings, code = DATASET, dict(SETTINGS), STEPS
     if changed == "fingerprint":
         dataset = DatasetReference(folder_uri="/somewhere", fingerprint="e" * 64)
     elif changed == "code":
