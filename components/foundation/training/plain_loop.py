@@ -189,7 +189,12 @@ class PlainTraining:
 def augmented_batch(data: TrainingData, recipe: Recipe, indices: Tensor, epoch: int, number: int) -> Tensor:
     """The pixels of a batch, the ``number``th of its epoch, as training sees them."""
     pixels = data.train_pixels[indices]
+    keys = torch.tensor(augmentation_keys(recipe, epoch, number), device=pixels.device)
+    return augment(pixels, recipe.augmentation, keys)
+
+
+def augmentation_keys(recipe: Recipe, epoch: int, number: int) -> list[int]:
+    """The three keys that ``augment`` takes for the ``number``th batch of an epoch."""
     if recipe.augmentation == "none":
-        return pixels
-    keys = [derive_seed(recipe.batch_seed, "augmentation", epoch, number, part) & BITS for part in range(3)]
-    return augment(pixels, recipe.augmentation, torch.tensor(keys, device=pixels.device))
+        return [0, 0, 0]
+    return [derive_seed(recipe.batch_seed, "augmentation", epoch, number, part) & BITS for part in range(3)]

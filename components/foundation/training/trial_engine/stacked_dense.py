@@ -1,0 +1,102 @@
+"""Fully connected networks in a stack: one wide matrix product for all first layers, batched ones for the others."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from components.foundation.classifiers.activations import activation
+from components.foundation.settings import Activation
+from components.foundation.training.trial_engine.stacked_network import (
+    Gradient,
+    OuterProduct,
+    StackedDropout,
+    as_leaves,
+    gradients_of,
+    losses_and_right,
+    trained_names,
+)
+
+FIRST = "hidden1"
+
+
+@dataclass
+class StackedDense:
+    """T networks as ``classifiers/mlp.py`` makes them; ``depth`` hidden layers."""
+
+    weights: dict[str, Tensor]
+    depth: int
+    activation_name: Activation
+    batch_norm: bool
+
+    def losses_and_gradients(
+        self, inputs: Tensor, labels: Tensor, dropout: StackedDropout
+    ) -> tuple[Tensor, Tensor, dict[str, Gradient]]:
+        """As ``StackedNetwork``; autograd begins after the first matrix product.
+
+        The first layer holds nearly all of the weights. Its gradient goes to the optimiser as two factors, so that it
+        is added to the weights by the product itself and never lies in memory.
+        """
+        flat = inputs.flatten(1)
+        before = self._first(flat).requires_grad_()
+        names = [name for name in trained_names(self.weights) if not name.startswith(FIRST)]
+        leaves = as_leaves(self.weights, names)
+        losses, right = losses_and_right(self._after_first(before, leaves, dropout), labels)
+        found = gradients_of(losses, {FIRST: before, **leaves})
+        left = found.pop(FIRST)
+        gradients: dict[str, Gradient] = dict(found)
+        gradients[f"{FIRST}.weight"] = OuterProduct(left, flat)
+        if f"{FIRST}.bias" in self.weights:
+            gradients[f"{FIRST}.bias"] = left.sum(dim=0).reshape(self.weights[f"{FIRST}.bias"].shape)
+        return losses.detach(), right, gradients
+
+    def scores(self, inputs: Tensor) -> Tensor:
+        """As ``StackedNetwork``."""
+        return self._after_first(self._first(inputs.flatten(1)), self.weights, None)
+
+    def _first(self, flat: Tensor) -> Tensor:
+        """(images, T * neurons) before norm and activation."""
+        wide = self.weights[f"{FIRST}.weight"].flatten(0, 1).T
+        bias = self.weights.get(f"{FIRST}.bias")
+        with torch.no_grad():
+            return flat @ wide if bias is None else torch.addmm(bias.flatten(), flat, wide)
+
+    def _after_first(self, wide: Tensor, trained: dict[str, Tensor], dropout: StackedDropout | None) -> Tensor:
+        """Scores (T, images, classes) from what the first layer gives, (images, T * neurons)."""
+        networks = len(self.weights["output.weight"])
+        stacked = wide
+        for layer in range(1, self.depth + 1):
+            if layer > 1:
+                stacked = linear(stacked, trained[f"hidden{layer}.weight"], trained.get(f"hidden{layer}.bias"))
+                wide = stacked.transpose(0, 1).flatten(1)
+            if self.batch_norm:
+                wide = batch_norm(wide, f"norm{layer}", trained, self.weights, training=dropout is not None)
+            active = activation(self.activation_name)(wide)
+            stacked = active.unflatten(1, (networks, -1)).transpose(0, 1)
+            if dropout is not None:
+                stacked = dropout(stacked, layer - 1)
+        return linear(stacked, trained["output.weight"], trained["output.bias"])
+
+
+def linear(stacked: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """(T, images, inputs) to (T, images, neurons)."""
+    if bias is None:
+        return torch.bmm(stacked, weight.transpose(1, 2))
+    return torch.baddbmm(bias.unsqueeze(1), stacked, weight.transpose(1, 2))
+
+
+def batch_norm(
+    wide: Tensor, name: str, trained: dict[str, Tensor], buffers: dict[str, Tensor], *, training: bool
+) -> Tensor:
+    """T batch norms at once over (images, T * channels, ...); in training the running statistics move."""
+    if training:
+        buffers[f"{name}.num_batches_tracked"].add_(1)
+    return functional.batch_norm(
+        wide,
+        buffers[f"{name}.running_mean"].view(-1),
+        buffers[f"{name}.running_var"].view(-1),
+        trained[f"{name}.weight"].flatten(),
+        trained[f"{name}.bias"].flatten(),
+        training,
+    )

@@ -1,0 +1,97 @@
+"""What a network stack is: T networks of one shape, whose weights lie in common tensors."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from components.foundation.classifiers.keyed_dropout import drop, step_key
+
+
+@dataclass(frozen=True)
+class OuterProduct:
+    """The gradient of a first layer, not multiplied out: ``left.T @ right``.
+
+    ``left``: (images, T * neurons), what comes back to the layer's outputs. ``right``: (images, inputs), what went in.
+    """
+
+    left: Tensor
+    right: Tensor
+
+    def dense(self, like: Tensor) -> Tensor:
+        """Of the shape of ``like``, the layer's weights (T, neurons, inputs)."""
+        return (self.left.T @ self.right).reshape(like.shape)
+
+
+Gradient = Tensor | OuterProduct
+
+
+@dataclass
+class StackedDropout:
+    """The dropout of T networks. ``shares``: (T,). ``keys``: int64 (T, layers). ``step``: int64 scalar."""
+
+    shares: Tensor
+    keys: Tensor
+    step: Tensor
+    active: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.active = bool((self.shares > 0).any())
+
+    def __call__(self, inputs: Tensor, layer: int) -> Tensor:
+        """Float (T, images, values) after the dropout layer with this number."""
+        if not self.active:
+            return inputs
+        shares = self.shares.reshape(-1, 1, 1)
+        return drop(inputs, shares, step_key(self.keys[:, layer], self.step))
+
+    def select(self, kept: Tensor) -> "StackedDropout":
+        """Of the networks with these numbers."""
+        return StackedDropout(self.shares[kept], self.keys[kept], self.step)
+
+
+class StackedNetwork(Protocol):
+    """T networks. ``weights``: parameters and buffers by name, each with T in front; they are changed in place."""
+
+    weights: dict[str, Tensor]
+
+    def losses_and_gradients(
+        self, inputs: Tensor, labels: Tensor, dropout: StackedDropout
+    ) -> tuple[Tensor, Tensor, dict[str, Gradient]]:
+        """In training mode: cross-entropies (T,), right answers (T,), and the gradient of each parameter.
+
+        Args:
+            inputs: float (images, channels, height, width), the same for all networks.
+            labels: int64 (images,).
+            dropout: of this step.
+        """
+
+    def scores(self, inputs: Tensor) -> Tensor:
+        """In evaluation mode: float (T, images, classes)."""
+
+
+def losses_and_right(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy (T,) and the number of right answers (T,) of scores (T, images, classes)."""
+    networks, images, classes = scores.shape
+    expected = labels.repeat(networks)
+    each = functional.cross_entropy(scores.reshape(-1, classes), expected, reduction="none")
+    right = (scores.detach().argmax(dim=2) == labels).sum(dim=1)
+    return each.reshape(networks, images).mean(dim=1), right
+
+
+def gradients_of(losses: Tensor, leaves: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The gradient of each network's loss by its own slice of every leaf."""
+    found = torch.autograd.grad(losses.sum(), list(leaves.values()))
+    return dict(zip(leaves, found, strict=True))
+
+
+def as_leaves(weights: dict[str, Tensor], names: list[str]) -> dict[str, Tensor]:
+    """These weights, sharing their memory, as leaves of a new graph."""
+    return {name: weights[name].detach().requires_grad_() for name in names}
+
+
+def trained_names(weights: dict[str, Tensor]) -> list[str]:
+    """Those of a state dict's entries that are parameters: all but batch norm's statistics."""
+    return [name for name in weights if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))]

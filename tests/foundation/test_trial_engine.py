@@ -1,0 +1,154 @@
+"""Networks trained at once, against the plain loop on each alone."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.foundation.artifacts import ChannelStats
+from components.foundation.settings import (
+    ConvNetSettings,
+    MlpSettings,
+    NetworkSettings,
+    ResNetSettings,
+    TwoLayerSettings,
+)
+from components.foundation.training.plain_loop import PlainTraining, TrainingData, TrainingState, is_diverged, train
+from components.foundation.training.recipe import Recipe
+from components.foundation.training.trial_engine.stacks import EngineName, stackable, start_training
+from components.foundation.training.trial_engine.trial import Problem, Trial
+from components.foundation.training_artifacts import EpochRecord
+
+SHAPE, CLASSES, IMAGES = (6, 6, 3), 4, 50
+RANDOM = torch.Generator().manual_seed(0)
+STATS = ChannelStats(
+    normalization="channel_mean_std",
+    images=IMAGES,
+    mean=[120.0] * 3,
+    std=[70.0] * 3,
+    shift=[120.0] * 3,
+    scale=[70.0] * 3,
+    histogram=[],
+)
+PROBLEM = Problem(SHAPE, CLASSES, STATS, dtype=torch.float64)
+DATA = TrainingData(
+    torch.randint(0, 256, (IMAGES, *SHAPE), dtype=torch.uint8, generator=RANDOM),
+    torch.randint(0, CLASSES, (IMAGES,), generator=RANDOM),
+    torch.randint(0, 256, (23, *SHAPE), dtype=torch.uint8, generator=RANDOM),
+    torch.randint(0, CLASSES, (23,), generator=RANDOM),
+)
+EPOCHS = 3
+RECIPE = Recipe(
+    learning_rate=0.05, weight_decay=1e-3, momentum=0.9, batch_size=16, epochs=EPOCHS, batch_seed=3, noise_seed=1
+)
+NETWORKS: dict[str, NetworkSettings] = {
+    "two_layer": TwoLayerSettings(kind="two_layer", hidden=7),
+    "two_layer_norm_tanh": TwoLayerSettings(kind="two_layer", hidden=5, batch_norm=True, activation="tanh"),
+    "mlp": MlpSettings(kind="mlp", depth=3, width=6),
+    "mlp_norm_maxout": MlpSettings(kind="mlp", depth=2, width=6, batch_norm=True, activation="maxout"),
+    "convnet": ConvNetSettings(kind="convnet", channels=(4, 6, 5, 3)),
+    "convnet_maxout": ConvNetSettings(kind="convnet", channels=(3, 5), batch_norm=False, activation="maxout"),
+    "resnet": ResNetSettings(kind="resnet", channels=(3, 4), blocks=1),
+}
+ENGINES: dict[str, tuple[EngineName, ...]] = {
+    name: ("stacked", "vmapped", "loop") if stackable(network) else ("vmapped", "loop")
+    for name, network in NETWORKS.items()
+}
+CASES = [(name, engine) for name, engines in ENGINES.items() for engine in engines]
+
+
+def alone(trial: Trial) -> list[EpochRecord]:
+    return train(PROBLEM.classifier(trial), DATA, trial.recipe)[1]
+
+
+def together(
+    engine: EngineName, trials: Sequence[Trial], states: Sequence[TrainingState] | None = None, first: int = 1
+) -> list[list[EpochRecord]]:
+    training = start_training(engine, trials, PROBLEM, DATA, states)
+    curves: list[list[EpochRecord]] = [[] for _ in trials]
+    for epoch in range(first, EPOCHS + 1):
+        for number, record in training.train_epoch(epoch).items():
+            curves[number].append(record)
+    return curves
+
+
+def assert_same(curve: Sequence[EpochRecord], expected: Sequence[EpochRecord], within: float = 1e-10) -> None:
+    assert len(curve) == len(expected)
+    for record, other in zip(curve, expected, strict=True):
+        for name, value in other.model_dump().items():
+            assert getattr(record, name) == (None if value is None else pytest.approx(value, rel=within, abs=within))
+
+
+def trial(network: NetworkSettings, seed: int = 0, init: Any = None, dropout: float = 0.0, **recipe: Any) -> Trial:
+    changed = network.model_copy(update={"init": init, "dropout": dropout})
+    return Trial(changed, dataclasses.replace(RECIPE, **recipe), seed)
+
+
+def test_the_loop_is_there_for_every_network() -> None:
+    assert {engine for _, engine in CASES} == {"stacked", "vmapped", "loop"}
+
+
+TRIALS = {
+    "learning_rate": st.floats(1e-4, 0.03),
+    "weight_decay": st.sampled_from([0.0, 1e-4, 0.1]),
+    "momentum": st.sampled_from([0.0, 0.5, 0.9]),
+    "schedule": st.sampled_from(["constant", "step", "cosine"]),
+    "warmup": st.sampled_from([0.0, 0.3]),
+    "dropout": st.sampled_from([0.0, 0.2, 0.5]),
+    "init": st.sampled_from([None, "xavier", "gaussian:0.1"]),
+    "seed": st.integers(0, 5),
+    "noise_seed": st.integers(0, 5),
+}
+
+
+@pytest.mark.parametrize(("name", "engine"), CASES)
+@settings(deadline=None, max_examples=6)
+@given(
+    st.lists(st.fixed_dictionaries(TRIALS), min_size=1, max_size=5),
+    st.sampled_from(["sgd", "adam", "adamw"]),
+    st.sampled_from(["none", "flip", "crop", "flip_crop"]),
+)
+def test_each_trial_learns_as_it_would_alone(
+    name: str, engine: EngineName, drawn: list[dict[str, Any]], optimizer: str, augmentation: str
+) -> None:
+    trials = [trial(NETWORKS[name], **values, optimizer=optimizer, augmentation=augmentation) for values in drawn]
+    for one, curve in zip(trials, together(engine, trials), strict=True):
+        assert_same(curve, alone(one))
+
+
+@pytest.mark.parametrize(("name", "engine"), CASES)
+def test_one_that_explodes_is_taken_out_and_leaves_the_others_as_they_are(name: str, engine: EngineName) -> None:
+    sound = [trial(NETWORKS[name], seed=seed, learning_rate=0.01) for seed in range(3)]
+    bad = [trial(NETWORKS[name], seed=9, learning_rate=1e150), trial(NETWORKS[name], learning_rate=1e200)]
+    mixed = together(engine, [bad[0], sound[0], sound[1], bad[1], sound[2]])
+    for curve, reference in zip((mixed[1], mixed[2], mixed[4]), together(engine, sound), strict=True):
+        assert curve == reference or assert_same(curve, reference, 1e-12) is None
+    for curve, one in ((mixed[0], bad[0]), (mixed[3], bad[1])):
+        assert is_diverged(curve[-1])
+        if "norm" not in name and not name.endswith("net"):  # batch norm bounds what explodes, until it overflows
+            assert_same(curve, alone(one))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize(("name", "engine"), CASES)
+def test_training_goes_on_from_any_engines_state(name: str, engine: EngineName, optimizer: str) -> None:
+    trials = [trial(NETWORKS[name], seed=seed, dropout=0.3, optimizer=optimizer) for seed in range(2)]
+    for other in ENGINES[name]:
+        begun = start_training(other, trials, PROBLEM, DATA)
+        first = begun.train_epoch(1)
+        states = begun.states()
+        rest = together(engine, trials, [states[0], states[1]], first=2)
+        for number, one in enumerate(trials):
+            assert_same([first[number], *rest[number]], alone(one))
+
+
+def test_a_plain_training_that_goes_on_is_bitwise_the_same() -> None:
+    one = trial(NETWORKS["convnet"], dropout=0.3, optimizer="adam")
+    begun = PlainTraining(PROBLEM.classifier(one), DATA, one.recipe)
+    first = begun.train_epoch(1)
+    resumed = PlainTraining(PROBLEM.classifier(one), DATA, one.recipe, begun.state())
+    assert [first, *(resumed.train_epoch(epoch) for epoch in (2, 3))] == alone(one)
