@@ -13,6 +13,7 @@ from components.foundation.errors import SettingsError
 from components.foundation.settings import CheckSettings, DataSettings, NetworkSettings, Settings, StatsSettings
 from components.foundation.training_settings import FinalTrainingSettings, OptimizerSettings, SearchSettings
 from pipeline.cluster_settings import ClusterSettings
+from pipeline.search_checks import check_search
 
 CONFIGS = Path(__file__).parent / "configs"
 DEFAULT_CONFIG = CONFIGS / "digits.yaml"
@@ -47,6 +48,7 @@ class RunConfig(Settings):
             )
         if self.data.source == "digits" and self.data.splits == "own":
             raise ValueError("data.splits: digits have no splits of their own; set data.splits=by_content")
+        check_search(self.search, self.network)
         return self
 
 

@@ -161,6 +161,13 @@ NetworkSettings = Annotated[
 network_settings: TypeAdapter[NetworkSettings] = TypeAdapter(NetworkSettings)
 
 
+def has_setting(network: NetworkSettings, name: str) -> bool:
+    """Whether this kind of network has a ``dropout``, ``width`` or ``depth`` to search."""
+    if isinstance(network, TorchvisionSettings | ModuleSettings):
+        return False
+    return name != "depth" or not isinstance(network, TwoLayerSettings)
+
+
 CheckName = Literal[
     "labels",
     "splits_apart",

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PositiveInt
+from pydantic import AfterValidator, Field, PositiveInt, field_validator
 
 from components.foundation.settings import Dropout, Init, LogRange, Settings, increasing
 
@@ -62,6 +62,14 @@ class CoarseSettings(Settings):
     init: tuple[Init, ...] = ()
     width: tuple[PositiveInt, ...] = ()
     depth: tuple[Annotated[int, Field(ge=1, le=100)], ...] = ()
+
+    @field_validator("batch_size", "optimizer", "schedule", "augmentation", "init", "width", "depth")
+    @classmethod
+    def _each_once(cls, choices: tuple[int | str, ...]) -> tuple[int | str, ...]:
+        twice = [choice for choice in choices if choices.count(choice) > 1]
+        if twice:
+            raise ValueError(f"expected each choice once, {twice[0]} is there {choices.count(twice[0])} times")
+        return choices
 
 
 class FineSettings(Settings):
