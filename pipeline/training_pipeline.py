@@ -50,7 +50,16 @@ def search_stage_pipeline(place: Placement) -> Any:
     ) -> str:
         """Plan, train packs side by side, rank; returns a Ranking."""
         plan = place.trainer_step(
-            plan_trials(stage=stage, search=search, checks=checks, previous=previous, run=run, seed=seed)
+            plan_trials(
+                stage=stage,
+                search=search,
+                network=network,
+                optimizer=optimizer,
+                checks=checks,
+                previous=previous,
+                run=run,
+                seed=seed,
+            )
         )
         with dsl.ParallelFor(items=plan.output) as pack_plan:
             pack = place.search_pack(
@@ -65,7 +74,7 @@ def search_stage_pipeline(place: Placement) -> Any:
                     packs_per_machine=packs_per_machine,
                 )
             )
-        ranking = place.data_step(rank_trials(stage=stage, packs=dsl.Collected(pack.output)))
+        ranking = place.trainer_step(rank_trials(stage=stage, packs=dsl.Collected(pack.output)))
         return ranking.output  # type: ignore[no-any-return]
 
     return search_stage

@@ -46,7 +46,7 @@ class TrialSpec(Artifact):
 
 
 class SearchRange(Artifact):
-    """Where each value is searched, and why there.
+    """Where each value is searched, why there, and how the trials were drawn.
 
     ``learning_rate`` and ``weight_decay``: bounds, searched in the logarithm; ``linear``: bounds of momentum, dropout
     and warm-up; ``choices``: what the other values may be. A value that is not named is not searched.
@@ -140,8 +140,9 @@ class PackResult(Artifact):
 class Ranking(Artifact):
     """The outcome of one stage; ``pack_uris`` hold every trial with its curve.
 
-    ``top``: settings of the best trials, the best first. ``importances``: share of the accuracy's variance that each
-    searched value explains. ``range_findings``: for each searched range, whether it was wide enough, and the numbers.
+    ``top``: settings of the best trials, the best first. ``importances``: share of each searched value in what sets the
+    best third of the trials apart. ``range_findings``: for each searched range, whether it was wide enough, and the
+    numbers.
     """
 
     stage: Stage

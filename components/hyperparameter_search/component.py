@@ -4,18 +4,29 @@ from kfp import dsl
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
-def plan_trials(stage: str, search: str, checks: str, previous: str, run: str, seed: int) -> list[str]:
+def plan_trials(
+    stage: str, search: str, network: str, optimizer: str, checks: str, previous: str, run: str, seed: int
+) -> list[str]:
     """Draw the stage's trials; returns the URI of one PackPlan per pack."""
     from components.foundation.artifacts import CheckReport, RunReference
     from components.foundation.run_folder import write_pack_plan
+    from components.foundation.settings import network_settings
     from components.foundation.step_log import running_step
-    from components.foundation.training_settings import SearchSettings
+    from components.foundation.training_settings import OptimizerSettings, SearchSettings
     from components.hyperparameter_search.ranking import parse_previous
     from components.hyperparameter_search.trial_plan import plan_stage
 
     with running_step(f"{stage} plan") as say:
-        settings, report = SearchSettings.model_validate_json(search), CheckReport.model_validate_json(checks)
-        plans = plan_stage(stage, settings, report, parse_previous(previous), seed, say)  # type: ignore[arg-type]
+        plans = plan_stage(
+            stage,  # type: ignore[arg-type]
+            SearchSettings.model_validate_json(search),
+            network_settings.validate_json(network),
+            OptimizerSettings.model_validate_json(optimizer),
+            CheckReport.model_validate_json(checks),
+            parse_previous(previous),
+            seed,
+            say,
+        )
         folder_uri = RunReference.model_validate_json(run).folder_uri
         return [write_pack_plan(folder_uri, plan) for plan in plans]
 
@@ -49,7 +60,7 @@ def train_pack(
         )
 
 
-@dsl.component(base_image="sanefit-data", install_kfp_package=False)
+@dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
 def rank_trials(stage: str, packs: list[str]) -> str:
     """Rank the stage's trials; returns a Ranking."""
     from components.foundation.step_log import running_step

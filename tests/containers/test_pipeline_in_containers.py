@@ -21,12 +21,13 @@ SMALL = [
     "search.fine.epochs=2",
     "final.epochs=4",
 ]
-DATA_STEPS = {"snapshot": 1, "channel_stats": 1, "run_report": 2, "gate": 1, "rank_trials": 2}
+DATA_STEPS = {"snapshot": 1, "channel_stats": 1, "run_report": 2, "gate": 1}
 TRAINER_STEPS = {
     "open_run": 1,
     "sanity": 1,
     "plan_trials": 2,
     "train_pack": 4,
+    "rank_trials": 2,
     "final_training": 1,
     "register_model": 1,
     "close_run": 1,

@@ -44,7 +44,14 @@ def test_the_wrappers_pass_the_work_on(tmp_path: Path) -> None:
     rankings = {"": ""}
     for stage, previous in (("coarse", ""), ("fine", "coarse")):
         plans = plan_trials.python_func(
-            stage=stage, search=search, checks=checks, previous=rankings[previous], run=run, seed=0
+            stage=stage,
+            search=search,
+            network=network,
+            optimizer=optimizer,
+            checks=checks,
+            previous=rankings[previous],
+            run=run,
+            seed=0,
         )
         packs = [train_pack.python_func(plan=plan, packs_per_machine=1, **trains) for plan in plans]
         rankings[stage] = rank_trials.python_func(stage=stage, packs=packs)

@@ -1,109 +1,76 @@
-import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from said import Said
-from scipy import stats
+from trial_results import made_up_result
 
 from components.foundation.artifacts import CheckReport
-from components.foundation.errors import RunFailedError
+from components.foundation.errors import RunFailedError, SettingsError
 from components.foundation.run_folder import write_pack_result
-from components.foundation.training_artifacts import (
-    PackPlan,
-    PackResult,
-    Ranking,
-    SearchRange,
-    TrialResult,
-    TrialSetting,
-    TrialSpec,
-)
-from components.foundation.training_settings import CoarseSettings, FineSettings, SearchSettings
-from components.hyperparameter_search.trial_plan import deal, draw_settings, plan_stage
+from components.foundation.seeds import derive_seed
+from components.foundation.settings import ConvNetSettings
+from components.foundation.training.stack_key import stack_key
+from components.foundation.training_artifacts import PackPlan, PackResult, Ranking, SearchRange, Stage, TrialSpec
+from components.foundation.training_settings import CoarseSettings, FineSettings, OptimizerSettings, SearchSettings
+from components.hyperparameter_search.drawing import draw_random
+from components.hyperparameter_search.trial_plan import first_rounds, plan_stage
 
 RANGE = SearchRange(learning_rate=(1e-4, 3e-1), weight_decay=(1e-6, 1e2), reasons=["a reason"])
 CHECKS = CheckReport(gates=[], probe=[], learning_rate_band=(0.01, 0.2))
+NETWORK = ConvNetSettings(kind="convnet", channels=(8, 16))
+OPTIMIZER = OptimizerSettings()
 SEARCH = SearchSettings(
     packs=3,
     coarse=CoarseSettings(trials=10, epochs=2, weight_decay=(1e-5, 1e-1)),
     fine=FineSettings(trials=4, epochs=7),
 )
+METHODS = ("random", "grid", "quasi_random", "tpe")
 
 
-def spec(number: int) -> TrialSpec:
-    setting = TrialSetting(learning_rate=10 ** (-1 - number / 10), weight_decay=10 ** (-4 + number / 10))
-    return TrialSpec(number=number, setting=setting, epochs=1, seed=number)
+def planned(
+    search: SearchSettings,
+    stage: Stage = "coarse",
+    previous: Ranking | None = None,
+    seed: int = 0,
+    said: Said | None = None,
+) -> list[PackPlan]:
+    # Not `or`: a Said that is empty is false.
+    return plan_stage(
+        stage, search, NETWORK, OPTIMIZER, CHECKS, previous, seed=seed, say=Said() if said is None else said
+    )
 
 
 def in_order(plans: list[PackPlan]) -> list[TrialSpec]:
     return sorted((trial for plan in plans for trial in plan.trials), key=lambda trial: trial.number)
 
 
-def values(trials: list[TrialSetting], name: str) -> list[float]:
-    return [getattr(setting, name) for setting in trials]
-
-
-@pytest.fixture(scope="module")
-def drawn() -> list[TrialSetting]:
-    return draw_settings(RANGE, 2000, seed=2**62 + 1)
-
-
-@pytest.mark.parametrize("name", ["learning_rate", "weight_decay"])
-def test_draws_are_uniform_in_the_logarithm_over_the_whole_range(drawn: list[TrialSetting], name: str) -> None:
-    low, high = getattr(RANGE, name)
-    draws = np.array(values(drawn, name))
-    assert low <= draws.min() <= draws.max() <= high
-    uniform = stats.uniform(math.log10(low), math.log10(high / low))
-    assert stats.kstest(np.log10(draws), uniform.cdf).pvalue > 0.001
-
-
-def test_the_two_values_of_a_trial_are_independent(drawn: list[TrialSetting]) -> None:
-    rates, decays = (np.log(values(drawn, name)) for name in ("learning_rate", "weight_decay"))
-    assert stats.spearmanr(rates, decays).pvalue > 0.001
-    assert stats.spearmanr(rates[1:], rates[:-1]).pvalue > 0.001
-
-
-@settings(deadline=None)
-@given(
-    st.floats(-9, 3),
-    st.floats(0.01, 8),
-    st.integers(1, 5),
-    st.integers(0, 2**63 - 1),
-)
-def test_every_draw_is_within_the_bounds_and_the_same_for_the_same_seed(
-    low: float, width: float, trials: int, seed: int
-) -> None:
-    bounds = (10**low, 10 ** (low + width))
-    searched = SearchRange(learning_rate=bounds, weight_decay=bounds, reasons=[])
-    drawn = draw_settings(searched, trials, seed)
-    assert len(drawn) == trials
-    for value in values(drawn, "learning_rate") + values(drawn, "weight_decay"):
-        assert bounds[0] <= value <= bounds[1]
-    assert draw_settings(searched, trials, seed) == drawn
-    other = draw_settings(searched, trials, seed ^ 1)
-    assert set(values(drawn, "learning_rate")).isdisjoint(values(other, "learning_rate"))
-
-
-@settings(deadline=None)
-@given(trials=st.integers(1, 200), packs=st.integers(1, 30))
-def test_each_trial_is_dealt_once_and_packs_differ_by_at_most_one(trials: int, packs: int) -> None:
-    specs = [spec(number % 40).model_copy(update={"number": number}) for number in range(trials)]
-    plans = deal("fine", RANGE, specs, packs)
-    assert in_order(plans) == specs
-    sizes = [len(plan.trials) for plan in plans]
-    assert len(plans) == min(trials, packs)
-    assert min(sizes) >= 1
-    assert max(sizes) - min(sizes) <= 1
-    assert [plan.pack for plan in plans] == list(range(len(plans)))
-    for plan in plans:
-        assert (plan.stage, plan.packs, plan.trials_in_stage) == ("fine", len(plans), trials)
-        assert plan.search_range == RANGE
+def coarse_ranking(folder: Path, accuracies: list[float]) -> Ranking:
+    """Trials ever lower in rate, by 0.1 decades, and ever higher in decay."""
+    results = [
+        made_up_result(n, accuracy, learning_rate=10 ** (-1 - n / 10), weight_decay=10 ** (-4 + n / 10))
+        for n, accuracy in enumerate(accuracies)
+    ]
+    uris = [
+        write_pack_result(str(folder), pack, PackResult(stage="coarse", search_range=RANGE, results=results[pack::2]))
+        for pack in range(2)
+    ]
+    best = max(results, key=lambda result: result.validation_accuracy)
+    return Ranking(
+        stage="coarse",
+        search_range=RANGE,
+        best=best.spec.setting,
+        best_trial=best.spec.number,
+        best_validation_accuracy=best.validation_accuracy,
+        trials=len(results),
+        diverged=0,
+        pack_uris=uris,
+    )
 
 
 def test_the_coarse_stage_searches_the_probes_band(said: Said) -> None:
-    plans = plan_stage("coarse", SEARCH, CHECKS, None, seed=0, say=said)
+    plans = planned(SEARCH, said=said)
     trials = in_order(plans)
     assert [len(plan.trials) for plan in plans] == [4, 3, 3]
     assert [trial.number for trial in trials] == list(range(10))
@@ -115,35 +82,25 @@ def test_the_coarse_stage_searches_the_probes_band(said: Said) -> None:
     assert {plan.search_range.learning_rate for plan in plans} == {(0.01, 0.2)}
     assert any("the learning-rate probe" in line for line in said)
     assert said[-1] == "10 trials of 2 epochs in 3 packs"
+    assert said[:-1] == plans[0].search_range.reasons
+    assert said[-2] == "10 trials drawn at random, each by itself"
+
+
+def test_random_draws_are_those_of_the_stages_seed() -> None:
+    band = SearchRange(learning_rate=(0.01, 0.2), weight_decay=(1e-5, 1e-1), reasons=[])
+    drawn = draw_random(band, 10, derive_seed(5, "coarse"))
+    assert [trial.setting for trial in in_order(planned(SEARCH, seed=5))] == drawn
 
 
 def test_the_coarse_stage_has_no_range_without_a_band(said: Said) -> None:
     checks = CHECKS.model_copy(update={"learning_rate_band": None})
     with pytest.raises(RunFailedError):
-        plan_stage("coarse", SEARCH, checks, None, seed=0, say=said)
+        plan_stage("coarse", SEARCH, NETWORK, OPTIMIZER, checks, None, seed=0, say=said)
 
 
 def test_the_fine_stage_searches_where_the_best_coarse_trials_were(tmp_path: Path, said: Said) -> None:
-    accuracies = {n: 0.5 + n / 100 for n in range(15)}  # the best three are 12, 13, 14
-    results = [
-        TrialResult(spec=spec(n), status="ok", validation_accuracy=a, epochs=[], seconds=1.0)
-        for n, a in accuracies.items()
-    ]
-    uris = [
-        write_pack_result(str(tmp_path), pack, PackResult(stage="coarse", search_range=RANGE, results=results[pack::2]))
-        for pack in range(2)
-    ]
-    previous = Ranking(
-        stage="coarse",
-        search_range=RANGE,
-        best=spec(14).setting,
-        best_trial=14,
-        best_validation_accuracy=0.64,
-        trials=15,
-        diverged=0,
-        pack_uris=uris,
-    )
-    plans = plan_stage("fine", SEARCH, CHECKS, previous, seed=0, say=said)
+    previous = coarse_ranking(tmp_path, [0.5 + n / 100 for n in range(15)])  # the best three are 12, 13, 14
+    plans = planned(SEARCH, "fine", previous, said=said)
     trials = in_order(plans)
     # They span 0.2 decades, so both ranges become half a decade around trial 13.
     assert plans[0].search_range.learning_rate == pytest.approx((10**-2.55, 10**-2.05))
@@ -152,17 +109,110 @@ def test_the_fine_stage_searches_where_the_best_coarse_trials_were(tmp_path: Pat
     assert [(trial.number, trial.epochs) for trial in trials] == [(n, 7) for n in range(4)]
     for trial in trials:
         assert 10**-2.55 <= trial.setting.learning_rate <= 10**-2.05
-    assert said[:2] == plans[0].search_range.reasons
+    assert said[:3] == plans[0].search_range.reasons
 
 
-def test_stages_seeds_and_trials_all_have_their_own_draws_and_weights(said: Said) -> None:
+def test_stages_seeds_and_trials_all_have_their_own_draws_and_weights() -> None:
     search = SEARCH.model_copy(update={"fine": FineSettings(trials=10)})
-    plans = {
-        (stage, seed): plan_stage(stage, search, CHECKS, None, seed, said)
-        for stage in ("coarse", "fine")
-        for seed in (0, 1)
-    }
+    stages: tuple[Stage, ...] = ("coarse", "fine")
+    plans = {(stage, seed): planned(search, stage, seed=seed) for stage in stages for seed in (0, 1)}
     trials = [trial for plan in plans.values() for trial in in_order(plan)]
     assert len({trial.seed for trial in trials}) == 40
     assert len({trial.setting.learning_rate for trial in trials}) == 40
-    assert plan_stage("coarse", search, CHECKS, None, 1, said) == plans["coarse", 1]
+    assert planned(search, seed=1) == plans["coarse", 1]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    method=st.sampled_from(METHODS),
+    trials=st.integers(1, 60),
+    packs=st.integers(1, 8),
+    widths=st.lists(st.sampled_from([4, 8, 16]), unique=True, max_size=3),
+    sizes=st.lists(st.sampled_from([32, 64]), unique=True, max_size=2),
+    dropout=st.sampled_from([None, (0.0, 0.5)]),
+    seed=st.integers(0, 2**31 - 1),
+)
+def test_every_trial_is_in_one_pack_and_a_pack_is_of_one_kind(
+    method: str,
+    trials: int,
+    packs: int,
+    widths: list[int],
+    sizes: list[int],
+    dropout: tuple[float, float] | None,
+    seed: int,
+) -> None:
+    coarse = CoarseSettings(trials=trials, width=tuple(widths), batch_size=tuple(sizes), dropout=dropout)
+    search = SearchSettings.model_validate(
+        {"method": method, "packs": packs, "coarse": coarse, "folds": 3, "reduction_factor": 4, "networks_at_once": 5}
+    )
+    if method == "grid" and max(1, len(widths)) * max(1, len(sizes)) > trials:
+        with pytest.raises(SettingsError):
+            planned(search, seed=seed)
+        return
+    said = Said()
+    plans = planned(search, seed=seed, said=said)
+    assert planned(search, seed=seed) == plans
+    specs = in_order(plans)
+    assert all(plan.trials for plan in plans)
+    assert [spec.number for spec in specs] == list(range(len(specs)))
+    in_stage = plans[0].trials_in_stage
+    drawn_later = [plan.first_drawn + plan.packs * n for plan in plans for n in range(plan.to_draw)]
+    assert sorted([*(spec.number for spec in specs), *drawn_later]) == list(range(in_stage))
+    assert in_stage == trials if method != "grid" else in_stage <= trials
+    for place, plan in enumerate(plans):
+        assert (plan.pack, plan.packs, plan.stage, plan.trials_in_stage) == (place, len(plans), "coarse", in_stage)
+        assert (plan.folds, plan.reduction_factor, plan.engine, plan.networks_at_once) == (3, 4, "fastest", 5)
+        assert plan.search_range == plans[0].search_range
+        if method != "tpe":
+            assert plan.to_draw == 0
+            assert len({stack_key(NETWORK, OPTIMIZER, spec.setting) for spec in plan.trials}) == 1
+    if method == "tpe":
+        assert len(plans) == min(packs, trials)
+        assert len(specs) == first_rounds(trials, packs)
+    assert any("packs instead of search.packs" in line for line in said) == (len(plans) > packs)
+    for spec in specs:
+        assert spec.seed == derive_seed(seed, "coarse", spec.number)
+        setting = spec.setting
+        assert 0.01 <= setting.learning_rate <= 0.2
+        assert setting.width in (widths or [None])
+        assert setting.batch_size in (sizes or [None])
+        assert (setting.dropout is None) == (dropout is None)
+
+
+def test_two_widths_and_one_pack_make_two_packs_and_it_is_said(said: Said) -> None:
+    search = SEARCH.model_copy(
+        update={"packs": 1, "coarse": SEARCH.coarse.model_copy(update={"width": (4, 8), "trials": 20})}
+    )
+    plans = planned(search, said=said)
+    assert [len({trial.setting.width for trial in plan.trials}) for plan in plans] == [1, 1]
+    assert "2 packs instead of search.packs=1: one for each network shape, optimizer and batch" in said
+
+
+def test_the_fine_round_of_tpe_is_drawn_from_the_coarse_results(tmp_path: Path, said: Said) -> None:
+    # The best of 40 lie around trial 20, a rate of 1e-3; the fine range holds more of them than the best.
+    previous = coarse_ranking(tmp_path, [0.9 - 0.02 * abs(n - 20) for n in range(40)])
+    search = SEARCH.model_copy(update={"method": "tpe", "fine": FineSettings(trials=40)})
+    plans = planned(search, "fine", previous, said=said)
+    trials = in_order(plans)
+    assert len(trials) == 12
+    assert said[-2] == (
+        "12 of 40 trials drawn by TPE from 8 results before this stage, 28 to be drawn by the packs from their own"
+    )
+    fine = plans[0].search_range
+    for trial in trials:
+        assert fine.learning_rate[0] <= trial.setting.learning_rate <= fine.learning_rate[1]
+    assert len({trial.setting.learning_rate for trial in trials}) == 12
+
+
+def test_what_the_coarse_stage_found_changes_what_tpe_draws(tmp_path: Path) -> None:
+    """The same fine range, but other trials are good in it."""
+    search = SEARCH.model_copy(update={"method": "tpe", "fine": FineSettings(trials=40)})
+    flat = [0.9 if 5 <= n < 35 else 0.0 for n in range(40)]
+    rates = []
+    for good in (range(8, 14), range(26, 32)):
+        accuracies = [0.99 if n in (5, 34) else accuracy + 0.05 * (n in good) for n, accuracy in enumerate(flat)]
+        folder = tmp_path / str(good.start)
+        previous = coarse_ranking(folder, accuracies)
+        trials = in_order(planned(search, "fine", previous))
+        rates.append(sum(trial.setting.learning_rate < 10**-2.95 for trial in trials))
+    assert rates[0] < rates[1]
