@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from components.foundation.artifacts import ChannelStats, LayerSignal, ProbedRate
-from components.foundation.training_artifacts import EpochRecord, TrialResult
+from components.foundation.training_artifacts import EpochRecord, TrialResult, TrialSetting
 
 CHANNEL_COLOURS = {1: ("0.3",), 3: ("tab:red", "tab:green", "tab:blue")}
 VERDICT_COLOURS = {"too_low": "0.6", "good": "tab:green", "too_high": "tab:orange", "exploded": "tab:red"}
@@ -71,32 +71,23 @@ def signals_figure(layers: Sequence[LayerSignal]) -> str:
     return _svg(figure)
 
 
-def search_figure(results: Sequence[TrialResult]) -> str:
-    """Learning rate against weight decay, coloured by validation accuracy; a cross: no result."""
+def search_figure(results: Sequence[TrialResult], best: TrialSetting) -> str:
+    """Learning rate against weight decay, coloured by validation accuracy, the best ringed.
+
+    A small ring is a trial that was stopped early, whose accuracy compares with no other's; a cross has no result.
+    """
     figure, axes = _figure(6.4, 3.6)
     good = [result for result in results if result.status == "ok"]
-    bad = [result for result in results if result.status != "ok"]
-    points = axes.scatter(
-        [result.spec.setting.learning_rate for result in good],
-        [result.spec.setting.weight_decay for result in good],
-        c=[result.validation_accuracy for result in good],
-        cmap="viridis",
-        s=28,
-    )
-    if bad:
-        axes.scatter(
-            [result.spec.setting.learning_rate for result in bad],
-            [result.spec.setting.weight_decay for result in bad],
-            color="tab:red",
-            marker="x",
-            s=24,
-            label="diverged or failed",
-        )
-        axes.legend(fontsize=8)
+    points = axes.scatter(*_places(good), c=[result.validation_accuracy for result in good], cmap="viridis", s=28)
+    if stopped := [result for result in results if result.status == "stopped"]:
+        axes.scatter(*_places(stopped), facecolors="none", edgecolors="0.6", s=14, label="stopped early")
+    if bad := [result for result in results if result.status not in ("ok", "stopped")]:
+        axes.scatter(*_places(bad), color="tab:red", marker="x", s=24, label="diverged or failed")
+    axes.scatter([best.learning_rate], [best.weight_decay], s=130, facecolors="none", edgecolors="black")
     axes.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="weight decay")
+    if len(good) < len(results):
+        axes.legend(fontsize=8)
     if good:
-        best = max(good, key=lambda result: result.validation_accuracy).spec.setting
-        axes.scatter([best.learning_rate], [best.weight_decay], s=130, facecolors="none", edgecolors="black")
         figure.colorbar(points, label="validation accuracy")
     return _svg(figure)
 
@@ -133,6 +124,12 @@ def sample_image(pixels: NDArray[np.uint8], labels: NDArray[np.int64], classes: 
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _places(results: Sequence[TrialResult]) -> tuple[list[float], list[float]]:
+    """Rates and weight decays."""
+    settings = [result.spec.setting for result in results]
+    return [setting.learning_rate for setting in settings], [setting.weight_decay for setting in settings]
 
 
 def _figure(width: float, height: float) -> tuple[Figure, "matplotlib.axes.Axes"]:

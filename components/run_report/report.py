@@ -126,7 +126,7 @@ def _stage(ranking: Ranking) -> dict[str, object]:
     best: TrialResult = next(result for result in results if result.spec.number == ranking.best_trial)
     return {
         "ranking": ranking,
-        "scatter": search_figure(results),
+        "scatter": search_figure(results, ranking.best),
         "curves": curves_figure(best.epochs),
         "diagnoses": diagnose(best.epochs),
     }

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from said import Said
+from trial_results import made_up_result
 
 from components.channel_stats.channel_stats import measure_channel_stats
 from components.dataset_snapshot.snapshot import take_snapshot
@@ -14,7 +15,9 @@ from components.foundation.artifacts import (
     LayerSignal,
     RunReference,
 )
+from components.foundation.run_folder import write_pack_result
 from components.foundation.settings import DataSettings, StatsSettings
+from components.foundation.training_artifacts import PackResult, Ranking, SearchRange, TrialResult
 from components.run_report.report import Findings, render, write_report
 
 RUN = RunReference(run_name="r", folder_uri="", tracking_uri="sqlite:///x", tracking_run_id="1")
@@ -101,3 +104,65 @@ def test_page_and_summary_are_written_to_the_run_folder(
     assert (tmp_path / "runs" / "r" / "report.html").read_text() == page
     assert "9.9000" in (tmp_path / "runs" / "r" / "summary.json").read_text()
     assert said[0].startswith(str(tmp_path))
+
+
+def ranking_in(folder: Path, results: list[TrialResult], **update: object) -> Ranking:
+    searched = SearchRange(
+        learning_rate=(1e-3, 1e0), weight_decay=(1e-6, 1e-1), reasons=["a reason", "20 trials from a Sobol sequence"]
+    )
+    pack = PackResult(stage="coarse", search_range=searched, results=results)
+    best = results[0]
+    return Ranking(
+        stage="coarse",
+        search_range=searched,
+        best=best.spec.setting,
+        best_trial=best.spec.number,
+        best_validation_accuracy=best.validation_accuracy,
+        trials=len(results),
+        diverged=0,
+        pack_uris=[write_pack_result(str(folder), 0, pack)],
+    ).model_copy(update=update)
+
+
+def test_a_stage_shows_what_was_searched_how_what_mattered_and_whether_it_was_wide_enough(
+    digits: DatasetReference, digits_stats: ChannelStats, tmp_path: Path
+) -> None:
+    results = [
+        made_up_result(0, 0.91234, epochs=5, momentum=0.912345, batch_size=64, init="gaussian:1e-2"),
+        made_up_result(1, 0.99, "stopped", 1),
+        made_up_result(2, 0.0, "diverged", 1),
+    ]
+    ranking = ranking_in(
+        tmp_path,
+        results,
+        stopped=1,
+        diverged=1,
+        importances={"learning_rate": 0.83, "batch_size": 0.17},
+        range_findings=["learning rate was too narrow above: <numbers>", "weight decay was wide enough: numbers"],
+    )
+    page = render(Findings(RUN, digits, digits_stats, checks("pass"), coarse=ranking))
+    assert "3 trials, 1 diverged, 1 stopped early" in page
+    assert "learning rate 1.000e-02, weight decay 1.000e-04, momentum 0.912, batch size 64, init gaussian:1e-2." in page
+    assert "<li>20 trials from a Sobol sequence</li>" in page
+    assert '<tr><td>learning rate</td><td class="n">0.83</td>' in page
+    assert 'style="width: 17%"' in page
+    assert '<li class="warn">learning rate was too narrow above: &lt;numbers&gt;</li>' in page
+    assert "<li>weight decay was wide enough: numbers</li>" in page
+    assert "stopped early</text>" in page
+    assert "diverged or failed</text>" in page
+
+
+def test_a_stage_of_finished_trials_that_says_nothing_more_has_no_empty_tables(
+    digits: DatasetReference, digits_stats: ChannelStats, tmp_path: Path
+) -> None:
+    ranking = ranking_in(tmp_path, [made_up_result(0, 0.9, epochs=5)])
+    page = render(Findings(RUN, digits, digits_stats, checks("pass"), coarse=ranking))
+    for absent in ("stopped early", "importance", "too narrow", "diverged or failed"):
+        assert absent not in page
+
+
+def test_a_stage_whose_trials_were_all_stopped_early_still_has_its_best(
+    digits: DatasetReference, digits_stats: ChannelStats, tmp_path: Path
+) -> None:
+    ranking = ranking_in(tmp_path, [made_up_result(0, 0.9, "stopped", 1)], stopped=1)
+    assert "0.9000" in render(Findings(RUN, digits, digits_stats, checks("pass"), coarse=ranking))
