@@ -12,6 +12,7 @@ import yaml
 
 from pipeline.cli import app
 from pipeline.cluster_settings import ClusterSettings
+from pipeline.run_config import DEFAULT_CONFIG, load_config
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -42,6 +43,17 @@ def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
 def test_a_documented_command_can_be_parsed(words: list[str]) -> None:
     command, arguments = command_of(words)
     assert command.make_context(command.name, arguments, resilient_parsing=False).params
+
+
+def documented_settings() -> list[list[str]]:
+    """The ``--set`` of each documented run of the default configuration."""
+    runs = [words[1:] for words in commands("sanefit") if words[:1] == ["run"] and set(words[1::2]) == {"--set"}]
+    return [words[1::2] for words in runs]
+
+
+@pytest.mark.parametrize("overrides", documented_settings(), ids=" ".join)
+def test_documented_settings_are_valid(overrides: list[str]) -> None:
+    load_config(DEFAULT_CONFIG, overrides)
 
 
 def test_documented_targets_exist() -> None:
