@@ -12,6 +12,7 @@ from components.hyperparameter_search.narrowing import EDGE_SHARE
 TRIALS_AT_LEAST = 10
 FEW_SHARE = 0.1
 FEW_AT_LEAST = 3
+VALUES_AT_LEAST = 5  # a grid of fewer points has too large a share of its trials at the bounds
 
 
 def range_findings(stage: Stage, searched: SearchRange, results: Sequence[TrialResult]) -> list[str]:
@@ -32,17 +33,20 @@ def range_findings(stage: Stage, searched: SearchRange, results: Sequence[TrialR
             f"{len(finished)} finished trials are too few to say whether the ranges were wide enough; expected "
             f"{TRIALS_AT_LEAST}"
         ]
-    few = finished[: max(FEW_AT_LEAST, math.ceil(FEW_SHARE * len(finished)))]
     return [
-        _finding(stage, axis, [getattr(result.spec.setting, axis.name) for result in few], len(finished))
+        _finding(stage, axis, [getattr(result.spec.setting, axis.name) for result in finished])
         for axis in axes(searched)
     ]
 
 
-def _finding(stage: Stage, axis: Axis, few: Sequence[float], trials: int) -> str:
-    """``few``: values of the best trials, the best first."""
-    low, high = axis.ends
+def _finding(stage: Stage, axis: Axis, values: Sequence[float]) -> str:
+    """``values``: of the finished trials, the best first."""
+    searched = f"{axis.words} {axis.shown(axis.bounds[0])} to {axis.shown(axis.bounds[1])}"
+    if (different := len(set(values))) < VALUES_AT_LEAST:
+        return f"{searched}: {different} values are too few to say whether it was wide enough"
+    few = values[: max(FEW_AT_LEAST, math.ceil(FEW_SHARE * len(values)))]
     places = [axis.place(value) for value in few]
+    low, high = axis.ends
     middle = statistics.median(places)
     edge = EDGE_SHARE * axis.width
     side, from_bound, from_best, open_end = (
@@ -53,9 +57,8 @@ def _finding(stage: Stage, axis: Axis, few: Sequence[float], trials: int) -> str
     narrow = from_bound <= edge and open_end
     verdict = f"too narrow {'below' if side == 'lower' else 'above'}" if narrow else "wide enough"
     finding = (
-        f"{axis.words} {axis.shown(axis.bounds[0])} to {axis.shown(axis.bounds[1])} was {verdict}: the best {len(few)} "
-        f"of {trials} trials lie at {axis.shown(min(few))} to {axis.shown(max(few))}, half of them within "
-        f"{axis.distance(from_bound)} of the {side} bound"
+        f"{searched} was {verdict}: the best {len(few)} of {len(values)} trials lie at {axis.shown(min(few))} to "
+        f"{axis.shown(max(few))}, half of them within {axis.distance(from_bound)} of the {side} bound"
     )
     if not narrow:
         return finding

@@ -9,10 +9,19 @@ RANGE = SearchRange(learning_rate=(1e-6, 1e-3), weight_decay=(1e-5, 1e5), reason
 
 
 def ranked(rates: list[float], others: int, **values: float) -> list[TrialResult]:
-    """Trials with these exponents of the rate, the best first, then ``others`` in the middle of the range."""
+    """Trials with these exponents of the rate, the best first, then ``others`` in the middle of the range.
+
+    All have the ``values``, and a weight decay of 1, and a hair more, as no two draws are the same.
+    """
     exponents = [*rates, *[-4.5] * others]
     return [
-        made_up_result(n, 0.9 - n / 1000, learning_rate=10**exponent, weight_decay=1.0, **values)
+        made_up_result(
+            n,
+            0.9 - n / 1000,
+            learning_rate=10 ** (exponent + n * 1e-9),
+            weight_decay=1.0 + n * 1e-9,
+            **{name: value + n * 1e-9 for name, value in values.items()},
+        )
         for n, exponent in enumerate(exponents)
     ]
 
@@ -23,7 +32,7 @@ def test_a_wide_range_is_told_with_its_numbers() -> None:
         "learning rate 1.0e-06 to 1.0e-03 was wide enough: the best 10 of 100 trials lie at 1.6e-04 to 5.0e-04, "
         "half of them within 0.48 decades of the upper bound",
         "weight decay 1.0e-05 to 1.0e+05 was wide enough: the best 10 of 100 trials lie at 1.0e+00 to 1.0e+00, "
-        "half of them within 5.00 decades of the lower bound",
+        "half of them within 5.00 decades of the upper bound",
     ]
 
 
@@ -73,10 +82,25 @@ def test_a_linear_range_is_judged_on_its_own_scale_and_only_where_it_could_go_on
 
 
 def test_stopped_trials_rank_below_and_failed_ones_are_left_out() -> None:
-    high = [made_up_result(n, 0.4, epochs=5, learning_rate=9e-4) for n in range(5)]
+    high = [made_up_result(n, 0.4, epochs=5, learning_rate=9e-4 + n * 1e-6) for n in range(5)]
     low = [made_up_result(n, 0.9, "stopped" if n % 2 else "diverged", 1, learning_rate=1.1e-6) for n in range(5, 55)]
     [rate, _] = range_findings("coarse", RANGE, [*low, *high])
     assert "was too narrow above: the best 3 of 30 trials" in rate
+
+
+@pytest.mark.parametrize(("points", "told"), [(2, False), (4, False), (5, True), (10, True)])
+def test_a_grid_of_few_points_does_not_tell_whether_its_range_was_wide_enough(points: int, told: bool) -> None:
+    """Of two points both are bounds."""
+    results = [
+        made_up_result(n, 0.9 - (n % points) / 100, learning_rate=10 ** (-3 - 3 * (n % points) / (points - 1)))
+        for n in range(40)
+    ]
+    [rate, decay] = range_findings("coarse", RANGE, results)
+    assert ("was too narrow above" in rate) == told
+    assert (
+        rate == f"learning rate 1.0e-06 to 1.0e-03: {points} values are too few to say whether it was wide enough"
+    ) == (not told)
+    assert decay.endswith("1 values are too few to say whether it was wide enough")
 
 
 def test_few_trials_are_said_to_be_too_few() -> None:
