@@ -104,7 +104,9 @@ def log_child_run(
     ended: float,
     failed: bool,
 ) -> None:
-    """Write one finished child run with its curves, unless it is already there.
+    """Write one finished child run with its curves, unless it is already there; one that was begun is completed.
+
+    With the same times a value that is there already is not written twice.
 
     Args:
         tracking: a client.
@@ -119,10 +121,15 @@ def log_child_run(
     experiment_id = tracking.get_run(parent.tracking_run_id).info.experiment_id
     trial_key = f"{parent.run_name}/{name}"
     query = f"tags.`{TRIAL_TAG}` = '{trial_key}'"
-    if tracking.search_runs([experiment_id], query, ViewType.ALL, max_results=1):
+    found = tracking.search_runs([experiment_id], query, ViewType.ALL, max_results=1)
+    if found and found[0].info.status != "RUNNING":
         return
     all_tags = {PARENT_TAG: parent.tracking_run_id, TRIAL_TAG: trial_key, **tags}
-    run = tracking.create_run(experiment_id, start_time=int(started * 1000), run_name=name, tags=all_tags)
+    run = (
+        found[0]
+        if found
+        else tracking.create_run(experiment_id, start_time=int(started * 1000), run_name=name, tags=all_tags)
+    )
     metrics = [*_curves(epochs, int(ended * 1000)), *_metrics(summary, int(ended * 1000))]
     for start in range(0, max(len(metrics), 1), METRICS_PER_BATCH):
         tracking.log_batch(

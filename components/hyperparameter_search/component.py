@@ -40,8 +40,8 @@ def train_pack(
     from components.foundation.run_folder import read_pack_plan
     from components.foundation.settings import network_settings
     from components.foundation.step_log import running_step
-    from components.foundation.training.plain_loop import best_device
     from components.foundation.training_settings import OptimizerSettings
+    from components.hyperparameter_search.pack_workers import visible_devices
     from components.hyperparameter_search.trial_pack import run_pack
 
     pack_plan = read_pack_plan(plan)
@@ -55,7 +55,7 @@ def train_pack(
             RunReference.model_validate_json(run),
             seed=seed,
             packs_per_machine=packs_per_machine,
-            device=best_device(),
+            devices=visible_devices(),
             say=say,
         )
 

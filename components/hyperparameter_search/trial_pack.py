@@ -1,29 +1,26 @@
-"""A pack: one process that trains many trials on data that it reads once."""
+"""A pack: one pod or process that trains many trials on every device that it can see."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
 from components.foundation import tracking
 from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
-from components.foundation.classifiers.classifier import build_classifier
 from components.foundation.image_dataset.shards import read_manifest
-from components.foundation.run_folder import write_pack_result
+from components.foundation.parallel_work import usable_cores
+from components.foundation.run_folder import storage_of, write_pack_result
 from components.foundation.seeds import derive_seed
 from components.foundation.settings import NetworkSettings
 from components.foundation.step_log import Say
-from components.foundation.training.plain_loop import TrainingData, read_training_data, train
-from components.foundation.training.recipe import recipe_of
-from components.foundation.training_artifacts import (
-    EpochRecord,
-    PackPlan,
-    PackResult,
-    TrialResult,
-    TrialSpec,
-    TrialStatus,
-)
+from components.foundation.training.plain_loop import CPU, read_training_data
+from components.foundation.training.trial_engine.trial import Problem
+from components.foundation.training_artifacts import PackPlan, PackResult, TrialResult
 from components.foundation.training_settings import OptimizerSettings
+from components.hyperparameter_search.chunk_training import CHECKPOINT_SECONDS, PackContext
+from components.hyperparameter_search.next_round import draw_next_round
+from components.hyperparameter_search.pack_rounds import TrialsOfPack
+from components.hyperparameter_search.trial_store import open_store
 
 Clock = Callable[[], float]
 
@@ -38,13 +35,15 @@ def run_pack(
     *,
     seed: int,
     packs_per_machine: int,
-    device: torch.device,
+    devices: Sequence[torch.device],
     say: Say,
     clock: Clock = time.time,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> str:
     """Train every trial of the pack, log each as a child run, and keep the results.
 
-    A trial that diverges, runs out of memory or raises is a result, never an exception.
+    A trial that diverges, runs out of memory or raises is a result, never an exception. What was trained before, by a
+    pack that was killed or in another run, is taken from the storage.
 
     Args:
         plan: the trials.
@@ -52,104 +51,90 @@ def run_pack(
         run: the parent run.
         seed: of the run; all trials see the same batches.
         packs_per_machine: how many packs share this machine's cores.
-        device: trains the trials and holds the data.
+        devices: train the trials, each with a worker of its own; on the CPU, one for each core.
         say: prints a line.
         clock: epoch seconds.
+        checkpoint_seconds: at least between two checkpoints of running trials.
 
     Returns:
         The URI of a PackResult.
     """
-    torch.set_num_threads(max(1, torch.get_num_threads() // packs_per_machine))
-    data = read_training_data(dataset, device)
+    cores = max(1, usable_cores() // packs_per_machine)
+    workers = cores if devices[0].type == "cpu" else len(devices)
+    torch.set_num_threads(1 if workers > 1 else cores)
+    torch.set_flush_denormal(True)  # weights that a strong decay brings to nothing would cost a hundredfold
     manifest = read_manifest(dataset)
     client = tracking.client(run.tracking_uri)
-    results = []
-    for spec in plan.trials:
-        started = clock()
-        result = run_trial(
-            spec,
-            data,
-            manifest.image_shape,
-            len(manifest.class_names),
-            stats,
-            network,
-            optimizer,
-            batch_seed=derive_seed(seed, "batches"),
+    trials = TrialsOfPack(
+        plan=plan,
+        context=PackContext(
+            problem=Problem(manifest.image_shape, len(manifest.class_names), stats, devices[0]),
+            data=read_training_data(dataset, devices[0] if len(devices) == 1 else CPU),
+            store=open_store(storage_of(run.folder_uri), dataset.fingerprint, stats),
+            folds=plan.folds,
+            fold_seed=derive_seed(seed, "folds"),
+            checkpoint_seconds=checkpoint_seconds,
             clock=clock,
-        )
-        results.append(result)
-        say(trial_line(result, plan.trials_in_stage))
-        tracking.log_child_run(
-            client,
-            run,
-            name=f"{plan.stage}-{spec.number:04d}",
-            params={key: repr(value) for key, value in spec.setting.model_dump().items()},
-            tags={"sanefit.stage": plan.stage, "sanefit.status": result.status},
-            epochs=result.epochs,
-            summary={"val_acc": result.validation_accuracy},
-            started=started,
-            ended=clock(),
-            failed=result.status != "ok",
-        )
+        ),
+        network=network,
+        optimizer=optimizer,
+        batch_seed=derive_seed(seed, "batches"),
+        devices=devices,
+        workers=workers,
+        say=say,
+    )
+    results: list[TrialResult] = []
+    specs = plan.trials
+    while specs:
+        ended = {}
+        for result in trials.train(specs):
+            say(trial_line(result, plan.trials_in_stage))
+            log_trial(client, run, plan, result)
+            ended[result.spec.number] = result
+        results += [ended[spec.number] for spec in specs]
+        specs = draw_next_round(plan, results, seed)
     return write_pack_result(
         run.folder_uri, plan.pack, PackResult(stage=plan.stage, search_range=plan.search_range, results=results)
     )
 
 
-def run_trial(
-    spec: TrialSpec,
-    data: TrainingData,
-    image_shape: tuple[int, int, int],
-    classes: int,
-    stats: ChannelStats,
-    network: NetworkSettings,
-    optimizer: OptimizerSettings,
-    *,
-    batch_seed: int,
-    clock: Clock = time.time,
-) -> TrialResult:
-    """Train one trial; whatever happens becomes its status."""
-    started = clock()
-    records: list[EpochRecord] = []
-    status: TrialStatus
-    message = ""
-    try:
-        status, _ = train(
-            build_classifier(network, image_shape, classes, stats, spec.seed).to(data.train_pixels.device),
-            data,
-            recipe_of(
-                optimizer,
-                learning_rate=spec.setting.learning_rate,
-                weight_decay=spec.setting.weight_decay,
-                epochs=spec.epochs,
-                batch_seed=batch_seed,
-                noise_seed=spec.seed,
-            ),
-            after_epoch=records.append,
-        )
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        status, message = "out_of_memory", str(error)
-    except Exception as error:  # a trial must not take its pack down
-        status, message = "error", f"{type(error).__name__}: {error}"
-    return TrialResult(
-        spec=spec,
-        status=status,
-        validation_accuracy=records[-1].validation_accuracy if records else 0.0,
-        epochs=records,
-        seconds=clock() - started,
-        message=message,
+def log_trial(client: tracking.Client, run: RunReference, plan: PackPlan, result: TrialResult) -> None:
+    """Write a trial to MLflow, once: its times are its own, so that a second writing is the same."""
+    folds = {f"val_acc_fold_{number}": value for number, value in enumerate(result.fold_accuracies, start=1)}
+    tracking.log_child_run(
+        client,
+        run,
+        name=f"{plan.stage}-{result.spec.number:04d}",
+        params={key: _shown(value) for key, value in result.spec.setting.searched.items()},
+        tags={"sanefit.stage": plan.stage, "sanefit.status": result.status},
+        epochs=result.epochs,
+        summary={"val_acc": result.validation_accuracy, **folds},
+        started=result.started,
+        ended=result.started + result.seconds,
+        failed=result.status not in ("ok", "stopped"),
     )
 
 
 def trial_line(result: TrialResult, trials: int) -> str:
-    """One line in the lecture's form: ``val_acc: 0.412000, lr: 1.405206e-04, reg: 4.793564e-01, (1 / 100)``."""
+    """One line in the lecture's form: ``val_acc: 0.412000, lr: 1.405206e-04, reg: 4.793564e-01, (1 / 100)``.
+
+    Further values that were searched stand before the number.
+    """
     setting = result.spec.setting
+    further = {key: value for key, value in setting.searched.items() if key not in ("learning_rate", "weight_decay")}
     line = (
-        f"val_acc: {result.validation_accuracy:.6f}, lr: {setting.learning_rate:.6e}, "
-        f"reg: {setting.weight_decay:.6e}, ({result.spec.number + 1} / {trials})"
+        f"val_acc: {result.validation_accuracy:.6f}, lr: {setting.learning_rate:.6e}, reg: {setting.weight_decay:.6e}, "
+        + "".join(f"{key}: {_shown(value)}, " for key, value in further.items())
+        + f"({result.spec.number + 1} / {trials})"
     )
     if result.status == "ok":
         return line
+    if result.status == "stopped":
+        return f"{line} stopped after epoch {len(result.epochs)}"
     # A diverged epoch has a record; one that raised has none.
     epoch = len(result.epochs) + (result.status != "diverged")
     return f"{line} {result.status.replace('_', ' ')} in epoch {epoch} {result.message}".rstrip()
+
+
+def _shown(value: float | int | str) -> str:
+    return value if isinstance(value, str) else repr(value)

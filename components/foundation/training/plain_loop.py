@@ -26,7 +26,7 @@ from components.foundation.training.optimizers import (
 )
 from components.foundation.training.recipe import Recipe
 from components.foundation.training.schedules import learning_rate_at
-from components.foundation.training.training_images import Images, training_images
+from components.foundation.training.training_images import Images, on_device, training_images
 from components.foundation.training_artifacts import EpochRecord
 
 CPU = torch.device("cpu")
@@ -59,6 +59,16 @@ def read_training_data(dataset: DatasetReference, device: torch.device = CPU) ->
     """The training and validation splits of a snapshot, in the device's memory when they fit."""
     train, validation = training_images(dataset, ("train", "validation"), device)
     return TrainingData(*train, *validation)
+
+
+def data_on(data: TrainingData, device: torch.device) -> TrainingData:
+    """The same images and labels on a device; images on disk stay there."""
+    return TrainingData(
+        on_device(data.train_pixels, device),
+        data.train_labels.to(device),
+        on_device(data.validation_pixels, device),
+        data.validation_labels.to(device),
+    )
 
 
 def best_device() -> torch.device:

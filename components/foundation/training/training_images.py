@@ -52,6 +52,20 @@ class StreamedImages:
 Images = Tensor | StreamedImages
 
 
+def select(images: Images, numbers: Tensor) -> Images:
+    """The images with these numbers, int64, in this order; images on disk stay there."""
+    if isinstance(images, Tensor):
+        return images[numbers]
+    chosen, disk = numbers.cpu().numpy(), images.images
+    part = SplitImages(disk.shards, disk.index[chosen], disk.labels[chosen], disk.image_shape)
+    return StreamedImages(part, images.device)
+
+
+def on_device(images: Images, device: torch.device) -> Images:
+    """The same images on a device; those on disk stay there, and what is read of them goes to the device."""
+    return images.to(device) if isinstance(images, Tensor) else StreamedImages(images.images, device)
+
+
 def training_images(
     dataset: DatasetReference, splits: tuple[SplitName, ...], device: torch.device
 ) -> list[tuple[Images, Tensor]]:
