@@ -61,6 +61,7 @@ def test_a_pack_holds_one_key_and_a_key_has_packs_by_its_share(keys: list[int], 
         ([97, 1, 1, 1], 4, [1, 1, 1, 1]),
         ([97, 1, 1, 1], 6, [3, 1, 1, 1]),
         ([5, 5], 3, [2, 1]),
+        ([50, 40, 1, 1, 1], 7, [2, 2, 1, 1, 1]),  # 3.8, 3.0 and three times 0.1: the small ones take from the large
     ],
 )
 def test_shares_are_by_the_largest_remainder_at_least_one(sizes: list[int], seats: int, shares: list[int]) -> None:

@@ -170,6 +170,17 @@ def test_tpe_ranks_a_stopped_trial_below_one_that_went_on() -> None:
     assert distances(draw_tpe(WIDE, known, 40, seed=1)[0]).mean() < 0.6
 
 
+def test_draws_of_one_round_keep_away_from_each_other() -> None:
+    """They lie farther apart than draws of which none knows of the others."""
+    together = alone = 0.0
+    for seed in range(8):
+        known = peaked(draw_random(WIDE, 20, seed))
+        one_by_one = [draw_tpe(WIDE, known, 1, seed=n)[0][0] for n in range(30)]
+        together += shares(draw_tpe(WIDE, known, 30, seed=1)[0]).std(axis=0).sum()
+        alone += shares(one_by_one).std(axis=0).sum()
+    assert together > 1.02 * alone
+
+
 def test_the_order_in_which_results_come_does_not_matter() -> None:
     known = peaked(draw_random(WIDE, 30, seed=0))
     assert draw_tpe(WIDE, known, 5, seed=1) == draw_tpe(WIDE, known[::-1], 5, seed=1)
