@@ -1,10 +1,11 @@
-"""Which way of training is fastest for this network on this device, from a short measurement."""
+"""Which way of training is fastest for this network on this device, from its size and a short measurement."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor, nn
 
 from components.foundation.memory import available_memory
 from components.foundation.training.plain_loop import TrainingData, data_on
@@ -13,11 +14,13 @@ from components.foundation.training.trial_engine.train_together import EnginePla
 from components.foundation.training.trial_engine.trial import Problem, Trial
 from components.foundation.training_settings import Engine
 
-STEPS = 8  # of a measurement, after as many that are not counted
 STACKS = (4, 16, 64, 256)
-CLEARLY = 1.25  # times as fast as what was best: a choice that noise could turn would change the last digits of a run
-# Seconds of one network's step from which on its time goes into arithmetic, which a stack does not save.
-LONG_STEP = {"cpu": 0.01, "cuda": 0.25}
+# On a CPU a stack whose weights and activations fall out of a core's cache gains nothing. Its size is taken from this
+# rather than measured: another size gives other last digits, and noise must not choose them.
+CACHE = 20 * 2**20
+CLEARLY = 1.2  # times as fast as what was best, for the same reason
+STEPS = 4  # of a measurement, after as many that are not counted
+REPEATS = 2  # of which the fastest counts
 SHARE_OF_MEMORY = 0.5  # of what is free
 COPIES = 4  # of the weights: themselves, their gradient and two moments
 Clock = Callable[[], float]
@@ -32,7 +35,15 @@ class Measured:
 
     def __str__(self) -> str:
         recorded = " recorded" if self.plan.recorded else ""
-        return f"{self.plan.engine} {self.plan.networks_at_once}{recorded}: {self.steps:,.0f}"
+        return f"{self.plan.engine} {self.plan.networks_at_once}{recorded} {self.steps:,.0f}"
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes of one network: of its weights, and of what its layers give out for a batch."""
+
+    weights: int
+    activations: int
 
 
 def choose_plan(
@@ -51,7 +62,7 @@ def choose_plan(
         trials: all that will be trained, of one shape.
         problem, data: what they learn.
         engine: ``fastest`` measures.
-        networks_at_once: 0 measures.
+        networks_at_once: 0 goes by cache and memory.
         workers: processes that share the trials and the memory.
         clock: seconds.
 
@@ -64,13 +75,14 @@ def choose_plan(
             f"search.engine=stacked: there is no stack for a network of kind {trials[0].network.kind!r}; expected "
             "two_layer, mlp or convnet; set search.engine=vmapped, loop or fastest"
         )
-    share = -(-len(trials) // workers)
-    if engine == "loop":
-        return EnginePlan("loop", 1, reason="as search.engine says")
-    if engine != "fastest" and networks_at_once:
-        return EnginePlan(engine, min(networks_at_once, share), reason="as search.engine and networks_at_once say")
-    most = min(share, _fitting(trials[0], problem, workers))
-    found = list(_measure(trials, problem, data, engine, networks_at_once, most, clock))
+    short = data_on(short_data(data, trials[0].recipe.batch_size), problem.device)
+    sizes = _sizes(trials[0], problem, short, -(-len(trials) // workers), networks_at_once, workers)
+    if engine == "loop" or not (sizes or engine in ("stacked", "vmapped")):
+        return EnginePlan("loop", 1, reason="as asked" if engine == "loop" else "a stack would fall out of the cache")
+    name: EngineName = engine if engine != "fastest" else "stacked" if stackable(trials[0].network) else "vmapped"
+    if engine != "fastest" and len(sizes) < 2:
+        return EnginePlan(name, sizes[0] if sizes else 1, problem.device.type == "cuda", reason="as asked")
+    found = list(_measure(name, sizes, trials, problem, short, clock, loop_too=engine == "fastest"))
     best = found[0]
     for measured in found[1:]:
         if measured.steps > CLEARLY * best.steps:
@@ -78,62 +90,10 @@ def choose_plan(
     return replace(best.plan, reason=f"steps/s: {', '.join(map(str, found))}")
 
 
-def _measure(
-    trials: Sequence[Trial],
-    problem: Problem,
-    data: TrainingData,
-    engine: Engine,
-    networks_at_once: int,
-    most: int,
-    clock: Clock,
-) -> Iterator[Measured]:
-    """The loop, then larger and larger stacks until one is slower than the one before, or does not fit."""
-    short = data_on(_short(data, trials[0].recipe.batch_size), problem.device)
-    if engine == "fastest":
-        alone = _speed(EnginePlan("loop", 1), trials, problem, short, clock)
-        yield alone
-        if alone.steps < 1 / LONG_STEP[problem.device.type]:
-            return
-    name = _stack_engine(trials[0], engine)
-    sizes = [networks_at_once] if networks_at_once else [size for size in STACKS if size < most] or []
-    before = 0.0
-    for size in sorted({*(min(size, most) for size in sizes), *([] if networks_at_once else [min(most, STACKS[-1])])}):
-        try:
-            measured = _speed(EnginePlan(name, size, problem.device.type == "cuda"), trials, problem, short, clock)
-        except (MemoryError, RuntimeError):  # too large, or torch.func does not take this network
-            if engine != "fastest" and not before:
-                raise
-            return
-        yield measured
-        if measured.steps < before:
-            return
-        before = measured.steps
-
-
-def _stack_engine(trial: Trial, engine: Engine) -> EngineName:
-    if engine in ("stacked", "vmapped"):
-        return engine
-    return "stacked" if stackable(trial.network) else "vmapped"
-
-
-def _speed(plan: EnginePlan, trials: Sequence[Trial], problem: Problem, data: TrainingData, clock: Clock) -> Measured:
-    # At a rate that moves nothing, so that none diverges and leaves the measurement.
-    still = [replace(trial, recipe=replace(trial.recipe, learning_rate=1e-30)) for trial in trials]
-    chosen = [still[number % len(still)] for number in range(plan.networks_at_once)]
-    training = start(plan, chosen, problem, data)
-    training.train_epoch(1)
-    _wait_for(problem.device)
-    began = clock()
-    training.train_epoch(2)
-    _wait_for(problem.device)
-    return Measured(plan, STEPS * plan.networks_at_once / max(clock() - began, 1e-9))
-
-
-def _short(data: TrainingData, batch_size: int) -> TrainingData:
+def short_data(data: TrainingData, batch_size: int) -> TrainingData:
     """``STEPS`` batches to train on, and next to nothing to validate."""
     images = min(STEPS * batch_size, len(data.train_labels))
     train, validation = torch.arange(images), torch.arange(min(8, len(data.validation_labels)))
-    # The first images of one class after another would do as well: only time is measured.
     return TrainingData(
         data.train_pixels[train],
         data.train_labels[train],
@@ -142,14 +102,88 @@ def _short(data: TrainingData, batch_size: int) -> TrainingData:
     )
 
 
-def _fitting(trial: Trial, problem: Problem, workers: int) -> int:
-    """How many networks fit into a worker's share of the memory, by their weights and one batch's inputs."""
-    weights = sum(value.nbytes for value in problem.classifier(trial).network.state_dict().values())
-    height, width, channels = problem.image_shape
-    # Activations of a layer or two the size of the input, forward and back.
-    activations = 4 * trial.recipe.batch_size * height * width * channels * problem.dtype.itemsize
+def footprint(trial: Trial, problem: Problem, pixels: Tensor) -> Footprint:
+    """Of a trial's network, from one pass of a few images.
+
+    Args:
+        trial, problem: the network.
+        pixels: uint8 (images, height, width, channels), on the problem's device.
+    """
+    classifier = problem.classifier(trial).eval()
+    given: list[int] = []
+    for module in classifier.network.modules():
+        if not list(module.children()) and not isinstance(module, nn.Flatten):  # which only looks at its input
+            module.register_forward_hook(lambda _module, _given, output: given.append(output.nbytes))
+    with torch.no_grad():
+        classifier(pixels[:2])
+    weights = sum(value.nbytes for value in classifier.network.state_dict().values())
+    return Footprint(weights, sum(given) // len(pixels[:2]) * trial.recipe.batch_size)
+
+
+def _sizes(
+    trial: Trial, problem: Problem, short: TrainingData, most: int, networks_at_once: int, workers: int
+) -> list[int]:
+    """How many networks a stack may hold: on a CPU what fits the cache, on a GPU every size that fits the memory."""
+    if networks_at_once:
+        return [min(most, networks_at_once)]
+    size = footprint(trial, problem, short.train_pixels[:2])
     free = SHARE_OF_MEMORY * available_memory(problem.device) / workers
-    return max(1, int(free / (COPIES * weights + activations)))
+    most = min(most, int(free / (COPIES * size.weights + 2 * size.activations)))
+    fitting = [count for count in STACKS if count < most]
+    if problem.device.type == "cpu":
+        fitting = [count for count in fitting if count * (size.weights + size.activations) <= CACHE][-1:]
+        if fitting == [STACKS[-1]] or most * (size.weights + size.activations) <= CACHE:
+            fitting = [min(most, STACKS[-1])]
+    else:
+        fitting.append(min(most, STACKS[-1]))
+    return [count for count in fitting if count > 1]
+
+
+def _measure(
+    name: EngineName,
+    sizes: Sequence[int],
+    trials: Sequence[Trial],
+    problem: Problem,
+    data: TrainingData,
+    clock: Clock,
+    *,
+    loop_too: bool,
+) -> Iterator[Measured]:
+    """The loop, then larger and larger stacks until one is not clearly faster than the one before, or does not fit."""
+    if loop_too:
+        yield _speed(EnginePlan("loop", 1), trials, problem, data, clock)
+    before = 0.0
+    for size in sizes:
+        plan = EnginePlan(name, size, problem.device.type == "cuda")
+        try:
+            measured = _speed(plan, trials, problem, data, clock)
+        except (MemoryError, RuntimeError):  # too large, or torch.func does not take this network
+            if not (loop_too or before):
+                raise
+            return
+        yield measured
+        if measured.steps < CLEARLY * before:
+            return
+        before = measured.steps
+
+
+def _speed(plan: EnginePlan, trials: Sequence[Trial], problem: Problem, data: TrainingData, clock: Clock) -> Measured:
+    # At a rate that moves nothing, so that none diverges and leaves the measurement.
+    still = [replace(trial, recipe=replace(trial.recipe, learning_rate=1e-30)) for trial in trials]
+    chosen = [still[number % len(still)] for number in range(plan.networks_at_once)]
+    training = start(plan, chosen, problem, data)
+    training.train_epoch(1)
+    steps = -(-len(data.train_labels) // trials[0].recipe.batch_size)
+    seconds = min(_seconds(lambda: training.train_epoch(2), problem.device, clock) for _ in range(REPEATS))
+    return Measured(plan, steps * plan.networks_at_once / max(seconds, 1e-9))
+
+
+def _seconds(work: Callable[[], object], device: torch.device, clock: Clock) -> float:
+    _wait_for(device)
+    began = clock()
+    work()
+    _wait_for(device)
+    return clock() - began
 
 
 def _wait_for(device: torch.device) -> None:

@@ -1,5 +1,6 @@
 """Any network in a stack, by torch.func: what no stack of our own is written for."""
 
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +9,9 @@ from torch.func import functional_call, grad, vmap
 
 from components.foundation.classifiers.keyed_dropout import KeyedDropout, key_dropout
 from components.foundation.training.trial_engine.stacked_network import Gradient, StackedDropout, losses_and_right
+
+# torch says so of some operations whenever they are used; whether vmap pays is measured.
+warnings.filterwarnings("ignore", message="There is a performance drop because", category=UserWarning)
 
 
 @dataclass
