@@ -55,14 +55,19 @@ def test_a_search_that_draws_unevenly_does_not_mislead_it() -> None:
 
 
 def test_stopped_trials_count_as_worse_than_those_that_went_on_whatever_their_accuracy() -> None:
+    """Half went on, and differ by their rate; half were stopped at a higher accuracy, and differ by their decay."""
+    settings = draw_random(RANGE, 90, 0)
+    went_on = trained(settings, lambda setting: 0.4 * OBJECTIVES["learning_rate"](setting))
+    stopped = trained(settings, lambda setting: 1 + 0.05 * math.log10(setting.weight_decay))
     results = [
-        result.model_copy(update={"status": "stopped", "validation_accuracy": 0.95})
-        if result.spec.setting.learning_rate > 1e-2
-        else result.model_copy(update={"epochs": 5 * result.epochs, "validation_accuracy": 0.5})
-        for result in trained(draw_random(RANGE, 60, 0), OBJECTIVES["weight_decay"])
+        stopped[n].model_copy(update={"status": "stopped"})
+        if n % 2
+        else went_on[n].model_copy(update={"epochs": 5 * went_on[n].epochs})
+        for n in range(90)
     ]
-    found = importances(RANGE, results)
-    assert next(iter(found)) == "learning_rate"
+    assert min(result.validation_accuracy for result in results[1::2]) > 0.6
+    assert max(result.validation_accuracy for result in results[::2]) < 0.4
+    assert next(iter(importances(RANGE, results))) == "learning_rate"
 
 
 def test_too_few_trials_or_equal_ones_say_nothing_and_those_that_failed_do_not_count() -> None:

@@ -119,3 +119,6 @@ def test_the_reason_gives_the_new_range_and_why_it_grew_or_could_not() -> None:
     assert narrow([0.01, 0.2], linear_axis("dropout", (0.0, 0.5)))[1] == (
         "0 to 0.2 spans the best 2 coarse trials, kept to 0, beyond which it cannot go"
     )
+    assert narrow([0.49, 0.2], linear_axis("warmup", (0.1, 0.5)))[1] == (
+        "0.2 to 0.5 spans the best 2 coarse trials, kept to 0.5, beyond which it cannot go"
+    )
