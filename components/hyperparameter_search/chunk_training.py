@@ -178,13 +178,14 @@ def _results(
 
 
 def _keep(store: TrialStore, task: ChunkTask, results: Sequence[TrialResult], progress: Progress) -> None:
+    """The whole chunk first, in one file: a pack that is killed among the results finds none of them to train again."""
+    finished = all(map(is_final, results))
+    store.write_progress(task.key, replace(progress, states={}) if finished else progress)
     for unit, result in zip(task.units, results, strict=True):
         if is_final(result):
             store.write_result(unit.key, result)
-    if all(map(is_final, results)):
+    if finished:
         store.remove_progress(task.key)
-    else:
-        store.write_progress(task.key, progress)
 
 
 class _Checkpoints:

@@ -31,7 +31,8 @@ Living = dict[int, list[Unit]]  # the units of each trial that goes on, by the t
 class TrialsOfPack:
     """What a pack trains, on what, and what it knows by now.
 
-    ``workers``: processes. ``results``: of units, by key. ``begun``: where the progress of a unit lies.
+    ``workers``: processes. ``results``: of units, by key. ``begun``: where the progress of a unit lies; ``progress``:
+    the names of all.
     """
 
     plan: PackPlan
@@ -44,6 +45,7 @@ class TrialsOfPack:
     say: Say
     results: dict[str, TrialResult] = field(default_factory=dict)
     begun: dict[str, tuple[str, int]] = field(default_factory=dict)
+    progress: set[str] = field(default_factory=set)
     engine_plans: dict[StackKey, EnginePlan] = field(default_factory=dict)
 
     def train(self, specs: Sequence[TrialSpec]) -> Iterator[TrialResult]:
@@ -61,9 +63,10 @@ class TrialsOfPack:
             yield from self._train_until(until, living)
             if until < epochs:
                 yield from self._stop_worst(until, living, places)
-        for key in {key for key, _ in self.begun.values()}:
+        for key in self.progress:
             self.context.store.remove_progress(key)
         self.begun.clear()
+        self.progress.clear()
 
     def _train_until(self, until: int, living: Living) -> Iterator[TrialResult]:
         yield from self._ended(until, living)
@@ -71,6 +74,7 @@ class TrialsOfPack:
         for outcome in train_chunks(self.context, tasks, self.devices, self.workers):
             for note in outcome.notes:
                 self.say(note)
+            self.progress.add(outcome.task.key)
             for place, (unit, result) in enumerate(zip(outcome.task.units, outcome.results, strict=False)):
                 self.results[unit.key] = result
                 self.begun[unit.key] = (outcome.task.key, place)
@@ -152,6 +156,7 @@ class TrialsOfPack:
     def _without_past(self, task: ChunkTask) -> list[ChunkTask]:
         left = [unit for unit in task.units if not self._is_past(unit, task.until)]
         if not left:
+            self.context.store.remove_progress(task.key)  # of a pack that was killed right before it did
             return []
         if len(left) == len(task.units) or self.context.store.has_progress(task.key):
             return [task]

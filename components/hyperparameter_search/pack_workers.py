@@ -2,6 +2,7 @@
 
 import ctypes
 import multiprocessing
+import os
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -57,9 +58,8 @@ def train_chunks(
     except BrokenProcessPool:
         smaller = [half for task in left.values() for half in (halves(task) if len(task.units) > 1 else [task])]
         if len(smaller) > len(left):
-            note = (
-                f"a worker was killed with {max(len(task.units) for task in left.values())} networks: goes on in halves"
-            )
+            largest = max(len(task.units) for task in left.values())
+            note = f"a worker was killed while it trained {largest} networks at once: goes on in halves"
             yield ChunkOutcome(smaller[0], [], [note])
             yield from train_chunks(context, smaller, devices, workers)
         else:
@@ -99,7 +99,7 @@ def _in_pool(
     numbers = method.SimpleQueue()
     for number in range(workers):
         numbers.put(number)
-    pool = ProcessPoolExecutor(workers, method, _begin_worker, (context, list(devices), numbers))
+    pool = ProcessPoolExecutor(workers, method, _begin_worker, (context, list(devices), numbers, os.getpid()))
     try:
         futures = [pool.submit(_train, task) for task in tasks]
         for future in as_completed(futures):
@@ -130,9 +130,11 @@ def _one_by_one(
             yield ChunkOutcome(task, [killed])
 
 
-def _begin_worker(context: PackContext, devices: list[torch.device], numbers: object) -> None:
+def _begin_worker(context: PackContext, devices: list[torch.device], numbers: object, pack: int) -> None:
     global _context
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a pack that is killed leaves nobody at work
+    if os.getppid() != pack:  # it was killed before that
+        os._exit(1)
     device = devices[numbers.get() % len(devices)]  # type: ignore[attr-defined]
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
