@@ -20,6 +20,7 @@ from components.foundation.training_settings import OptimizerSettings
 from components.hyperparameter_search.chunk_training import CHECKPOINT_SECONDS, PackContext
 from components.hyperparameter_search.next_round import draw_next_round
 from components.hyperparameter_search.pack_rounds import TrialsOfPack
+from components.hyperparameter_search.pack_workers import prepare_arithmetic
 from components.hyperparameter_search.trial_store import open_store
 
 Clock = Callable[[], float]
@@ -61,8 +62,7 @@ def run_pack(
     """
     cores = max(1, usable_cores() // packs_per_machine)
     workers = cores if devices[0].type == "cpu" else len(devices)
-    torch.set_num_threads(1 if workers > 1 else cores)
-    torch.set_flush_denormal(True)  # weights that a strong decay brings to nothing would cost a hundredfold
+    prepare_arithmetic(threads=1 if workers > 1 else cores)
     manifest = read_manifest(dataset)
     client = tracking.client(run.tracking_uri)
     trials = TrialsOfPack(

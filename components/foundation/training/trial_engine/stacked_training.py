@@ -72,6 +72,7 @@ class StackedTraining:
         epochs: int = 0,
         steps: int = 0,
         repeat: Repeat = call,
+        autocast: bool = False,
     ) -> None:
         """
         Args:
@@ -81,10 +82,11 @@ class StackedTraining:
             recipes: of each trial; batches, epochs, augmentation and kind of optimiser are those of the first.
             epochs, steps: how many are behind them.
             repeat: takes the steps, as they are written or as a recorded graph.
+            autocast: multiply in bfloat16; weights and losses stay as they are.
         """
         self.network, self.optimizer, self.dropout = network, optimizer, dropout
         self.normalisation, self.data, self.recipes = normalisation, data, recipes
-        self.epochs, self.steps, self.repeat = epochs, steps, repeat
+        self.epochs, self.steps, self.repeat, self.autocast = epochs, steps, repeat, autocast
         self.members, self.generation = list(range(len(recipes))), 0
         self.tally = EpochTally.of(len(recipes), self._device)
         self.tables = self._tables(epochs + 1, -(-len(data.train_labels) // recipes[0].batch_size))
@@ -155,7 +157,11 @@ class StackedTraining:
         tables = self.tables
         labels = self.data.train_labels[indices]
         pixels = augment(self.data.train_pixels[indices], self.recipes[0].augmentation, tables.now(tables.augmentation))
-        losses, right, gradients = self.network.losses_and_gradients(self.normalisation(pixels), labels, self.dropout)
+        # A recorded step must cast anew each time: the cache would be one of values that have changed since.
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.autocast, cache_enabled=False):
+            losses, right, gradients = self.network.losses_and_gradients(
+                self.normalisation(pixels), labels, self.dropout
+            )
         self.tally.add(losses, right, len(indices))
         rates, steps = tables.now(tables.rates), tables.now(tables.counts)
         for name, gradient in gradients.items():

@@ -72,12 +72,20 @@ def start_training(
         epochs=states[0].epochs if states else 0,
         steps=states[0].steps if states else 0,
         repeat=repeat,
+        autocast=autocast_is_safe(trials[0].network, problem),
     )
 
 
 def stackable(network: NetworkSettings) -> bool:
     """Whether there is a stack of our own for this kind of network."""
     return isinstance(network, TwoLayerSettings | MlpSettings | ConvNetSettings)
+
+
+def autocast_is_safe(network: NetworkSettings, problem: Problem) -> bool:
+    """Whether products may be taken in bfloat16: on GPUs that have it, where batch norm keeps values near 1."""
+    normed = getattr(network, "batch_norm", network.kind == "resnet")
+    on_gpu = problem.device.type == "cuda" and problem.dtype == torch.float32
+    return bool(normed) and on_gpu and torch.cuda.is_bf16_supported()
 
 
 class TrialsInTurn:

@@ -1,0 +1,117 @@
+"""The trial engine on a CUDA GPU: the same answers as on the CPU, recorded or not, whatever else is in the stack.
+
+Needs torch, torchvision, pydantic, psutil and pytest there; skipped where there is no GPU.
+"""
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+
+from components.foundation.artifacts import ChannelStats
+from components.foundation.settings import (
+    ConvNetSettings,
+    MlpSettings,
+    NetworkSettings,
+    ResNetSettings,
+    TwoLayerSettings,
+)
+from components.foundation.training.plain_loop import TrainingData, data_on, is_diverged, train
+from components.foundation.training.recipe import Recipe
+from components.foundation.training.trial_engine.engine_plan import choose_plan
+from components.foundation.training.trial_engine.stacks import stackable
+from components.foundation.training.trial_engine.train_together import EnginePlan, train_together
+from components.foundation.training.trial_engine.trial import Problem, Trial
+from components.foundation.training_artifacts import EpochRecord
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
+
+SHAPE, CLASSES = (8, 8, 3), 5
+STATS = ChannelStats(
+    normalization="channel_mean_std",
+    images=1,
+    mean=[120.0] * 3,
+    std=[70.0] * 3,
+    shift=[120.0] * 3,
+    scale=[70.0] * 3,
+    histogram=[],
+)
+RANDOM = torch.Generator().manual_seed(0)
+DATA = TrainingData(
+    torch.randint(0, 256, (600, *SHAPE), dtype=torch.uint8, generator=RANDOM),
+    torch.randint(0, CLASSES, (600,), generator=RANDOM),
+    torch.randint(0, 256, (90, *SHAPE), dtype=torch.uint8, generator=RANDOM),
+    torch.randint(0, CLASSES, (90,), generator=RANDOM),
+)
+CPU_PROBLEM = Problem(SHAPE, CLASSES, STATS, dtype=torch.float64)
+EPOCHS = 3
+RECIPE = Recipe(
+    learning_rate=0.01,
+    weight_decay=1e-3,
+    momentum=0.9,
+    batch_size=32,
+    epochs=EPOCHS,
+    batch_seed=3,
+    noise_seed=1,
+    augmentation="flip_crop",
+    schedule="cosine",
+    warmup=0.1,
+)
+NETWORKS: dict[str, NetworkSettings] = {
+    "two_layer": TwoLayerSettings(kind="two_layer", hidden=7, dropout=0.2),
+    "mlp": MlpSettings(kind="mlp", depth=2, width=6, batch_norm=True),
+    "convnet": ConvNetSettings(kind="convnet", channels=(4, 6)),
+    "resnet": ResNetSettings(kind="resnet", channels=(3, 4), blocks=1),
+}
+
+
+def gpu_problem() -> Problem:
+    return dataclasses.replace(CPU_PROBLEM, device=torch.device("cuda"))
+
+
+def trials(name: str, count: int, **recipe: Any) -> list[Trial]:
+    return [
+        Trial(NETWORKS[name], dataclasses.replace(RECIPE, learning_rate=0.01 / (n + 1), noise_seed=n, **recipe), n)
+        for n in range(count)
+    ]
+
+
+def on_gpu(name: str, chosen: list[Trial], *, recorded: bool) -> list[list[EpochRecord]]:
+    plan = EnginePlan("stacked" if stackable(NETWORKS[name]) else "vmapped", len(chosen), recorded)
+    problem = gpu_problem()
+    return train_together(plan, chosen, problem, data_on(DATA, problem.device), until=EPOCHS).records
+
+
+def assert_same(curve: list[EpochRecord], expected: list[EpochRecord]) -> None:
+    assert len(curve) == len(expected)
+    for record, other in zip(curve, expected, strict=True):
+        assert record.model_dump() == pytest.approx(other.model_dump(), rel=1e-7, abs=1e-9)
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_each_trial_learns_as_it_would_alone_on_the_cpu(name: str, optimizer: str, recorded: bool) -> None:
+    chosen = trials(name, 4, optimizer=optimizer)
+    for curve, trial in zip(on_gpu(name, chosen, recorded=recorded), chosen, strict=True):
+        assert_same(curve, train(CPU_PROBLEM.classifier(trial), DATA, trial.recipe)[1])
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_one_that_explodes_is_taken_out_and_leaves_the_others_as_they_are(name: str, recorded: bool) -> None:
+    sound = trials(name, 3)
+    bad = dataclasses.replace(sound[0], recipe=dataclasses.replace(RECIPE, learning_rate=1e200))
+    curves = on_gpu(name, [sound[0], bad, *sound[1:]], recorded=recorded)
+    assert is_diverged(curves[1][-1])
+    for curve, expected in zip((curves[0], *curves[2:]), on_gpu(name, sound, recorded=recorded), strict=True):
+        assert_same(curve, expected)
+
+
+def test_a_plan_is_measured_and_fits_the_memory() -> None:
+    problem = dataclasses.replace(gpu_problem(), dtype=torch.float32)
+    plan = choose_plan(trials("two_layer", 64), problem, DATA)
+    assert plan.engine == "stacked"
+    assert plan.recorded
+    assert plan.networks_at_once in (4, 16, 64)
