@@ -35,7 +35,10 @@ def narrow(top: Sequence[float], axis: Axis) -> tuple[tuple[float, float], str]:
     if (missing := axis.narrowest - (new_high - new_low)) > 0:
         new_low, new_high = new_low - missing / 2, new_high + missing / 2
         notes.append(f"widened to {'half a decade' if axis.log else 'a tenth of the coarse range'}")
-    new = axis.value(max(new_low, axis.lowest)), axis.value(min(new_high, axis.highest))
+    # A bound that is one of the best values is that value to the last digit, so that its trial lies inside.
+    exactly = dict(zip(places, top, strict=True))
+    bounds = max(new_low, axis.lowest), min(new_high, axis.highest)
+    new = exactly.get(bounds[0], axis.value(bounds[0])), exactly.get(bounds[1], axis.value(bounds[1]))
     reason = f"{axis.shown(new[0])} to {axis.shown(new[1])} spans the best {len(top)} coarse trials"
     return new, ", ".join([reason, *notes])
 

@@ -23,7 +23,8 @@ def range_findings(stage: Stage, searched: SearchRange, results: Sequence[TrialR
     a value matters little, the best lies that near to one of two bounds in a fifth of all searches.
 
     Args:
-        stage: the fine stage widens a coarse range by itself where the single best lies at the edge.
+        stage: the fine stage widens a coarse range by itself where the single best lies at the edge; the fine range
+            need not reach the coarse bounds, so there the advice is another.
         searched: what was searched.
         results: every trial of the stage.
     """
@@ -62,5 +63,7 @@ def _finding(stage: Stage, axis: Axis, values: Sequence[float]) -> str:
     )
     if not narrow:
         return finding
-    itself = ", as the fine stage does by itself" if stage == "coarse" and from_best <= edge else ""
+    if stage == "fine":
+        return f"{finding}; set search.coarse.{axis.name} around them and search again"
+    itself = ", as the fine stage does by itself" if from_best <= edge else ""
     return f"{finding}; widen search.coarse.{axis.name}{itself}"

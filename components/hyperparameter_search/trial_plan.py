@@ -19,7 +19,7 @@ from components.foundation.training_artifacts import (
 )
 from components.foundation.training_settings import OptimizerSettings, SearchSettings
 from components.hyperparameter_search.dealing import deal, deal_by_key
-from components.hyperparameter_search.drawing import draw_quasi_random, draw_random, draw_tpe
+from components.hyperparameter_search.drawing import STARTUP, draw_quasi_random, draw_random, draw_tpe
 from components.hyperparameter_search.grid import draw_grid
 from components.hyperparameter_search.next_round import round_size
 from components.hyperparameter_search.search_range import coarse_range, fine_range
@@ -116,9 +116,10 @@ def draw(
         case "tpe":
             first = first_rounds(trials, search.packs)
             drawn, known = draw_tpe(searched, results, first, seed)
+            how = "by TPE from" if known >= STARTUP else f"at random, for TPE needs {STARTUP} results and has"
             return drawn, (
-                f"{first} of {trials} trials drawn by TPE from {known} results before this stage, "
-                f"{trials - first} to be drawn by the packs from their own"
+                f"{first} of {trials} trials drawn {how} {known} of the stage before, {trials - first} to be drawn by "
+                "the packs from their own"
             )
 
 

@@ -50,6 +50,8 @@ def test_the_narrowed_range_spans_the_top_and_leaves_the_old_one_only_at_an_edge
     assert all(new_low - SLACK <= exponent <= new_high + SLACK for exponent in exponents)
     at_low, at_high = places[0] < 0.1, places[0] > 0.9
     assert (new_low, new_high) == pytest.approx(span(exponents, low, low + width, 0.5), abs=SLACK)
+    if max(exponents) - min(exponents) >= 0.5 and not at_low and not at_high:
+        assert new == (min(top), max(top))  # to the last digit: a study of the new range takes no trial outside it
     if max(exponents) - min(exponents) >= 0.5:
         assert at_low or new_low >= low - SLACK
         assert at_high or new_high <= low + width + SLACK

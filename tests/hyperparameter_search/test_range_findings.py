@@ -45,7 +45,7 @@ def test_a_range_that_is_too_narrow_above_is_told_what_to_do() -> None:
         "does by itself"
     )
     [rate, _] = range_findings("fine", RANGE, ranked(few, 90))
-    assert rate.endswith("; widen search.coarse.learning_rate")
+    assert rate.endswith("of the upper bound; set search.coarse.learning_rate around them and search again")
 
 
 def test_the_fine_stage_is_not_said_to_widen_where_the_best_trial_is_not_at_the_edge() -> None:

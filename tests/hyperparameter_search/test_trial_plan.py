@@ -46,10 +46,10 @@ def in_order(plans: list[PackPlan]) -> list[TrialSpec]:
     return sorted((trial for plan in plans for trial in plan.trials), key=lambda trial: trial.number)
 
 
-def coarse_ranking(folder: Path, accuracies: list[float]) -> Ranking:
-    """Trials ever lower in rate, by 0.1 decades, and ever higher in decay."""
+def coarse_ranking(folder: Path, accuracies: list[float], step: float = 0.1) -> Ranking:
+    """Trials ever lower in rate, by so many decades, and ever higher in decay."""
     results = [
-        made_up_result(n, accuracy, learning_rate=10 ** (-1 - n / 10), weight_decay=10 ** (-4 + n / 10))
+        made_up_result(n, accuracy, learning_rate=10 ** (-1 - n * step), weight_decay=10 ** (-4 + n * step))
         for n, accuracy in enumerate(accuracies)
     ]
     uris = [
@@ -188,16 +188,24 @@ def test_two_widths_and_one_pack_make_two_packs_and_it_is_said(said: Said) -> No
     assert "2 packs instead of search.packs=1: one for each network shape, optimizer and batch" in said
 
 
-def test_the_fine_round_of_tpe_is_drawn_from_the_coarse_results(tmp_path: Path, said: Said) -> None:
-    # The best of 40 lie around trial 20, a rate of 1e-3; the fine range holds more of them than the best.
-    previous = coarse_ranking(tmp_path, [0.9 - 0.02 * abs(n - 20) for n in range(40)])
+@pytest.mark.parametrize(
+    ("coarse", "how"),
+    [
+        (40, "at random, for TPE needs 10 results and has 8 of the stage before"),
+        (80, "by TPE from 16 of the stage before"),
+    ],
+)
+def test_the_fine_round_of_tpe_is_drawn_from_the_coarse_results_inside_its_range(
+    coarse: int, how: str, tmp_path: Path, said: Said
+) -> None:
+    # The best fifth lie around the middle trial and span the fine range, so that it holds these and no others.
+    middle = coarse // 2 - 0.4
+    previous = coarse_ranking(tmp_path, [0.9 - 0.01 * abs(n - middle) for n in range(coarse)], step=3 / coarse)
     search = SEARCH.model_copy(update={"method": "tpe", "fine": FineSettings(trials=40)})
     plans = planned(search, "fine", previous, said=said)
     trials = in_order(plans)
     assert len(trials) == 12
-    assert said[-2] == (
-        "12 of 40 trials drawn by TPE from 8 results before this stage, 28 to be drawn by the packs from their own"
-    )
+    assert said[-2] == f"12 of 40 trials drawn {how}, 28 to be drawn by the packs from their own"
     fine = plans[0].search_range
     for trial in trials:
         assert fine.learning_rate[0] <= trial.setting.learning_rate <= fine.learning_rate[1]
