@@ -112,7 +112,7 @@ class DataSteps(StepSettings):
 
 
 class TrainerSteps(StepSettings):
-    """Steps with torch or MLflow that are no search: checks, plans, final training, registration."""
+    """Steps with torch or MLflow that get no GPU: checks, plans, rankings, registration."""
 
     cpu: Cpu = "2"
     memory: Bytes = "8Gi"
@@ -122,7 +122,7 @@ class TrainerSteps(StepSettings):
 
 
 class SearchPacks(StepSettings):
-    """Packs of trials: the steps that get GPUs."""
+    """Packs of trials, and the final training: the steps that get GPUs."""
 
     cpu: Cpu = "4"
     memory: Bytes = "16Gi"

@@ -47,6 +47,14 @@ class Placement:
         return task
 
     def search_pack(self, task: PipelineTask) -> PipelineTask:
+        """Run as many trials at once as the GPUs of a pod take."""
+        return self._gpu_step(task)
+
+    def final_training_step(self, task: PipelineTask) -> PipelineTask:
+        """Run on what a pack of the search gets: the network that it trains has been trained there."""
+        return self._gpu_step(task)
+
+    def _gpu_step(self, task: PipelineTask) -> PipelineTask:
         """Run with torch and MLflow on GPUs, in the queue for them."""
         task.set_container_image(self.images.trainer).set_caching_options(False)
         if self.cluster is not None:

@@ -159,7 +159,7 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
                 coarse = search_stage(stage="coarse", previous="", **searched).after(passed).output
                 fine = search_stage(stage="fine", previous=coarse, **searched).output
 
-                trained = place.trainer_step(
+                trained = place.final_training_step(
                     final_training(**network_and_data, final=final, ranking=fine, run=run)
                 ).outputs["Output"]
                 registration = place.trainer_step(

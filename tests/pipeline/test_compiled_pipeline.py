@@ -61,7 +61,7 @@ STEPS = {
     "train-pack-2": PACK,
     "rank-trials": TRAINER,
     "rank-trials-2": TRAINER,
-    "final-training": TRAINER,
+    "final-training": PACK,
     "register-model": TRAINER,
     "close-run": TRAINER,
 }
@@ -243,8 +243,8 @@ def test_what_is_set_for_the_cluster_arrives_where_it_belongs(placed: Compiled) 
     assert configuration == {"activeDeadlineSeconds": 3600, "resourceTtlOnCompletion": 60}
 
 
-@pytest.mark.parametrize("step", ["train-pack", "train-pack-2"])
-def test_packs_go_to_the_nodes_that_are_asked_for(placed: Compiled, step: str) -> None:
+@pytest.mark.parametrize("step", ["train-pack", "train-pack-2", "final-training"])
+def test_packs_and_the_final_training_go_to_the_nodes_that_are_asked_for(placed: Compiled, step: str) -> None:
     pod, container = placed.pods[step], placed.executors[step]
     accelerator = container["resources"]["accelerator"]
     assert (accelerator["resourceType"], accelerator["resourceCount"]) == ("nvidia.com/mig-1g.10gb", "2")
