@@ -81,7 +81,7 @@ def train_final(
         confusion=confusion_matrix(test_labels, test.predicted, len(manifest.class_names)),
     )
     buffer = io.BytesIO()
-    torch.save(classifier.state_dict(), buffer)
+    torch.save([classifier.state_dict()], buffer)
     object_store.write_bytes(trained.weights_uri, buffer.getvalue())
     _log(trained, optimizer, final, run, started, clock())
     for diagnosis in diagnose(records):

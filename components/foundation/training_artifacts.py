@@ -160,10 +160,15 @@ class Ranking(Artifact):
 
 
 class TrainedModel(Artifact):
-    """The final training's outcome. ``confusion[i][j]`` counts test images of class i called j."""
+    """The final training's outcome.
+
+    ``setting``: of the first member, whose ``epochs`` these are. ``ensemble``: the settings of all members, the first
+    one's first, where there are several. ``confusion[i][j]`` counts test images of class i called j.
+    """
 
     weights_uri: str
     setting: TrialSetting
+    ensemble: list[TrialSetting] = Field(default=[])
     best_epoch: int
     epochs: list[EpochRecord]
     validation_accuracy: float
@@ -171,3 +176,8 @@ class TrainedModel(Artifact):
     test_loss: float
     test_images: int
     confusion: list[list[int]]
+
+    @property
+    def members(self) -> list[TrialSetting]:
+        """The settings of all members, the first one's first."""
+        return self.ensemble or [self.setting]

@@ -1,18 +1,17 @@
 """Register the trained model and decide between champion and challenger."""
 
-import io
 from collections.abc import Sequence
 
-import torch
-
-from components.foundation import object_store, tracking
+from components.foundation import tracking
 from components.foundation.artifacts import ChannelStats, DatasetReference, Registration, RunReference
-from components.foundation.classifiers.classifier import ProbabilityModel, build_classifier
+from components.foundation.classifiers.classifier import ProbabilityModel
 from components.foundation.errors import RunFailedError
 from components.foundation.image_dataset.batch_size import images_at_once
 from components.foundation.image_dataset.shards import SplitImages, open_split, read_manifest
 from components.foundation.settings import NetworkSettings
 from components.foundation.step_log import Say
+from components.foundation.training.trained_model import read_trained
+from components.foundation.training.trial_engine.trial import Problem
 from components.foundation.training_artifacts import TrainedModel
 from components.model_registry.promotion import Champion, decide
 
@@ -114,7 +113,5 @@ def _served_model(
     network: NetworkSettings,
     trained: TrainedModel,
 ) -> ProbabilityModel:
-    classifier = build_classifier(network, image_shape, classes, stats, seed=0)
-    weights = io.BytesIO(object_store.read_bytes(trained.weights_uri))
-    classifier.load_state_dict(torch.load(weights, weights_only=True))
-    return ProbabilityModel(classifier).eval()
+    problem = Problem(image_shape, classes, stats)
+    return ProbabilityModel(read_trained(trained, network, problem)).eval()

@@ -145,7 +145,8 @@ def run_final(
                 seed=seed,
                 say=events,
             )
-        return FinalRun(trained, parent, events, torch.load(trained.weights_uri, weights_only=True))
+        [weights] = torch.load(trained.weights_uri, weights_only=True)
+        return FinalRun(trained, parent, events, weights)
 
     return run
 

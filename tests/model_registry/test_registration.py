@@ -54,7 +54,7 @@ def _save(folder: str, dataset: DatasetReference, classifier: Classifier) -> Tra
     with torch.no_grad():
         predicted = classifier.eval()(torch.from_numpy(pixels)).argmax(1).numpy()
     buffer = io.BytesIO()
-    torch.save(classifier.state_dict(), buffer)
+    torch.save([classifier.state_dict()], buffer)
     object_store.write_bytes(f"{folder}/weights.pt", buffer.getvalue())
     return TrainedModel(
         weights_uri=f"{folder}/weights.pt",

@@ -40,9 +40,9 @@ class Classifier(nn.Module):
 
 
 class ProbabilityModel(nn.Module):
-    """What is registered and served: raw pixels to class probabilities."""
+    """What is registered and served: raw pixels to class probabilities. ``classifier``: from raw pixels to scores."""
 
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, classifier: nn.Module) -> None:
         super().__init__()
         self.classifier = classifier
 
