@@ -1,11 +1,13 @@
 """A pack: one pod or process that trains many trials on every device that it can see."""
 
+import functools
 import time
 from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import torch
 
-from components.foundation import tracking
 from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
 from components.foundation.image_dataset.shards import read_manifest
 from components.foundation.parallel_work import usable_cores
@@ -22,6 +24,9 @@ from components.hyperparameter_search.next_round import draw_next_round
 from components.hyperparameter_search.pack_rounds import TrialsOfPack
 from components.hyperparameter_search.pack_workers import prepare_arithmetic
 from components.hyperparameter_search.trial_store import open_store
+
+if TYPE_CHECKING:
+    from components.foundation import tracking
 
 Clock = Callable[[], float]
 
@@ -64,7 +69,6 @@ def run_pack(
     workers = cores if devices[0].type == "cpu" else len(devices)
     prepare_arithmetic(threads=1 if workers > 1 else cores)
     manifest = read_manifest(dataset)
-    client = tracking.client(run.tracking_uri)
     trials = TrialsOfPack(
         plan=plan,
         context=PackContext(
@@ -89,7 +93,7 @@ def run_pack(
         ended = {}
         for result in trials.train(specs):
             say(trial_line(result, plan.trials_in_stage))
-            log_trial(client, run, plan, result)
+            log_trial(run, plan, result)
             ended[result.spec.number] = result
         results += [ended[spec.number] for spec in specs]
         specs = draw_next_round(plan, results, seed)
@@ -98,8 +102,9 @@ def run_pack(
     )
 
 
-def log_trial(client: tracking.Client, run: RunReference, plan: PackPlan, result: TrialResult) -> None:
+def log_trial(run: RunReference, plan: PackPlan, result: TrialResult) -> None:
     """Write a trial to MLflow, once: its times are its own, so that a second writing is the same."""
+    tracking, client = _tracking(run.tracking_uri)
     folds = {f"val_acc_fold_{number}": value for number, value in enumerate(result.fold_accuracies, start=1)}
     tracking.log_child_run(
         client,
@@ -113,6 +118,14 @@ def log_trial(client: tracking.Client, run: RunReference, plan: PackPlan, result
         ended=result.started + result.seconds,
         failed=result.status not in ("ok", "stopped"),
     )
+
+
+@functools.cache
+def _tracking(uri: str) -> tuple[ModuleType, "tracking.Client"]:
+    """MLflow, imported when the first trial has ended: that takes seconds, in which the workers train already."""
+    from components.foundation import tracking
+
+    return tracking, tracking.client(uri)
 
 
 def trial_line(result: TrialResult, trials: int) -> str:

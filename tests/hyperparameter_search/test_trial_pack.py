@@ -1,6 +1,5 @@
 import itertools
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from said import Said
 
 from components.foundation import tracking
 from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
+from components.foundation.parallel_work import usable_cores
 from components.foundation.settings import NetworkSettings, TwoLayerSettings
 from components.foundation.training.trial_engine.trial import Trial
 from components.foundation.training_artifacts import (
@@ -309,7 +309,7 @@ def test_packs_share_the_cores_of_a_machine(pack: RunPack, monkeypatch: pytest.M
         return train_together(*args, **rest)
 
     monkeypatch.setattr(chunk_training, "train_together", counting)
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     for packs in (1, cores, 10 * cores):
         pack([trial(0).model_copy(update={"epochs": 1})], f"{packs} packs", packs_per_machine=packs)
     assert seen == [cores, 1, 1]
