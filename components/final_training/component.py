@@ -17,6 +17,7 @@ def final_training(
 ) -> str:
     """Train the best setting and test it; returns a TrainedModel."""
     from components.final_training.final_training import train_final
+    from components.final_training.member_runs import visible_workers
     from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
     from components.foundation.settings import network_settings
     from components.foundation.step_log import running_step
@@ -34,6 +35,7 @@ def final_training(
             RunReference.model_validate_json(run),
             seed=seed,
             say=say,
+            workers=visible_workers(),
         )
         metrics.log_metric("validation_accuracy", trained.validation_accuracy)
         metrics.log_metric("test_accuracy", trained.test_accuracy)

@@ -1,29 +1,35 @@
-"""Train the best setting at length and measure it, once, on the test split."""
+"""Train the best setting at length, or the best few, and measure the model, once, on the test split."""
 
-import copy
-import io
+import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from components.final_training.batch_norm import reestimate_batch_norm
-from components.foundation import object_store, tracking
+from components.final_training.checkpoint import CHECKPOINT_SECONDS
+from components.final_training.gpu_arithmetic import describe_arithmetic, final_arithmetic
+from components.final_training.member_runs import MemberRuns, TrainedMember, Workers
+from components.final_training.members import Member, plan_members
+from components.final_training.tracked_result import log_result
+from components.foundation import object_store
 from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
-from components.foundation.classifiers.classifier import Classifier, build_classifier
 from components.foundation.errors import RunFailedError
 from components.foundation.image_dataset.shards import read_manifest
-from components.foundation.seeds import derive_seed
+from components.foundation.run_folder import storage_of
 from components.foundation.settings import NetworkSettings
 from components.foundation.step_log import Say
 from components.foundation.training.curve_diagnosis import diagnose
 from components.foundation.training.evaluation import evaluate
-from components.foundation.training.plain_loop import CPU, TrainingData, read_training_data, train
-from components.foundation.training.recipe import recipe_of
+from components.foundation.training.plain_loop import CPU, TrainingData, read_training_data
+from components.foundation.training.trained_model import joined, write_weights
 from components.foundation.training.training_images import training_images
-from components.foundation.training_artifacts import EpochRecord, Ranking, TrainedModel
+from components.foundation.training.trial_engine.trial import Problem
+from components.foundation.training_artifacts import Ranking, TrainedModel
 from components.foundation.training_settings import FinalTrainingSettings, OptimizerSettings
+
+ON_CPU = Workers()
 
 
 def train_final(
@@ -37,113 +43,80 @@ def train_final(
     *,
     seed: int,
     say: Say,
+    workers: Workers = ON_CPU,
     clock: Callable[[], float] = time.time,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> TrainedModel:
-    """Train the ranking's best setting; keep the epoch that is best on the validation split.
+    """Train the ranking's best settings; keep of each the epoch that is best on the validation split.
 
     Batch-norm statistics are then taken over the training split, validation accuracy is
-    measured again, and the test split is read.
+    measured again, and the test split is read. A training that was interrupted goes on where a checkpoint has it.
 
     Args:
         dataset, stats, network, optimizer: what is trained.
-        final: epochs.
+        final: how long, and how.
         ranking: of the fine stage.
         run: the parent run, which gets the curves and the result.
         seed: of the run.
         say: prints a line.
+        workers: where it is trained.
         clock: epoch seconds.
+        checkpoint_seconds: at least between two checkpoints.
 
     Raises:
         RunFailedError: when the loss was not finite from the first epoch on.
     """
+    torch.set_flush_denormal(True)  # weights that a strong decay brings to nothing would cost a hundredfold
     started = clock()
     manifest = read_manifest(dataset)
-    classifier = build_classifier(
-        network, manifest.image_shape, len(manifest.class_names), stats, derive_seed(seed, "final")
+    runs = MemberRuns(
+        dataset,
+        sum(manifest.images_per_class["train"].values()),
+        Problem(manifest.image_shape, len(manifest.class_names), stats, workers.device),
+        final,
+        storage_of(run.folder_uri),
+        workers,
+        functools.cache(lambda: read_training_data(dataset, workers.device)),
+        say,
+        clock,
+        checkpoint_seconds,
     )
-    data = read_training_data(dataset)
-    records, best = train_keeping_best(
-        classifier, data, optimizer, final, ranking, seed=derive_seed(seed, "final batches"), say=say
-    )
-    reestimate_batch_norm(classifier, data.train_pixels)
-    validation = evaluate(classifier, data.validation_pixels, data.validation_labels)
-    [(test_pixels, test_labels)] = training_images(dataset, ("test",), CPU)
-    test = evaluate(classifier, test_pixels, test_labels)
-    trained = TrainedModel(
-        weights_uri=object_store.join(run.folder_uri, "weights.pt"),
-        setting=ranking.best,
-        best_epoch=best.epoch,
-        epochs=records,
-        validation_accuracy=validation.accuracy,
-        test_accuracy=test.accuracy,
-        test_loss=test.loss,
-        test_images=len(test_labels),
-        confusion=confusion_matrix(test_labels, test.predicted, len(manifest.class_names)),
-    )
-    buffer = io.BytesIO()
-    torch.save([classifier.state_dict()], buffer)
-    object_store.write_bytes(trained.weights_uri, buffer.getvalue())
-    _log(trained, optimizer, final, run, started, clock())
-    for diagnosis in diagnose(records):
-        say(f"{diagnosis.words}: {diagnosis.evidence}" + (f"; {diagnosis.fix}" if diagnosis.fix else ""))
-    say(
-        f"epoch {best.epoch} kept: validation accuracy {validation.accuracy:.4f}, "
-        f"test accuracy {test.accuracy:.4f} on {trained.test_images:,} images"
-    )
+    with final_arithmetic(workers.device):
+        if (arithmetic := describe_arithmetic(workers.device, final.mixed_precision)) is not None:
+            say(arithmetic)
+        members = train_members(runs, plan_members(network, optimizer, final, ranking, seed, say))
+        validation = _measure_on_validation(members, runs.data(), say)
+    trained = _measured_on_test(members, dataset, validation, object_store.join(run.folder_uri, "weights.pt"))
+    log_result(trained, members, optimizer, final, run, started, clock())
+    for member in members:
+        object_store.remove(member.checkpoint_uri)
+    _say_result(trained, say)
     return trained
 
 
-def train_keeping_best(
-    classifier: Classifier,
-    data: TrainingData,
-    optimizer: OptimizerSettings,
-    final: FinalTrainingSettings,
-    ranking: Ranking,
-    *,
-    seed: int,
-    say: Say,
-) -> tuple[list[EpochRecord], EpochRecord]:
-    """Train, and leave the classifier as it was after its best epoch on the validation split.
+def train_members(runs: MemberRuns, planned: Sequence[Member]) -> list[TrainedMember]:
+    """All members that can be trained.
 
-    Returns:
-        All records, and the best epoch's: highest validation accuracy, of equals the lowest loss.
+    Raises:
+        RunFailedError: when none can.
     """
-    best: EpochRecord | None = None
-    best_weights: dict[str, Tensor] = {}
-
-    def keep_best(record: EpochRecord) -> None:
-        nonlocal best, best_weights
-        say(
-            f"Finished epoch {record.epoch} / {final.epochs}: cost {_number(record.train_loss)}, "
-            f"train: {record.train_accuracy:.6f}, val {record.validation_accuracy:.6f}, lr {record.learning_rate:.6e}"
-        )
-        if record.train_loss is None or record.validation_loss is None:
-            return
-        if best is None or _quality(record) > _quality(best):
-            best, best_weights = record, copy.deepcopy(classifier.state_dict())
-
-    status, records = train(
-        classifier,
-        data,
-        recipe_of(
-            optimizer,
-            learning_rate=ranking.best.learning_rate,
-            weight_decay=ranking.best.weight_decay,
-            epochs=final.epochs,
-            batch_seed=seed,
-            noise_seed=seed,
-        ),
-        after_epoch=keep_best,
-    )
-    if best is None:
+    trained = []
+    for number, member in enumerate(planned, start=1):
+        if len(planned) > 1:
+            searched = ", ".join(f"{name} {value}" for name, value in member.setting.searched.items())
+            runs.say(f"member {number} of {len(planned)}: {searched}")
+        found = runs.train(member)
+        if found is not None:
+            trained.append(found)
+        elif len(planned) > 1:
+            runs.say(f"warning: member {number} diverged in epoch 1 and is left out")
+    if not trained:
+        rate = planned[0].setting.learning_rate
         raise RunFailedError(
-            f"the final training diverged in epoch 1 at learning rate {ranking.best.learning_rate:.3e}; "
+            f"the final training diverged in epoch 1 at learning rate {rate:.3e}; "
             "expected a finite loss; lower search.coarse.learning_rate"
         )
-    if status == "diverged":
-        say(f"warning: diverged in epoch {len(records)}; epoch {best.epoch} is kept")
-    classifier.load_state_dict(best_weights)
-    return records, best
+    return trained
 
 
 def confusion_matrix(labels: Tensor, predicted: Tensor, classes: int) -> list[list[int]]:
@@ -153,40 +126,55 @@ def confusion_matrix(labels: Tensor, predicted: Tensor, classes: int) -> list[li
     return matrix
 
 
-def _quality(record: EpochRecord) -> tuple[float, float]:
-    assert record.validation_loss is not None
-    return record.validation_accuracy, -record.validation_loss
+def _measure_on_validation(members: Sequence[TrainedMember], data: TrainingData, say: Say) -> float:
+    """The model's accuracy, after batch norm's statistics are taken over the training split."""
+    for member in members:
+        reestimate_batch_norm(member.classifier, data.train_pixels)
+    accuracies = [_validation_accuracy(member.classifier, data) for member in members]
+    if len(members) == 1:
+        return accuracies[0]
+    mean = _validation_accuracy(_model(members), data)
+    each = ", ".join(f"{accuracy:.4f}" for accuracy in accuracies)
+    say(f"validation accuracy of the members: {each}; of the mean of their probabilities: {mean:.4f}")
+    return mean
 
 
-def _number(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.6f}"
+def _validation_accuracy(model: nn.Module, data: TrainingData) -> float:
+    return evaluate(model, data.validation_pixels, data.validation_labels).accuracy
 
 
-def _log(
-    trained: TrainedModel,
-    optimizer: OptimizerSettings,
-    final: FinalTrainingSettings,
-    run: RunReference,
-    started: float,
-    ended: float,
-) -> None:
-    client = tracking.client(run.tracking_uri)
-    summary = {
-        "val_accuracy": trained.validation_accuracy,
-        "test_accuracy": trained.test_accuracy,
-        "test_loss": trained.test_loss,
-    }
-    setting = {key: repr(value) for key, value in trained.setting.model_dump().items()}
-    tracking.log_child_run(
-        client,
-        run,
-        name="final",
-        params={**setting, "epochs": str(final.epochs), "schedule": optimizer.schedule},
-        tags={"sanefit.stage": "final", "sanefit.best_epoch": str(trained.best_epoch)},
-        epochs=trained.epochs,
-        summary=summary,
-        started=started,
-        ended=ended,
-        failed=False,
+def _measured_on_test(
+    members: Sequence[TrainedMember], dataset: DatasetReference, validation_accuracy: float, weights_uri: str
+) -> TrainedModel:
+    """Measure as the model is served: on the CPU. A GPU rounds otherwise, which turns an image in some thousands."""
+    model = _model(members).to(CPU).to(memory_format=torch.contiguous_format)
+    write_weights(weights_uri, [member.classifier for member in members])
+    classes = len(read_manifest(dataset).class_names)
+    [(pixels, labels)] = training_images(dataset, ("test",), CPU)
+    test = evaluate(model, pixels, labels)
+    first = members[0]
+    return TrainedModel(
+        weights_uri=weights_uri,
+        setting=first.setting,
+        ensemble=[member.setting for member in members] if len(members) > 1 else [],
+        best_epoch=first.best.epoch,
+        epochs=first.records,
+        validation_accuracy=validation_accuracy,
+        test_accuracy=test.accuracy,
+        test_loss=test.loss,
+        test_images=len(labels),
+        confusion=confusion_matrix(labels, test.predicted, classes),
     )
-    tracking.log_summary(client, run.tracking_run_id, summary, ended)
+
+
+def _model(members: Sequence[TrainedMember]) -> nn.Module:
+    return joined([member.classifier for member in members])
+
+
+def _say_result(trained: TrainedModel, say: Say) -> None:
+    for diagnosis in diagnose(trained.epochs):
+        say(f"{diagnosis.words}: {diagnosis.evidence}" + (f"; {diagnosis.fix}" if diagnosis.fix else ""))
+    say(
+        f"epoch {trained.best_epoch} kept: validation accuracy {trained.validation_accuracy:.4f}, "
+        f"test accuracy {trained.test_accuracy:.4f} on {trained.test_images:,} images"
+    )

@@ -4,8 +4,12 @@ A generator's next number depends on what was drawn before it, so a network that
 other dropout than alone. Here number i of a key is a hash of both (counter-based, as in Salmon et al. 2011).
 """
 
+import math
+
 import torch
 from torch import Tensor
+
+from components.foundation.image_dataset.batches import WHOLE, BatchPart
 
 BITS = 2**32 - 1
 
@@ -17,16 +21,17 @@ def mix(values: Tensor) -> Tensor:
     return values ^ (values >> 16)
 
 
-def keyed_uniform(keys: Tensor, shape: tuple[int, ...]) -> Tensor:
+def keyed_uniform(keys: Tensor, shape: tuple[int, ...], part: BatchPart = WHOLE) -> Tensor:
     """Uniform float32 in [0, 1), (*keys.shape, *shape).
 
     Args:
         keys: int64 in [0, 2^32); equal keys give equal numbers.
         shape: of the numbers of each key.
+        part: with several processes, each gets the rows of the images that it has of the whole batch.
     """
-    count = 1
-    for size in shape:
-        count *= size
-    index = mix(torch.arange(count, device=keys.device).reshape(shape))
+    numbers = torch.arange(math.prod(shape) * part.ranks, device=keys.device)
+    if part.ranks > 1:
+        numbers = numbers.reshape(shape[0], part.ranks, *shape[1:])[:, part.rank]
+    index = mix(numbers.reshape(shape))
     hashed = mix(index + keys.reshape(*keys.shape, *(1,) * len(shape)) & BITS)
     return (hashed >> 8).float() * 2.0**-24  # float32 holds 24 bits

@@ -50,7 +50,7 @@ def test_one_batch_gives_the_mean_and_variance_of_all_images(count: int) -> None
     reestimate_batch_norm(classifier, torch.from_numpy(pixels))
     mean, variance = running(classifier, "network.0")
     np.testing.assert_allclose(mean, by_channel(pixels).mean(axis=0), rtol=1e-5)
-    np.testing.assert_allclose(variance, by_channel(pixels).var(axis=0, ddof=1), rtol=1e-5)
+    np.testing.assert_allclose(variance, by_channel(pixels).var(axis=0, ddof=1), rtol=1e-4)  # torch sums in float32
 
 
 def test_batches_of_one_size_give_the_averages_over_the_batches() -> None:

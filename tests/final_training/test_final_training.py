@@ -14,8 +14,11 @@ from said import Said
 from sklearn import metrics
 from torch import Tensor
 
-from components.final_training import final_training
-from components.final_training.final_training import confusion_matrix, train_final, train_keeping_best
+from components.final_training import final_training, member_training
+from components.final_training.checkpoint import Checkpoint
+from components.final_training.final_training import confusion_matrix, train_final
+from components.final_training.member_training import train_member
+from components.final_training.members import plan_members
 from components.foundation import tracking
 from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
 from components.foundation.classifiers.classifier import Classifier, build_classifier
@@ -24,6 +27,7 @@ from components.foundation.image_dataset.shards import read_split
 from components.foundation.settings import ConvNetSettings, NetworkSettings, TwoLayerSettings
 from components.foundation.training import training_images
 from components.foundation.training.plain_loop import TrainingData, read_training_data
+from components.foundation.training.recipe import Recipe
 from components.foundation.training_artifacts import EpochRecord, Ranking, SearchRange, TrainedModel, TrialSetting
 from components.foundation.training_settings import FinalTrainingSettings, OptimizerSettings
 
@@ -31,6 +35,7 @@ TWO_LAYER = TwoLayerSettings(kind="two_layer", hidden=16)
 CONVNET = ConvNetSettings(kind="convnet", channels=(4, 6))
 OPTIMIZER = OptimizerSettings(batch_size=64, momentum=0.8, schedule="cosine")
 CONSTANT = OptimizerSettings(batch_size=128, momentum=0.9, schedule="constant")
+THREE_EPOCHS = FinalTrainingSettings(epochs=3)
 Array = NDArray[np.float64]
 
 
@@ -89,12 +94,18 @@ def accuracy_and_loss(scores: Array, labels: NDArray[np.int64]) -> tuple[float, 
 
 @dataclass(frozen=True)
 class FinalRun:
-    """A final training, what it said and which splits it read, in order, and its weights."""
+    """A final training, what it said and which splits it read, in order, and the weights of each member."""
 
     trained: TrainedModel
     parent: RunReference
     events: list[str]
-    weights: dict[str, Tensor]
+    members: list[dict[str, Tensor]]
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """Of the only member."""
+        [weights] = self.members
+        return weights
 
 
 @pytest.fixture(scope="module")
@@ -114,14 +125,22 @@ def run_final(
     """Train on digits for three epochs, each time under a new run."""
     numbers = itertools.count()
 
-    def run(network: NetworkSettings = TWO_LAYER, learning_rate: float = 0.1, seed: int = 0) -> Any:
+    def run(
+        network: NetworkSettings = TWO_LAYER,
+        learning_rate: float = 0.1,
+        seed: int = 0,
+        weight_decay: float = 1e-3,
+        optimizer: OptimizerSettings = OPTIMIZER,
+        final: FinalTrainingSettings = THREE_EPOCHS,
+        ranking: Ranking | None = None,
+    ) -> Any:
         run_name = f"run-{next(numbers)}"
         run_id = tracking.open_run(
             client, experiment="final", artifact_location=str(storage), run_name=run_name, tags={}, params={}
         )
         parent = RunReference(
             run_name=run_name,
-            folder_uri=str(storage / run_name),
+            folder_uri=str(storage / "runs" / run_name),
             tracking_uri=f"sqlite:///{storage / 'mlflow.db'}",
             tracking_run_id=run_id,
         )
@@ -138,15 +157,14 @@ def run_final(
                 digits,
                 digits_stats,
                 network,
-                OPTIMIZER,
-                FinalTrainingSettings(epochs=3),
-                ranking_of(learning_rate),
+                optimizer,
+                final,
+                ranking or ranking_of(learning_rate, weight_decay),
                 parent,
                 seed=seed,
                 say=events,
             )
-        [weights] = torch.load(trained.weights_uri, weights_only=True)
-        return FinalRun(trained, parent, events, weights)
+        return FinalRun(trained, parent, events, torch.load(trained.weights_uri, weights_only=True))
 
     return run
 
@@ -274,20 +292,20 @@ def test_the_first_weights_depend_on_the_seed(run_final: Callable[..., FinalRun]
 
 
 def test_the_settings_reach_the_training(run_final: Callable[..., FinalRun], monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[dict[str, Any]] = []
-    train = final_training.train
+    seen: list[Recipe] = []
+    train = member_training.LongTraining
 
-    def recording(*args: Any, **options: Any) -> Any:
-        seen.append(options)
-        return train(*args, **options)
+    def recording(classifier: Classifier, data: TrainingData, recipe: Recipe, *others: Any) -> Any:
+        seen.append(recipe)
+        return train(classifier, data, recipe, *others)
 
-    monkeypatch.setattr(final_training, "train", recording)
+    monkeypatch.setattr(member_training, "LongTraining", recording)
     for seed in (0, 1):
         run_final(learning_rate=0.05, seed=seed)
-    for options in seen:
-        assert (options["learning_rate"], options["weight_decay"], options["epochs"]) == (0.05, 1e-3, 3)
-        assert (options["batch_size"], options["momentum"], options["schedule"]) == (64, 0.8, "cosine")
-    assert seen[0]["seed"] != seen[1]["seed"]
+    for recipe in seen:
+        assert (recipe.learning_rate, recipe.weight_decay, recipe.epochs) == (0.05, 1e-3, 3)
+        assert (recipe.batch_size, recipe.momentum, recipe.schedule) == (64, 0.8, "cosine")
+    assert seen[0].batch_seed != seen[1].batch_seed
 
 
 def test_a_training_that_diverges_at_once_fails_the_run_before_the_test_split_is_read(
@@ -303,19 +321,74 @@ def test_a_training_that_diverges_at_once_fails_the_run_before_the_test_split_is
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_several_members_give_the_mean_of_their_probabilities(
+    run_final: Callable[..., FinalRun], digits: DatasetReference, client: tracking.Client
+) -> None:
+    """Numpy's, of all saved weights; the first member is what it is without the others."""
+    settings = [TrialSetting(learning_rate=rate, weight_decay=1e-3, width=8) for rate in (0.1, 0.02, 0.3)]
+    ranking = ranking_of(0.1).model_copy(update={"best": settings[0], "top": settings})
+    run = run_final(final=FinalTrainingSettings(epochs=2, ensemble=3), ranking=ranking)
+    alone = run_final(final=FinalTrainingSettings(epochs=2), ranking=ranking)
+    trained = run.trained
+    assert (trained.members, len(run.members), len(alone.members)) == (settings, 3, 1)
+    assert all(torch.equal(run.members[0][name], value) for name, value in alone.weights.items())
+    assert (trained.epochs, trained.best_epoch) == (alone.trained.epochs, alone.trained.best_epoch)
+    for split, reported in (("validation", trained.validation_accuracy), ("test", trained.test_accuracy)):
+        pixels, labels = read_split(digits, split)
+        scores = [two_layer_scores(weights, pixels) for weights in run.members]
+        probabilities = [np.exp(s - np.logaddexp.reduce(s, axis=1)[:, None]) for s in scores]
+        accuracy, loss = accuracy_and_loss(np.log(np.mean(probabilities, axis=0)), labels)
+        assert reported == pytest.approx(accuracy, abs=1e-12)
+        each = ", ".join(f"{accuracy_and_loss(s, labels)[0]:.4f}" for s in scores)
+        assert any(f"accuracy of the members: {each};" in line for line in run.events) == (split == "validation")
+    assert trained.test_loss == pytest.approx(loss, rel=1e-4)
+    assert run.events.count("read test") == 1
+    parent = client.get_run(run.parent.tracking_run_id)
+    children = client.search_runs(
+        [parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'", order_by=["run_name"]
+    )
+    assert [child.info.run_name for child in children] == ["final", "final-2", "final-3"]
+    assert [float(child.data.params["learning_rate"]) for child in children] == [0.1, 0.02, 0.3]
+
+
+def test_a_member_that_diverges_at_once_is_left_out(run_final: Callable[..., FinalRun]) -> None:
+    settings = [TrialSetting(learning_rate=rate, weight_decay=1e-3) for rate in (0.1, 1e30)]
+    ranking = ranking_of(0.1).model_copy(update={"top": settings})
+    run = run_final(final=FinalTrainingSettings(epochs=2, ensemble=2), ranking=ranking)
+    assert run.trained.members == settings[:1]
+    assert len(run.members) == 1
+    assert "warning: member 2 diverged in epoch 1 and is left out" in run.events
+
+
 @pytest.fixture(scope="module")
 def data(digits: DatasetReference) -> TrainingData:
     return read_training_data(digits)
 
 
-def test_the_classifier_is_left_as_it_was_after_its_best_epoch(
+def best_of(
+    classifier: Classifier,
+    data: TrainingData,
+    ranking: Ranking,
+    final: FinalTrainingSettings,
+    said: Said,
+    seed: int = 0,
+) -> tuple[list[EpochRecord], EpochRecord]:
+    """Train, and load the weights that are kept."""
+    [member] = plan_members(TWO_LAYER, CONSTANT, final, ranking, seed, said)
+    checkpoint = Checkpoint("/nowhere/checkpoint", said, writes=False)
+    progress = train_member(classifier, data, member.trial.recipe, final, checkpoint, say=said)
+    classifier.network.load_state_dict(dict(progress.best_weights))
+    assert progress.best is not None
+    return progress.records, progress.best
+
+
+def test_the_weights_kept_are_those_after_the_best_epoch(
     data: TrainingData, digits_stats: ChannelStats, said: Said
 ) -> None:
     """Strong decay: two epochs learn something, the next ones forget it."""
     classifier = build_classifier(TWO_LAYER, (8, 8, 1), 10, digits_stats, seed=2)
     ranking = ranking_of(learning_rate=0.01, weight_decay=1.0)
-    final = FinalTrainingSettings(epochs=6)
-    records, best = train_keeping_best(classifier, data, CONSTANT, final, ranking, seed=2, say=said)
+    records, best = best_of(classifier, data, ranking, FinalTrainingSettings(epochs=6), said, seed=2)
     assert best in records
     assert len(records) == 6
     assert best.epoch < 6
@@ -331,8 +404,7 @@ def test_batch_norms_averages_of_the_best_epoch_are_kept_too(
 ) -> None:
     classifier = build_classifier(CONVNET, (8, 8, 1), 10, digits_stats, seed=0)
     ranking = ranking_of(learning_rate=0.1, weight_decay=0.3)
-    final = FinalTrainingSettings(epochs=3)
-    records, best = train_keeping_best(classifier, data, CONSTANT, final, ranking, seed=0, say=said)
+    records, best = best_of(classifier, data, ranking, FinalTrainingSettings(epochs=3), said)
     assert best.validation_accuracy > records[-1].validation_accuracy + 0.1
     scores = convnet_scores(classifier.state_dict(), data.validation_pixels.numpy())
     accuracy, loss = accuracy_and_loss(scores, data.validation_labels.numpy())
@@ -340,16 +412,12 @@ def test_batch_norms_averages_of_the_best_epoch_are_kept_too(
     assert best.validation_loss == pytest.approx(loss, rel=1e-4)
 
 
-def test_a_training_that_diverges_later_keeps_its_best_epoch_and_warns(
-    data: TrainingData, digits_stats: ChannelStats, said: Said
-) -> None:
-    classifier = build_classifier(TWO_LAYER, (8, 8, 1), 10, digits_stats, seed=2)
-    ranking = ranking_of(learning_rate=0.3, weight_decay=20.0)
-    final = FinalTrainingSettings(epochs=6)
-    records, best = train_keeping_best(classifier, data, CONSTANT, final, ranking, seed=2, say=said)
-    assert best.epoch < len(records) < 6
-    assert said[-1] == f"warning: diverged in epoch {len(records)}; epoch {best.epoch} is kept"
-    assert all(bool(parameter.isfinite().all()) for parameter in classifier.parameters())
+def test_a_training_that_diverges_later_keeps_its_best_epoch_and_warns(run_final: Callable[..., FinalRun]) -> None:
+    run = run_final(learning_rate=0.3, weight_decay=20.0, final=FinalTrainingSettings(epochs=6), optimizer=CONSTANT)
+    records, best = run.trained.epochs, run.trained.best_epoch
+    assert best < len(records) < 6
+    assert f"warning: diverged in epoch {len(records)}; epoch {best} is kept" in run.events
+    assert all(bool(value.isfinite().all()) for value in run.weights.values())
 
 
 made_up_epochs = st.lists(
@@ -357,45 +425,62 @@ made_up_epochs = st.lists(
 )
 
 
+class PlayedBack:
+    """In the place of ``LongTraining``: plays back epochs, and writes each one's number into the weights."""
+
+    def __init__(self, epochs: list[tuple[float, float | None]], classifier: Classifier) -> None:
+        self.made_up, self.kept, self.epochs = epochs, classifier, 0
+
+    def state(self) -> None:
+        raise AssertionError("there is nobody who writes")
+
+    def train_epoch(self, epoch: int) -> EpochRecord:
+        torch.nn.init.constant_(self.kept.network.get_parameter("output.bias"), epoch)
+        accuracy, loss = self.made_up[epoch - 1]
+        return EpochRecord(
+            epoch=epoch,
+            learning_rate=0.1,
+            train_loss=1.0,
+            train_accuracy=0.5,
+            validation_loss=loss,
+            validation_accuracy=accuracy,
+        )
+
+
+def expected_end(epochs: list[tuple[float, float | None]], patience: int | None) -> tuple[int, int, bool]:
+    """How many epochs are trained, which one is the best (0: none), and whether patience ended."""
+    for last in range(1, len(epochs) + 1):
+        finite = [(-accuracy, loss, n) for n, (accuracy, loss) in enumerate(epochs[:last], 1) if loss is not None]
+        best = min(finite)[2] if finite else 0  # of complete equals the first
+        if epochs[last - 1][1] is None:
+            break
+        if patience is not None and last - best >= patience:
+            return last, best, True
+    return last, best, False
+
+
 @settings(deadline=None)
-@given(made_up_epochs)
-def test_the_best_epoch_is_the_most_accurate_and_of_equals_the_one_of_the_lowest_loss(
-    epochs: list[tuple[float, float | None]],
+@given(made_up_epochs, st.sampled_from([None, 1, 2, 3]))
+def test_the_best_epoch_is_the_most_accurate_and_training_stops_when_patience_ends(
+    epochs: list[tuple[float, float | None]], patience: int | None
 ) -> None:
-    """``train`` is replaced: it plays back epochs, and writes each one's number into the weights."""
-
-    def played_back(classifier: Classifier, _: TrainingData, *, after_epoch: Any, **__: Any) -> Any:
-        records = []
-        for number, (accuracy, loss) in enumerate(epochs, start=1):
-            torch.nn.init.constant_(classifier.network.get_parameter("output.bias"), number)
-            records.append(
-                EpochRecord(
-                    epoch=number,
-                    learning_rate=0.1,
-                    train_loss=1.0,
-                    train_accuracy=0.5,
-                    validation_loss=loss,
-                    validation_accuracy=accuracy,
-                )
-            )
-            after_epoch(records[-1])
-        return "ok", records
-
+    """Of equals the best is the one of the lowest loss; an epoch without a loss is the last."""
     stats = ChannelStats(normalization="none", images=1, mean=[0.0], std=[1.0], shift=[0.0], scale=[1.0], histogram=[])
     classifier = build_classifier(TwoLayerSettings(kind="two_layer", hidden=1), (1, 1, 1), 2, stats, seed=0)
     nothing = TrainingData(*[torch.zeros(0)] * 4)
-    arguments = (classifier, nothing, OPTIMIZER, FinalTrainingSettings(epochs=len(epochs)), ranking_of(0.1))
+    said = Said()
+    final = FinalTrainingSettings(epochs=len(epochs), patience=patience)
+    [member] = plan_members(TWO_LAYER, OPTIMIZER, final, ranking_of(0.1), 0, said)
+    checkpoint = Checkpoint("/nowhere/checkpoint", said, writes=False)
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(final_training, "train", played_back)
-        finite = [(-accuracy, loss, number) for number, (accuracy, loss) in enumerate(epochs, 1) if loss is not None]
-        if not finite:
-            with pytest.raises(RunFailedError):
-                train_keeping_best(*arguments, seed=0, say=Said())
-            return
-        records, best = train_keeping_best(*arguments, seed=0, say=Said())
-    expected = min(finite)[2]  # of complete equals the first
-    assert best == records[expected - 1]
-    assert classifier.network.get_parameter("output.bias").tolist() == [expected] * 2
+        monkeypatch.setattr(member_training, "LongTraining", lambda classifier, *_: PlayedBack(epochs, classifier))
+        progress = train_member(classifier, nothing, member.trial.recipe, final, checkpoint, say=said)
+    last, best, out_of_patience = expected_end(epochs, patience)
+    assert (len(progress.records), progress.best_epoch) == (last, best)
+    if best:
+        assert progress.best == progress.records[best - 1]
+        assert progress.best_weights["output.bias"].tolist() == [best] * 2
+    assert any(line.startswith(f"stopped after epoch {last}: epoch {best}") for line in said) == out_of_patience
 
 
 @settings(deadline=None)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from components.foundation.image_dataset.batches import WHOLE, BatchPart
 from components.foundation.keyed_random import keyed_uniform
 from components.foundation.training_settings import Augmentation
 
@@ -10,13 +11,14 @@ BORDER = 4  # pixels, as He et al. 2016 on CIFAR-10
 SMALL_BORDER, SMALL = 1, 16  # of images below 16 pixels
 
 
-def augment(pixels: Tensor, augmentation: Augmentation, keys: Tensor) -> Tensor:
+def augment(pixels: Tensor, augmentation: Augmentation, keys: Tensor, part: BatchPart = WHOLE) -> Tensor:
     """Flip and move each image at random; what moves in from outside repeats the edge.
 
     Args:
         pixels: (images, height, width, channels), of any dtype; not changed.
         augmentation: ``flip`` left to right for half of them, ``crop``: moved by up to 4 pixels to each side, or both.
         keys: int64 (3,) in [0, 2^32), on the device of ``pixels``: of the flips and of both directions.
+        part: of the batch, that the pixels are.
 
     Returns:
         What ``pixels`` is, changed.
@@ -24,7 +26,7 @@ def augment(pixels: Tensor, augmentation: Augmentation, keys: Tensor) -> Tensor:
     if augmentation == "none":
         return pixels
     images, height, width, _ = pixels.shape
-    uniform = keyed_uniform(keys, (images,))
+    uniform = keyed_uniform(keys, (images,), part)
     rows = torch.arange(height, device=pixels.device).expand(images, -1)
     columns = torch.arange(width, device=pixels.device).expand(images, -1)
     if augmentation in ("flip", "flip_crop"):

@@ -1,8 +1,26 @@
 """The order in which images are trained on."""
 
+from dataclasses import dataclass
+
 import torch
+from torch import Tensor
 
 from components.foundation.seeds import derive_seed
+
+
+@dataclass(frozen=True)
+class BatchPart:
+    """What one of several processes trains on: of each batch every ``ranks``-th image, from the ``rank``-th on."""
+
+    rank: int = 0
+    ranks: int = 1
+
+    def of(self, batch: Tensor) -> Tensor:
+        """The part of a batch; sizes differ by at most one."""
+        return batch[self.rank :: self.ranks]
+
+
+WHOLE = BatchPart()
 
 
 def shuffled_batches(images: int, batch_size: int, seed: int, epoch: int) -> tuple[torch.Tensor, ...]:

@@ -1,0 +1,69 @@
+"""A process among several that train one network: ``torchrun ... -m components.final_training.distributed FOLDER``."""
+
+import ctypes
+import os
+import signal
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+from torch import distributed
+
+from components.final_training.checkpoint import Checkpoint, MemberProgress, progress_bytes
+from components.final_training.gpu_arithmetic import final_arithmetic
+from components.final_training.member_training import train_member
+from components.final_training.torchrun import JOB_FILE, OUTCOME_FILE, SAYS, MemberJob
+from components.foundation.classifiers.classifier import build_classifier
+from components.foundation.image_dataset.batches import BatchPart
+from components.foundation.image_dataset.shards import read_manifest
+from components.foundation.training.plain_loop import read_training_data
+
+PATIENCE = timedelta(hours=1)  # with another process, which may be validating or writing a checkpoint
+PR_SET_PDEATHSIG = 1  # of Linux's prctl
+
+
+def run_worker(folder: Path, part: BatchPart, local_rank: int) -> None:
+    """Train this process's part of each batch; the first process leaves the outcome in the folder."""
+    job = MemberJob.model_validate_json((folder / JOB_FILE).read_text())
+    device = torch.device("cuda", local_rank) if job.device_type == "cuda" else torch.device("cpu")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    try:
+        progress = _train(job, part, device)
+    finally:
+        distributed.destroy_process_group()
+    if part.rank == 0:
+        (folder / OUTCOME_FILE).write_bytes(progress_bytes(progress))
+
+
+def _train(job: MemberJob, part: BatchPart, device: torch.device) -> MemberProgress:
+    manifest = read_manifest(job.dataset)
+    classifier = build_classifier(job.network, manifest.image_shape, len(manifest.class_names), job.stats, job.seed)
+    say = _say if part.rank == 0 else _say_nothing
+    checkpoint = Checkpoint(job.checkpoint_uri, say, seconds=job.checkpoint_seconds, writes=part.rank == 0)
+    with final_arithmetic(device):
+        return train_member(
+            classifier.to(device=device, dtype=getattr(torch, job.precision)),
+            read_training_data(job.dataset, device),
+            job.recipe,
+            job.final,
+            checkpoint,
+            say=say,
+            part=part,
+        )
+
+
+def _say(text: str) -> None:
+    print(SAYS + text, flush=True)
+
+
+def _say_nothing(_: str) -> None:
+    """Another process says it."""
+
+
+if __name__ == "__main__":
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # when torchrun is killed, nobody stays at work
+    own_part = BatchPart(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+    run_worker(Path(sys.argv[1]), own_part, int(os.environ["LOCAL_RANK"]))

@@ -1,0 +1,121 @@
+"""Each member trained where the machine allows: in this process, or with one process for each GPU."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import torch
+
+from components.final_training.checkpoint import CHECKPOINT_SECONDS, Checkpoint, MemberProgress, checkpoint_uri
+from components.final_training.member_training import train_member
+from components.final_training.members import Member
+from components.final_training.torchrun import MemberJob, train_with_torchrun, useful_processes
+from components.foundation import object_store
+from components.foundation.artifacts import DatasetReference
+from components.foundation.classifiers.classifier import Classifier
+from components.foundation.code_digest import digest_of_code
+from components.foundation.step_log import Say
+from components.foundation.training.plain_loop import CPU, TrainingData, best_device
+from components.foundation.training.trial_engine.trial import Problem
+from components.foundation.training_artifacts import EpochRecord, TrialSetting
+from components.foundation.training_settings import FinalTrainingSettings
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where a member is trained; ``processes`` above 1: of torchrun, each with a GPU, or in tests a share of a CPU."""
+
+    device: torch.device = CPU
+    processes: int = 1
+
+
+def visible_workers() -> Workers:
+    """One for each GPU that this process can see, else this process."""
+    return Workers(best_device(), max(1, torch.cuda.device_count()))
+
+
+@dataclass(frozen=True)
+class TrainedMember:
+    """A member as it was after its ``best`` epoch, on the device; ``checkpoint_uri``: where it also is by now."""
+
+    setting: TrialSetting
+    classifier: Classifier
+    records: list[EpochRecord]
+    best: EpochRecord
+    checkpoint_uri: str
+
+
+@dataclass(frozen=True)
+class MemberRuns:
+    """What the runs of all members share.
+
+    ``training_images``: how many there are. ``data``: reads both splits, once, when it is first asked. ``storage``: of
+    the run, where checkpoints are kept.
+    """
+
+    dataset: DatasetReference
+    training_images: int
+    problem: Problem
+    final: FinalTrainingSettings
+    storage: str
+    workers: Workers
+    data: Callable[[], TrainingData]
+    say: Say
+    clock: Callable[[], float] = time.time
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+
+    def train(self, member: Member) -> TrainedMember | None:
+        """Train a member and load its best epoch; None when it diverged from the first epoch on."""
+        classifier = self.problem.classifier(member.trial)
+        uri = self._checkpoint_uri(member, classifier)
+        progress = self._progress(member, classifier, uri)
+        if progress.best is None:
+            object_store.remove(uri)
+            return None
+        if progress.records[-1].train_loss is None or progress.records[-1].validation_loss is None:
+            self.say(f"warning: diverged in epoch {len(progress.records)}; epoch {progress.best_epoch} is kept")
+        classifier.network.load_state_dict(dict(progress.best_weights))
+        return TrainedMember(member.setting, classifier, progress.records, progress.best, uri)
+
+    def _checkpoint_uri(self, member: Member, classifier: Classifier) -> str:
+        return checkpoint_uri(
+            self.storage,
+            [digest_of_code(), torch.__version__, self.dataset.fingerprint],
+            [asdict(member.trial.recipe), member.trial.network.model_dump(mode="json")],
+            _digest(classifier),  # seed, statistics, pretrained weights, a user's own module
+            self.final.model_dump(mode="json", exclude={"ensemble"}),  # how many others there are changes nothing
+            [self.workers.device.type, self._processes(member)],
+        )
+
+    def _progress(self, member: Member, classifier: Classifier, uri: str) -> MemberProgress:
+        if (processes := self._processes(member)) > 1:
+            self.say(f"{processes} processes share each batch")
+            return train_with_torchrun(self._job(member, uri), processes, self.say)
+        checkpoint = Checkpoint(uri, self.say, self.clock, self.checkpoint_seconds)
+        return train_member(classifier, self.data(), member.trial.recipe, self.final, checkpoint, say=self.say)
+
+    def _processes(self, member: Member) -> int:
+        return useful_processes(self.workers.processes, self.training_images, member.trial.recipe.batch_size)
+
+    def _job(self, member: Member, uri: str) -> MemberJob:
+        return MemberJob(
+            dataset=self.dataset,
+            stats=self.problem.stats,
+            network=member.trial.network,
+            recipe=member.trial.recipe,
+            seed=member.trial.seed,
+            final=self.final,
+            checkpoint_uri=uri,
+            checkpoint_seconds=self.checkpoint_seconds,
+            device_type="cuda" if self.workers.device.type == "cuda" else "cpu",
+        )
+
+
+def _digest(classifier: Classifier) -> str:
+    """SHA-256, in hex, of every value of a classifier, with its name and shape."""
+    digest = hashlib.sha256()
+    for name, value in sorted(classifier.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\0".encode())
+        digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,84 @@
+"""One member of the final model, trained from its first epoch, or a checkpoint, to its last."""
+
+from components.final_training.checkpoint import Checkpoint, MemberProgress
+from components.final_training.long_training import LongTraining, copies
+from components.foundation.classifiers.classifier import Classifier
+from components.foundation.image_dataset.batches import WHOLE, BatchPart
+from components.foundation.step_log import Say
+from components.foundation.training.plain_loop import TrainingData, is_diverged
+from components.foundation.training.recipe import Recipe
+from components.foundation.training_artifacts import EpochRecord
+from components.foundation.training_settings import FinalTrainingSettings
+
+
+def train_member(
+    classifier: Classifier,
+    data: TrainingData,
+    recipe: Recipe,
+    final: FinalTrainingSettings,
+    checkpoint: Checkpoint,
+    *,
+    say: Say,
+    part: BatchPart = WHOLE,
+) -> MemberProgress:
+    """Train in place, remembering the epoch that is best on the validation split.
+
+    Args:
+        classifier, data, recipe, final, part: as for ``LongTraining``.
+        checkpoint: where to go on, and to keep what is done.
+        say: prints a line.
+
+    Returns:
+        All records and the best epoch's weights.
+    """
+    progress = checkpoint.read() or MemberProgress([], 0, {}, None)
+    if progress.records and progress.state is None:
+        say(f"finished before, after {len(progress.records)} epochs")
+        return progress
+    if progress.records:
+        say(f"goes on after epoch {len(progress.records)} of a training that was interrupted")
+    training = LongTraining(classifier, data, recipe, final, part, progress.state)
+    for epoch in range(training.epochs + 1, recipe.epochs + 1):
+        record = training.train_epoch(epoch)
+        say(epoch_line(record, recipe.epochs))
+        progress = _with_epoch(progress, record, training)
+        if is_diverged(record) or _is_out_of_patience(progress, final.patience, say):
+            break
+        if epoch < recipe.epochs:
+            checkpoint.offer(progress, training.state)
+    checkpoint.write(progress)
+    return progress
+
+
+def epoch_line(record: EpochRecord, epochs: int) -> str:
+    """The lecture's line about an epoch."""
+    return (
+        f"Finished epoch {record.epoch} / {epochs}: cost {_number(record.train_loss)}, "
+        f"train: {record.train_accuracy:.6f}, val {record.validation_accuracy:.6f}, lr {record.learning_rate:.6e}"
+    )
+
+
+def _with_epoch(progress: MemberProgress, record: EpochRecord, training: LongTraining) -> MemberProgress:
+    records = [*progress.records, record]
+    if is_diverged(record) or (progress.best and _quality(record) <= _quality(progress.best)):
+        return MemberProgress(records, progress.best_epoch, progress.best_weights, None)
+    kept = training.kept.get_submodule("network").state_dict()
+    return MemberProgress(records, record.epoch, copies(kept), None)
+
+
+def _is_out_of_patience(progress: MemberProgress, patience: int | None, say: Say) -> bool:
+    waited = len(progress.records) - progress.best_epoch
+    if patience is None or waited < patience:
+        return False
+    say(f"stopped after epoch {len(progress.records)}: epoch {progress.best_epoch} is the best for {waited} epochs")
+    return True
+
+
+def _quality(record: EpochRecord) -> tuple[float, float]:
+    """Validation accuracy; of equals the lower loss is better."""
+    assert record.validation_loss is not None
+    return record.validation_accuracy, -record.validation_loss
+
+
+def _number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.6f}"

@@ -1,0 +1,33 @@
+"""Dropout of several processes that share a batch: each drops what one process would of its images."""
+
+import torch
+from torch import Tensor, nn
+
+from components.foundation.classifiers.keyed_dropout import KeyedDropout, step_key
+from components.foundation.image_dataset.batches import BatchPart
+from components.foundation.keyed_random import keyed_uniform
+
+
+class PartDropout(nn.Module):
+    """A keyed dropout layer whose inputs are a part of the batch; ``layer`` still holds its key, share and step."""
+
+    def __init__(self, layer: KeyedDropout, part: BatchPart) -> None:
+        super().__init__()
+        self.layer, self.part = layer, part
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Float (images of the part, ...) to the same shape."""
+        if not self.training:
+            return inputs
+        key = step_key(self.layer.key, self.layer.step)
+        kept = keyed_uniform(key, tuple(inputs.shape), self.part) >= self.layer.share
+        return torch.where(kept, inputs / (1 - self.layer.share), 0.0)
+
+
+def convert_part_dropout(network: nn.Module, part: BatchPart) -> None:
+    """Put a ``PartDropout`` around every keyed dropout layer, in place. The names of weights stay as they are."""
+    for name, child in network.named_children():
+        if isinstance(child, KeyedDropout):
+            setattr(network, name, PartDropout(child, part))
+        else:
+            convert_part_dropout(child, part)

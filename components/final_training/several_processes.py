@@ -1,0 +1,20 @@
+"""What the processes of one training tell each other; nothing where there is one."""
+
+from torch import Tensor, distributed
+
+from components.foundation.image_dataset.batches import BatchPart
+
+
+def sum_of_all(values: Tensor, part: BatchPart) -> Tensor:
+    """The sum over the processes, of the shape of ``values``, which stay as they are."""
+    total = values.clone()
+    if part.ranks > 1:
+        distributed.all_reduce(total)
+    return total
+
+
+def as_the_first_has_it(values: Tensor, part: BatchPart) -> Tensor:
+    """The values of the process of rank 0, in place."""
+    if part.ranks > 1:
+        distributed.broadcast(values, src=0)
+    return values

@@ -1,0 +1,78 @@
+"""One training on all GPUs of a pod: torchrun starts a process for each, which share every batch."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+from components.final_training.checkpoint import CHECKPOINT_SECONDS, MemberProgress, progress_from
+from components.foundation.artifacts import Artifact, ChannelStats, DatasetReference
+from components.foundation.errors import RunFailedError
+from components.foundation.settings import NetworkSettings
+from components.foundation.step_log import Say
+from components.foundation.training.recipe import Recipe
+from components.foundation.training_settings import FinalTrainingSettings
+
+SAYS = "[sanefit-says] "  # before a line that the step is to say
+JOB_FILE, OUTCOME_FILE = "job.json", "outcome"
+FEWEST_IMAGES = 2  # of a batch, in each process: batch norm needs two
+
+
+class MemberJob(Artifact):
+    """All that a process needs to know; ``seed``: of the initial weights."""
+
+    dataset: DatasetReference
+    stats: ChannelStats
+    network: NetworkSettings
+    recipe: Recipe
+    seed: int
+    final: FinalTrainingSettings
+    checkpoint_uri: str
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    device_type: Literal["cuda", "cpu"] = "cuda"
+    precision: Literal["float32", "float64"] = "float32"
+
+
+def train_with_torchrun(job: MemberJob, processes: int, say: Say) -> MemberProgress:
+    """Train a member with several processes, one for each GPU; they say their lines through this one.
+
+    Raises:
+        RunFailedError: when a process failed; its output is on this one's standard error.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / JOB_FILE).write_text(job.model_dump_json())
+        exit_status = _run(_command(processes, folder), say)
+        if exit_status:
+            raise RunFailedError(
+                f"the final training on {processes} GPUs ended with exit status {exit_status}; expected 0; "
+                "the lines above say why; with cluster.gpus=1 it runs on one"
+            )
+        return progress_from((Path(folder) / OUTCOME_FILE).read_bytes())
+
+
+def useful_processes(processes: int, images: int, batch_size: int) -> int:
+    """At most so many that each gets two images of every batch."""
+    smallest_batch = images // -(-images // batch_size)
+    return max(1, min(processes, smallest_batch // FEWEST_IMAGES))
+
+
+def _command(processes: int, folder: str) -> list[str]:
+    worker = ["-m", "components.final_training.distributed", folder]
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", *worker]
+
+
+def _run(command: list[str], say: Say) -> int:
+    """Run torchrun to its end. Should this process be killed, the next line breaks the pipe and ends the workers."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as torchrun:
+        try:
+            assert torchrun.stdout is not None
+            for line in torchrun.stdout:
+                if line.startswith(SAYS):
+                    say(line.removeprefix(SAYS).rstrip("\n"))
+                else:
+                    print(line, end="", file=sys.stderr, flush=True)
+        except BaseException:
+            torchrun.terminate()  # it ends its workers
+            raise
+    return torchrun.returncode

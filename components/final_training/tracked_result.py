@@ -1,0 +1,59 @@
+"""The final training in MLflow: a child run for each member, the result on the parent."""
+
+from collections.abc import Sequence
+
+from components.final_training.member_runs import TrainedMember
+from components.foundation import tracking
+from components.foundation.artifacts import RunReference
+from components.foundation.training.resolved_settings import resolve_optimizer
+from components.foundation.training_artifacts import TrainedModel
+from components.foundation.training_settings import FinalTrainingSettings, OptimizerSettings
+
+
+def log_result(
+    trained: TrainedModel,
+    members: Sequence[TrainedMember],
+    optimizer: OptimizerSettings,
+    final: FinalTrainingSettings,
+    run: RunReference,
+    started: float,
+    ended: float,
+) -> None:
+    """Write the child run ``final``, with the model's figures, ``final-2`` and so on for more members, and the result.
+
+    Args:
+        trained: the result.
+        members: the first one's curves go with it.
+        optimizer, final: as the configuration has them.
+        run: the parent.
+        started, ended: epoch seconds.
+    """
+    client = tracking.client(run.tracking_uri)
+    figures = {
+        "val_accuracy": trained.validation_accuracy,
+        "test_accuracy": trained.test_accuracy,
+        "test_loss": trained.test_loss,
+    }
+    for number, member in enumerate(members, start=1):
+        tracking.log_child_run(
+            client,
+            run,
+            name="final" if number == 1 else f"final-{number}",
+            params=_params(member, optimizer, final),
+            tags={"sanefit.stage": "final", "sanefit.best_epoch": str(member.best.epoch)},
+            epochs=member.records,
+            summary=figures if number == 1 else {},
+            started=started,
+            ended=ended,
+            failed=False,
+        )
+    tracking.log_summary(client, run.tracking_run_id, figures, ended)
+
+
+def _params(member: TrainedMember, optimizer: OptimizerSettings, final: FinalTrainingSettings) -> dict[str, str]:
+    searched = {
+        name: value if isinstance(value, str) else repr(value) for name, value in member.setting.searched.items()
+    }
+    used = resolve_optimizer(optimizer, member.setting)
+    how = {name: str(value) for name, value in final.model_dump().items()}
+    return {**how, "schedule": used.schedule, **searched}

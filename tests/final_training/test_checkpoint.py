@@ -1,0 +1,214 @@
+"""Trainings that are killed and go on; files that are damaged; how often is written."""
+
+import itertools
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from said import Said
+from torch import Tensor
+
+from components.final_training import checkpoint as checkpoint_module
+from components.final_training.checkpoint import (
+    Checkpoint,
+    MemberProgress,
+    checkpoint_uri,
+    progress_bytes,
+    progress_from,
+)
+from components.final_training.long_training import LongState
+from components.foundation import tracking
+from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
+from components.foundation.errors import StorageError
+from components.foundation.training.plain_loop import TrainingState
+from components.foundation.training_artifacts import EpochRecord
+
+PROGRAM = Path(__file__).parent / "train_until_killed.py"
+KILLED_AT = ["Finished epoch 3", "member 2 of 2", "Finished epoch 1", "Finished epoch 4"]
+
+
+@pytest.fixture
+def run_in_process(
+    digits: DatasetReference, digits_stats: ChannelStats, tmp_path: Path
+) -> Callable[[str, str], tuple[int, list[str]]]:
+    """Train in a storage of this name, until a line is said; the exit status and all lines."""
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+    def run(name: str, until: str) -> tuple[int, list[str]]:
+        folder = tmp_path / name
+        if not folder.exists():
+            folder.mkdir()
+            run_id = tracking.open_run(
+                tracking.client(uri),
+                experiment="killed",
+                artifact_location=str(folder),
+                run_name=name,
+                tags={},
+                params={},
+            )
+            reference = RunReference(
+                run_name=name, folder_uri=f"{folder}/runs/{name}", tracking_uri=uri, tracking_run_id=run_id
+            )
+            (folder / "run.json").write_text(reference.model_dump_json())
+            (folder / "dataset.json").write_text(digits.model_dump_json())
+            (folder / "stats.json").write_text(digits_stats.model_dump_json())
+        ended = subprocess.run(
+            [sys.executable, PROGRAM, folder, until], stdout=subprocess.PIPE, text=True, timeout=300, check=False
+        )
+        return ended.returncode, ended.stdout.splitlines()
+
+    return run
+
+
+def weights_in(folder: Path) -> list[dict[str, Tensor]]:
+    members: list[dict[str, Tensor]] = torch.load(next(folder.glob("runs/*/weights.pt")), weights_only=True)
+    return members
+
+
+def test_a_training_killed_again_and_again_gives_the_weights_of_an_undisturbed_one(
+    run_in_process: Callable[[str, str], tuple[int, list[str]]], tmp_path: Path
+) -> None:
+    """In the first member, between the members, and twice in the second; each process goes on where the last was."""
+    exit_status, undisturbed = run_in_process("undisturbed", "")
+    assert exit_status == 0
+    said = []
+    for line in KILLED_AT:
+        exit_status, lines = run_in_process("killed", line)
+        assert exit_status == -signal.SIGKILL, lines
+        assert list((tmp_path / "killed").glob("checkpoints/**/*.pt")), line
+        said.append(lines)
+    exit_status, lines = run_in_process("killed", "")
+    assert exit_status == 0
+    said.append(lines)
+
+    assert "goes on after epoch 2 of a training that was interrupted" in said[1]
+    assert all("finished before, after 4 epochs" in lines for lines in said[2:])
+    assert not any(line.startswith("Finished epoch 1") for line in said[4])
+    assert said[4][-1] == undisturbed[-1]
+    expected, members = weights_in(tmp_path / "undisturbed"), weights_in(tmp_path / "killed")
+    assert len(members) == len(expected) == 2
+    for member, other in zip(members, expected, strict=True):
+        assert all(torch.equal(member[name], value) for name, value in other.items())
+    for name in ("killed", "undisturbed"):
+        assert list((tmp_path / name).glob("checkpoints/**/*.pt")) == []
+
+
+def some_progress(epochs: int = 2, values: float = 1.0) -> MemberProgress:
+    weights = {"output.weight": torch.full((2, 3), values)}
+    records = [
+        EpochRecord(
+            epoch=epoch,
+            learning_rate=0.1,
+            train_loss=1.0 / epoch,
+            train_accuracy=0.5,
+            validation_loss=None,
+            validation_accuracy=0.25,
+        )
+        for epoch in range(1, epochs + 1)
+    ]
+    slots = {"momentum_buffer": {"output.weight": torch.full((2, 3), values / 3)}}
+    state = LongState(TrainingState(epochs, 7 * epochs, weights, slots), {"n_averaged": torch.tensor(5)})
+    return MemberProgress(records, 1, weights, state)
+
+
+def state_of(progress: MemberProgress) -> LongState:
+    assert progress.state is not None
+    return progress.state
+
+
+def test_progress_is_read_as_it_was_written(said: Said, tmp_path: Path) -> None:
+    progress = some_progress()
+    checkpoint = Checkpoint(str(tmp_path / "one.pt"), said)
+    assert checkpoint.read() is None
+    checkpoint.write(progress)
+    read = checkpoint.read()
+    assert read is not None
+    assert (read.records, read.best_epoch, read.best) == (progress.records, 1, progress.records[0])
+    state, expected = state_of(read), state_of(progress)
+    assert (state.training.epochs, state.training.steps) == (2, 14)
+    for values, others in (
+        (read.best_weights, progress.best_weights),
+        (state.training.weights, expected.training.weights),
+        (state.training.slots["momentum_buffer"], expected.training.slots["momentum_buffer"]),
+        (state.averaged, expected.averaged),
+    ):
+        assert values.keys() == others.keys()
+        assert all(torch.equal(values[name], value) for name, value in others.items())
+    assert said == []
+
+
+CONTENT = progress_bytes(some_progress())
+
+
+@given(st.integers(0, len(CONTENT) - 1), st.integers(1, 255), st.booleans())
+def test_no_damage_goes_unseen(place: int, change: int, is_cut: bool) -> None:
+    content = CONTENT[:place] if is_cut else CONTENT[:place] + bytes([CONTENT[place] ^ change]) + CONTENT[place + 1 :]
+    with pytest.raises(ValueError, match="digest"):
+        progress_from(content)
+
+
+def test_a_damaged_checkpoint_is_said_and_training_begins_anew(said: Said, tmp_path: Path) -> None:
+    path = tmp_path / "one.pt"
+    path.write_bytes(CONTENT[:-1])
+    assert Checkpoint(str(path), said).read() is None
+    [line] = said
+    assert line.startswith(f"warning: the checkpoint {path} is damaged")
+    assert line.endswith("training begins anew")
+
+
+def test_storage_that_refuses_is_said_and_training_goes_on(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise StorageError("no space is left")
+
+    monkeypatch.setattr(checkpoint_module.object_store, "write_bytes", refused)
+    Checkpoint("/somewhere", said).write(some_progress())
+    assert said == ["warning: no space is left; the training goes on, and would begin anew if it were interrupted"]
+
+
+@pytest.mark.parametrize(("write_seconds", "expected"), [(0.0, 10.0), (0.125, 10.0), (3.0, 60.0)])
+def test_writing_takes_less_than_a_twentieth_of_the_time(
+    said: Said, monkeypatch: pytest.MonkeyPatch, write_seconds: float, expected: float
+) -> None:
+    """Epochs of one second for ten minutes; ``expected``: seconds from the end of a writing to the next."""
+    now, written = 0.0, []
+
+    def slow(*_: object) -> None:
+        nonlocal now
+        began, now = now, now + write_seconds
+        written.append((began, now))
+
+    monkeypatch.setattr(checkpoint_module.object_store, "write_bytes", slow)
+    checkpoint = Checkpoint("/somewhere", said, clock=lambda: now, seconds=10.0)
+    progress = some_progress()
+    while now < 600:
+        now += 1.0
+        checkpoint.offer(progress, lambda: state_of(progress))
+    assert written[0][0] == 10.0
+    waits = [later[0] - earlier[1] for earlier, later in itertools.pairwise(written)]
+    assert all(expected <= wait < expected + 1 for wait in waits)
+    assert len(waits) >= 8
+    assert sum(ended - began for began, ended in written) <= 0.05 * now
+
+
+def test_another_process_of_the_training_writes_and_says_nothing(said: Said, tmp_path: Path) -> None:
+    path = tmp_path / "one.pt"
+    checkpoint = Checkpoint(str(path), said, clock=lambda: 0.0, seconds=0.0, writes=False)
+    checkpoint.write(some_progress())
+    checkpoint.offer(some_progress(), lambda: state_of(some_progress()))
+    assert not path.exists()
+    path.write_bytes(b"damaged")
+    assert checkpoint.read() is None
+    assert said == []
+
+
+def test_the_name_depends_on_everything_that_determines_the_training() -> None:
+    names = [checkpoint_uri("/storage", *what) for what in (["a"], ["b"], ["a", 1], ["a", {"rate": 0.1}])]
+    assert len(set(names)) == 4
+    assert names[0] == checkpoint_uri("/storage", "a")
+    assert all(name.startswith("/storage/checkpoints/") and name.endswith(".pt") for name in names)

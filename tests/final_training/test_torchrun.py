@@ -1,0 +1,97 @@
+"""Several processes, really started by torchrun, against one."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from said import Said
+
+from components.final_training.checkpoint import MemberProgress
+from components.final_training.long_training import LongTraining
+from components.final_training.torchrun import MemberJob, train_with_torchrun, useful_processes
+from components.foundation.artifacts import ChannelStats, DatasetReference
+from components.foundation.classifiers.classifier import build_classifier
+from components.foundation.errors import RunFailedError
+from components.foundation.image_dataset.batches import shuffled_batches
+from components.foundation.image_dataset.shards import read_manifest
+from components.foundation.settings import MlpSettings
+from components.foundation.training.plain_loop import read_training_data
+from components.foundation.training.recipe import Recipe
+from components.foundation.training_settings import FinalTrainingSettings
+
+NETWORK = MlpSettings(kind="mlp", depth=2, width=9, dropout=0.3)
+RECIPE = Recipe(
+    learning_rate=0.1,
+    weight_decay=1e-2,
+    momentum=0.9,
+    batch_size=67,
+    epochs=3,
+    batch_seed=5,
+    noise_seed=6,
+    schedule="cosine",
+    augmentation="flip_crop",
+)
+FINAL = FinalTrainingSettings(label_smoothing=0.1, weight_averaging=0.9)
+
+
+@pytest.fixture
+def job(digits: DatasetReference, digits_stats: ChannelStats, tmp_path: Path) -> MemberJob:
+    return MemberJob(
+        dataset=digits,
+        stats=digits_stats,
+        network=NETWORK,
+        recipe=RECIPE,
+        seed=1,
+        final=FINAL,
+        checkpoint_uri=str(tmp_path / "checkpoint.pt"),
+        device_type="cpu",
+        precision="float64",
+    )
+
+
+def assert_as_one_process(progress: MemberProgress, job: MemberJob) -> None:
+    """Every figure of the curve, and the weights of the best epoch, to 1e-9."""
+    manifest = read_manifest(job.dataset)
+    classes = len(manifest.class_names)
+    classifier = build_classifier(job.network, manifest.image_shape, classes, job.stats, job.seed).double()
+    alone = LongTraining(classifier, read_training_data(job.dataset), job.recipe, job.final)
+    assert len(progress.records) == job.recipe.epochs
+    for record in progress.records:
+        expected = alone.train_epoch(record.epoch)
+        assert record.model_dump() == pytest.approx(expected.model_dump(), rel=1e-9)
+        if record.epoch == progress.best_epoch:
+            kept = alone.kept.get_submodule("network").state_dict()
+            for name, value in progress.best_weights.items():
+                torch.testing.assert_close(value, kept[name], rtol=1e-9, atol=1e-12)
+
+
+def test_two_processes_train_as_one(job: MemberJob, said: Said, tmp_path: Path) -> None:
+    """With batches that two cannot share evenly, dropout, augmentation, smoothed labels and averaged weights."""
+    images = sum(read_manifest(job.dataset).images_per_class["train"].values())
+    assert any(len(batch) % 2 for batch in shuffled_batches(images, RECIPE.batch_size, RECIPE.batch_seed, 1))
+    progress = train_with_torchrun(job, 2, said)
+    assert_as_one_process(progress, job)
+    assert [line.split(":")[0] for line in said] == [f"Finished epoch {n} / 3" for n in (1, 2, 3)]  # once each
+    assert (tmp_path / "checkpoint.pt").exists()
+    again = Said()
+    assert train_with_torchrun(job, 2, again).records == progress.records
+    assert again == ["finished before, after 3 epochs"]
+
+
+def test_a_process_that_fails_ends_the_step(job: MemberJob, said: Said) -> None:
+    missing = job.dataset.model_copy(update={"folder_uri": "/nowhere"})
+    with pytest.raises(RunFailedError, match=r"on 2 GPUs ended with exit status \d+; expected 0"):
+        train_with_torchrun(job.model_copy(update={"dataset": missing}), 2, said)
+
+
+@given(st.integers(1, 16), st.integers(2, 500), st.integers(4, 64))
+def test_each_process_gets_two_images_of_every_batch(processes: int, images: int, batch_size: int) -> None:
+    useful = useful_processes(processes, images, batch_size)
+    sizes = [len(batch) for batch in shuffled_batches(images, batch_size, seed=0, epoch=1)]
+    assert 1 <= useful <= processes
+    if useful > 1:
+        assert min(sizes) // useful >= 2
+    if useful < processes:
+        assert min(sizes) // (useful + 1) < 2

@@ -1,0 +1,57 @@
+"""A final training in a process of its own, which ends by SIGKILL when it has said a given line.
+
+Arguments: folder with dataset.json, stats.json and run.json; the beginning of that line, or nothing.
+Prints what it says.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+
+from components.final_training.final_training import train_final
+from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
+from components.foundation.settings import ConvNetSettings
+from components.foundation.training_artifacts import Ranking, SearchRange, TrialSetting
+from components.foundation.training_settings import FinalTrainingSettings, OptimizerSettings
+
+NETWORK = ConvNetSettings(kind="convnet", channels=(3, 4), dropout=0.2)
+OPTIMIZER = OptimizerSettings(batch_size=128, schedule="cosine", warmup=0.1, augmentation="flip_crop")
+FINAL = FinalTrainingSettings(epochs=4, label_smoothing=0.1, weight_averaging=0.9, ensemble=2)
+SETTINGS = [TrialSetting(learning_rate=0.1, weight_decay=1e-3), TrialSetting(learning_rate=0.05, weight_decay=1e-4)]
+RANKING = Ranking(
+    stage="fine",
+    search_range=SearchRange(learning_rate=(1e-3, 1.0), weight_decay=(1e-6, 1e-1), reasons=[]),
+    best=SETTINGS[0],
+    best_trial=0,
+    best_validation_accuracy=0.5,
+    top=SETTINGS,
+    trials=2,
+    diverged=0,
+    pack_uris=[],
+)
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+    if last_line and text.startswith(last_line):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+folder, last_line = Path(sys.argv[1]), sys.argv[2]
+torch.set_num_threads(1)
+train_final(
+    DatasetReference.model_validate_json((folder / "dataset.json").read_text()),
+    ChannelStats.model_validate_json((folder / "stats.json").read_text()),
+    NETWORK,
+    OPTIMIZER,
+    FINAL,
+    RANKING,
+    RunReference.model_validate_json((folder / "run.json").read_text()),
+    seed=3,
+    say=say,
+    clock=lambda: 1e9,  # stands still: writing takes no time, so every epoch is written
+    checkpoint_seconds=0.0,
+)
