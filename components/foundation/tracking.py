@@ -14,7 +14,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is
 import mlflow
 import numpy as np
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, ViewType
+from mlflow.entities import LifecycleStage, Metric, Param, Run, ViewType
 from mlflow.exceptions import MlflowException
 from numpy.typing import NDArray
 
@@ -106,7 +106,7 @@ def log_child_run(
 ) -> None:
     """Write one finished child run with its curves, unless it is already there; one that was begun is completed.
 
-    With the same times a value that is there already is not written twice.
+    A point that a begun run has, whatever its time, is not written twice. A run that was deleted stays so, as it was.
 
     Args:
         tracking: a client.
@@ -120,9 +120,8 @@ def log_child_run(
     """
     experiment_id = tracking.get_run(parent.tracking_run_id).info.experiment_id
     trial_key = f"{parent.run_name}/{name}"
-    query = f"tags.`{TRIAL_TAG}` = '{trial_key}'"
-    found = tracking.search_runs([experiment_id], query, ViewType.ALL, max_results=1)
-    if found and found[0].info.status != "RUNNING":
+    found = tracking.search_runs([experiment_id], f"tags.`{TRIAL_TAG}` = '{trial_key}'", ViewType.ALL, max_results=1)
+    if found and (found[0].info.status != "RUNNING" or found[0].info.lifecycle_stage == LifecycleStage.DELETED):
         return
     all_tags = {PARENT_TAG: parent.tracking_run_id, TRIAL_TAG: trial_key, **tags}
     run = (
@@ -130,7 +129,7 @@ def log_child_run(
         if found
         else tracking.create_run(experiment_id, start_time=int(started * 1000), run_name=name, tags=all_tags)
     )
-    metrics = [*_curves(epochs, int(ended * 1000)), *_metrics(summary, int(ended * 1000))]
+    metrics = _missing(tracking, run, [*_curves(epochs, int(ended * 1000)), *_metrics(summary, int(ended * 1000))])
     for start in range(0, max(len(metrics), 1), METRICS_PER_BATCH):
         tracking.log_batch(
             run.info.run_id,
@@ -307,6 +306,14 @@ def _curves(epochs: Sequence[EpochRecord], timestamp: int) -> list[Metric]:
         for name in names
         if (value := getattr(record, name)) is not None
     ]
+
+
+def _missing(tracking: Client, run: Run, metrics: Sequence[Metric]) -> list[Metric]:
+    """Those for which ``run`` has no value at their step; it has none at all when it is new."""
+    known = {
+        (name, point.step) for name in run.data.metrics for point in tracking.get_metric_history(run.info.run_id, name)
+    }
+    return [metric for metric in metrics if (metric.key, metric.step) not in known]
 
 
 def _metrics(values: Mapping[str, float], timestamp: int) -> list[Metric]:
