@@ -66,7 +66,6 @@ def train_final(
     Raises:
         RunFailedError: when the loss was not finite from the first epoch on.
     """
-    torch.set_flush_denormal(True)  # weights that a strong decay brings to nothing would cost a hundredfold
     started = clock()
     manifest = read_manifest(dataset)
     runs = MemberRuns(

@@ -17,6 +17,7 @@ from torch import Tensor
 from components.final_training import final_training, member_training
 from components.final_training.checkpoint import Checkpoint
 from components.final_training.final_training import confusion_matrix, train_final
+from components.final_training.gpu_arithmetic import final_arithmetic
 from components.final_training.member_training import train_member
 from components.final_training.members import plan_members
 from components.foundation import tracking
@@ -358,6 +359,14 @@ def test_a_member_that_diverges_at_once_is_left_out(run_final: Callable[..., Fin
     assert run.trained.members == settings[:1]
     assert len(run.members) == 1
     assert "warning: member 2 diverged in epoch 1 and is left out" in run.events
+
+
+def test_arithmetic_is_afterwards_what_it_was(final_run: FinalRun) -> None:
+    smallest = torch.tensor(5e-324, dtype=torch.float64)
+    assert final_run.trained.epochs
+    assert (smallest * 1.0).item() > 0
+    with final_arithmetic(torch.device("cpu")):
+        assert (smallest * 1.0).item() == 0
 
 
 @pytest.fixture(scope="module")
