@@ -43,6 +43,20 @@ def prepare_arithmetic(threads: int) -> None:
     torch.backends.cudnn.benchmark = True
 
 
+@contextmanager
+def trial_arithmetic(threads: int) -> Iterator[None]:
+    """``prepare_arithmetic``, and afterwards what it was before."""
+    before = torch.get_num_threads(), torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
+    prepare_arithmetic(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.set_float32_matmul_precision(before[1])
+        torch.backends.cudnn.benchmark = before[2]
+        torch.set_flush_denormal(False)  # torch does not say what it was; this is what it is by default
+
+
 def train_chunks(
     context: PackContext, tasks: Sequence[ChunkTask], devices: Sequence[torch.device], workers: int
 ) -> Iterator[ChunkOutcome]:
@@ -58,7 +72,7 @@ def train_chunks(
         workers: processes; with one, chunks are trained in this process.
     """
     if min(workers, len(tasks)) <= 1:
-        with _threads(workers if devices[0].type == "cpu" and workers > 1 else torch.get_num_threads()):
+        with trial_arithmetic(workers if devices[0].type == "cpu" and workers > 1 else torch.get_num_threads()):
             for task in tasks:
                 yield from train_chunk(context, task)
         return
@@ -76,17 +90,6 @@ def train_chunks(
             yield from train_chunks(context, smaller, devices, workers)
         else:
             yield from _one_by_one(context, smaller, devices)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """So many threads of torch, meanwhile."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _settle(left: dict[str, ChunkTask], outcome: ChunkOutcome) -> None:

@@ -22,7 +22,7 @@ from components.foundation.training_settings import OptimizerSettings
 from components.hyperparameter_search.chunk_training import CHECKPOINT_SECONDS, PackContext
 from components.hyperparameter_search.next_round import draw_next_round
 from components.hyperparameter_search.pack_rounds import TrialsOfPack
-from components.hyperparameter_search.pack_workers import prepare_arithmetic
+from components.hyperparameter_search.pack_workers import trial_arithmetic
 from components.hyperparameter_search.trial_store import open_store
 
 if TYPE_CHECKING:
@@ -67,7 +67,6 @@ def run_pack(
     """
     cores = max(1, usable_cores() // packs_per_machine)
     workers = cores if devices[0].type == "cpu" else len(devices)
-    prepare_arithmetic(threads=1 if workers > 1 else cores)
     manifest = read_manifest(dataset)
     trials = TrialsOfPack(
         plan=plan,
@@ -87,6 +86,15 @@ def run_pack(
         workers=workers,
         say=say,
     )
+    with trial_arithmetic(threads=1 if workers > 1 else cores):
+        results = _train_rounds(plan, trials, run, seed, say)
+    return write_pack_result(
+        run.folder_uri, plan.pack, PackResult(stage=plan.stage, search_range=plan.search_range, results=results)
+    )
+
+
+def _train_rounds(plan: PackPlan, trials: TrialsOfPack, run: RunReference, seed: int, say: Say) -> list[TrialResult]:
+    """The planned trials, then those that are drawn from their results; in that order."""
     results: list[TrialResult] = []
     specs = plan.trials
     while specs:
@@ -97,9 +105,7 @@ def run_pack(
             ended[result.spec.number] = result
         results += [ended[spec.number] for spec in specs]
         specs = draw_next_round(plan, results, seed)
-    return write_pack_result(
-        run.folder_uri, plan.pack, PackResult(stage=plan.stage, search_range=plan.search_range, results=results)
-    )
+    return results
 
 
 def log_trial(run: RunReference, plan: PackPlan, result: TrialResult) -> None:
