@@ -1,12 +1,14 @@
 """Registration against a real MLflow store."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from said import Said
 
 from components.channel_stats.channel_stats import measure_channel_stats
@@ -16,7 +18,15 @@ from components.foundation.artifacts import ChannelStats, DatasetReference, RunR
 from components.foundation.classifiers.classifier import Classifier, build_classifier
 from components.foundation.errors import RunFailedError
 from components.foundation.image_dataset.shards import read_manifest, read_split
-from components.foundation.settings import DataSettings, StatsSettings, TwoLayerSettings
+from components.foundation.settings import (
+    ConvNetSettings,
+    DataSettings,
+    MlpSettings,
+    NetworkSettings,
+    ResNetSettings,
+    StatsSettings,
+    TwoLayerSettings,
+)
 from components.foundation.training_artifacts import TrainedModel, TrialSetting
 from components.model_registry.registration import register
 from components.model_registry.run_lifecycle import close_tracking_run, flat_settings, open_tracking_run
@@ -38,6 +48,10 @@ def trained_model(
     folder: str, dataset: DatasetReference, stats: ChannelStats, steps: int, seed: int = 0
 ) -> TrainedModel:
     """A model after some steps of plain gradient descent; its accuracy is measured here, by hand."""
+    return _save(folder, dataset, [trained_classifier(dataset, stats, steps, seed)])
+
+
+def trained_classifier(dataset: DatasetReference, stats: ChannelStats, steps: int, seed: int = 0) -> Classifier:
     manifest = read_manifest(dataset)
     classifier = build_classifier(NETWORK, manifest.image_shape, len(manifest.class_names), stats, seed)
     pixels, labels = (torch.from_numpy(array) for array in read_split(dataset, "train"))
@@ -46,19 +60,24 @@ def trained_model(
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(classifier(pixels), labels).backward()
         optimizer.step()
-    return _save(folder, dataset, classifier)
+    return classifier
 
 
-def _save(folder: str, dataset: DatasetReference, classifier: Classifier) -> TrainedModel:
+def _save(
+    folder: str,
+    dataset: DatasetReference,
+    members: Sequence[Classifier],
+    settings: Sequence[TrialSetting] = (TrialSetting(learning_rate=0.1, weight_decay=0),),
+) -> TrainedModel:
     pixels, labels = read_split(dataset, "test")
-    with torch.no_grad():
-        predicted = classifier.eval()(torch.from_numpy(pixels)).argmax(1).numpy()
+    predicted = mean_probabilities(members, pixels).argmax(axis=1)
     buffer = io.BytesIO()
-    torch.save([classifier.state_dict()], buffer)
+    torch.save([member.state_dict() for member in members], buffer)
     object_store.write_bytes(f"{folder}/weights.pt", buffer.getvalue())
     return TrainedModel(
         weights_uri=f"{folder}/weights.pt",
-        setting=TrialSetting(learning_rate=0.1, weight_decay=0),
+        setting=settings[0],
+        ensemble=list(settings) if len(settings) > 1 else [],
         best_epoch=1,
         epochs=[],
         validation_accuracy=0.5,
@@ -67,6 +86,15 @@ def _save(folder: str, dataset: DatasetReference, classifier: Classifier) -> Tra
         test_images=len(labels),
         confusion=[],
     )
+
+
+def mean_probabilities(members: Sequence[Classifier], pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """In numpy from the members' scores."""
+    with torch.no_grad():
+        scores = np.stack([member.eval()(torch.from_numpy(pixels)).double().numpy() for member in members])
+    shifted = np.exp(scores - scores.max(axis=2, keepdims=True))
+    mean: NDArray[np.float64] = (shifted / shifted.sum(axis=2, keepdims=True)).mean(axis=0)
+    return mean
 
 
 def opened(name: str, run_name: str, storage: Path, uri: str, dataset: DatasetReference) -> RunReference:
@@ -88,6 +116,88 @@ def test_a_better_model_takes_over_and_a_worse_one_does_not(
     assert tracking.champion_version(client, "three") == "2"
     version = client.get_model_version("three", "2")
     assert version.tags["sanefit.fingerprint"] == digits.fingerprint
+
+
+SEARCHED: list[tuple[NetworkSettings, list[dict[str, int]], list[NetworkSettings]]] = [
+    (
+        NETWORK,
+        [{"width": 24}, {"width": 5}, {}],
+        [NETWORK.model_copy(update={"hidden": hidden}) for hidden in (24, 5, 16)],
+    ),
+    (
+        MlpSettings(kind="mlp", depth=2, width=6),
+        [{"width": 9, "depth": 3}],
+        [MlpSettings(kind="mlp", depth=3, width=9)],
+    ),
+    (
+        ConvNetSettings(kind="convnet", channels=(4, 8)),
+        [{"width": 6}, {"depth": 1}],
+        [ConvNetSettings(kind="convnet", channels=(6, 12)), ConvNetSettings(kind="convnet", channels=(4,))],
+    ),
+    (
+        ResNetSettings(kind="resnet", channels=(4, 8), blocks=1),
+        [{"width": 3, "depth": 2}, {}],
+        [
+            ResNetSettings(kind="resnet", channels=(3, 6), blocks=2),
+            ResNetSettings(kind="resnet", channels=(4, 8), blocks=1),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("network", "searched", "shapes"), SEARCHED, ids=lambda value: getattr(value, "kind", ""))
+def test_a_searched_network_or_several_are_served_as_one_model_for_any_number_of_images(
+    network: NetworkSettings,
+    searched: list[dict[str, int]],
+    shapes: list[NetworkSettings],
+    digits: DatasetReference,
+    digits_stats: ChannelStats,
+    storage: Path,
+    uri: str,
+) -> None:
+    name = f"searched-{network.kind}"
+    run = opened(name, "r", storage, uri, digits)
+    manifest = read_manifest(digits)
+    members = [
+        build_classifier(shape, manifest.image_shape, len(manifest.class_names), digits_stats, seed)
+        for seed, shape in enumerate(shapes, start=1)
+    ]
+    settings = [TrialSetting(learning_rate=0.1, weight_decay=0, **values) for values in searched]
+    trained = _save(run.folder_uri, digits, members, settings)
+    registration = register(name, digits, digits_stats, network, trained, run, Said())
+    assert registration.test_accuracy == trained.test_accuracy
+    pixels, _ = read_split(digits, "test")
+    served = mlflow.pyfunc.load_model(registration.model_uri)
+    for count in (1, 2, 7, len(pixels)):
+        found = served.predict(pixels[:count])
+        assert (found.shape, found.dtype) == ((count, 10), np.float32)
+        np.testing.assert_allclose(found, mean_probabilities(members, pixels[:count]), rtol=1e-4, atol=1e-6)
+
+
+def test_an_ensemble_is_champion_and_challenger_to_a_single_network(
+    digits: DatasetReference, digits_stats: ChannelStats, storage: Path, uri: str
+) -> None:
+    several = [TrialSetting(learning_rate=0.1, weight_decay=0)] * 3
+    seen = []
+    for run_name, count in (("single", 1), ("ensemble", 3), ("single again", 1)):
+        run = opened("mixed", run_name, storage, uri, digits)
+        members = [trained_classifier(digits, digits_stats, 12, seed) for seed in range(count)]
+        trained = _save(run.folder_uri, digits, members, several[:count])
+        registration = register("mixed", digits, digits_stats, NETWORK, trained, run, Said())
+        assert registration.test_accuracy == trained.test_accuracy
+        seen.append((registration.alias, registration.champion_version_before, registration.champion_accuracy_before))
+    single, ensemble = (_accuracy(uri, version) for version in ("1", "2"))
+    assert ensemble > single, "else this test shows nothing"
+    assert seen == [
+        ("champion", None, None),
+        ("champion", "1", pytest.approx(single, abs=1e-6)),
+        ("challenger", "2", pytest.approx(ensemble, abs=1e-6)),
+    ]
+
+
+def _accuracy(uri: str, version: str) -> float:
+    """To six digits."""
+    return float(tracking.client(uri).get_model_version("mixed", version).tags["test_accuracy"])
 
 
 def test_a_repeated_step_registers_nothing_twice(
