@@ -16,8 +16,9 @@ from torch import Tensor
 
 from components.final_training import final_training, member_training
 from components.final_training.checkpoint import Checkpoint
-from components.final_training.final_training import confusion_matrix, train_final
+from components.final_training.final_training import ON_CPU, confusion_matrix, train_final
 from components.final_training.gpu_arithmetic import final_arithmetic
+from components.final_training.member_runs import Workers
 from components.final_training.member_training import train_member
 from components.final_training.members import plan_members
 from components.foundation import tracking
@@ -134,6 +135,7 @@ def run_final(
         optimizer: OptimizerSettings = OPTIMIZER,
         final: FinalTrainingSettings = THREE_EPOCHS,
         ranking: Ranking | None = None,
+        workers: Workers = ON_CPU,
     ) -> Any:
         run_name = f"run-{next(numbers)}"
         run_id = tracking.open_run(
@@ -164,6 +166,7 @@ def run_final(
                 parent,
                 seed=seed,
                 say=events,
+                workers=workers,
             )
         return FinalRun(trained, parent, events, torch.load(trained.weights_uri, weights_only=True))
 
@@ -350,6 +353,18 @@ def test_several_members_give_the_mean_of_their_probabilities(
     )
     assert [child.info.run_name for child in children] == ["final", "final-2", "final-3"]
     assert [float(child.data.params["learning_rate"]) for child in children] == [0.1, 0.02, 0.3]
+
+
+def test_two_processes_give_the_model_of_one(run_final: Callable[..., FinalRun], final_run: FinalRun) -> None:
+    """To float32's precision after 60 steps."""
+    run = run_final(workers=Workers(processes=2))
+    assert "2 processes share each batch" in run.events
+    assert [event for event in run.events if event.startswith("Finished epoch")]
+    for record, expected in zip(run.trained.epochs, final_run.trained.epochs, strict=True):
+        assert record.train_loss == pytest.approx(expected.train_loss, rel=1e-3)
+    assert run.trained.test_loss == pytest.approx(final_run.trained.test_loss, rel=1e-3)
+    for name, value in final_run.weights.items():
+        torch.testing.assert_close(run.weights[name], value, rtol=1e-3, atol=1e-4)
 
 
 def test_a_member_that_diverges_at_once_is_left_out(run_final: Callable[..., FinalRun]) -> None:
