@@ -9,7 +9,7 @@ TORCH_INDEX_URL ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-containers k8s-check bench-checks bench-data check format lock images pin-base push clean
+.PHONY: help setup run test test-containers k8s-check bench-checks bench-data bench-search bench-gpu check format lock images pin-base push clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -32,6 +32,13 @@ bench-checks: $(INSTALLED)  ## faults found and false alarms, ours beside public
 
 bench-data: $(INSTALLED)  ## channel statistics beside the usual code (ARGS="--cifar10 ARCHIVE")
 	$(BIN)/python tests/benchmarks/bench_data.py $(ARGS)
+
+bench-search: $(INSTALLED)  ## a search beside the usual loops, Ray Tune and Optuna (ARGS="--cifar10 ARCHIVE")
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev,bench]'
+	$(BIN)/python tests/benchmarks/bench_search.py $(ARGS)
+
+bench-gpu: $(INSTALLED)  ## the trial engine on a GPU (ARGS="--help" says what it takes)
+	$(BIN)/python tests/benchmarks/bench_gpu.py $(ARGS)
 
 check: $(INSTALLED)  ## format and lint (ruff), types (mypy)
 	$(BIN)/ruff format --check .

@@ -1,0 +1,144 @@
+"""Our side of ``bench_search.py``; a peer's counterpart, which speaks as ``search_peers/protocol.py`` says."""
+
+import re
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from search_peers.protocol import Search, Trial, read_search, say_ready, say_result
+from search_peers.recipes import CHANNELS, HIDDEN, RECIPES
+
+from components.channel_stats.channel_stats import measure_channel_stats
+from components.dataset_snapshot.snapshot import take_snapshot
+from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
+from components.foundation.settings import (
+    ConvNetSettings,
+    DataSettings,
+    NetworkSettings,
+    StatsSettings,
+    TwoLayerSettings,
+)
+from components.foundation.step_log import Say
+from components.foundation.training_artifacts import (
+    PackPlan,
+    PackResult,
+    SearchRange,
+    TrialResult,
+    TrialSetting,
+    TrialSpec,
+)
+from components.foundation.training_settings import OptimizerSettings
+
+PLACE = re.compile(r"\((\d+) / \d+\)")  # at the end of a trial's line
+
+
+def main() -> None:
+    {"search": ours_search, "training": ours_training}[sys.argv[1]](read_search())
+
+
+def ours_search(search: Search) -> None:
+    """From JPEG files to the last trial's result, as the DAG's steps do it; a result is there when its line is said.
+
+    A trial that ends early, for it diverged, counts as one that reached its last epoch.
+    """
+    said: dict[int, float] = {}
+
+    def say(line: str) -> None:
+        if place := PLACE.search(line):
+            said[int(place[1]) - 1] = time.monotonic()
+
+    for result in _run_pack(search, say):
+        number = result.spec.number
+        say_result(number, search.epochs, result.validation_accuracy, said[number])
+
+
+def ours_training(search: Search) -> None:
+    """Training alone: from the first trial's start, when all is read, decoded and imported, to the last one's end."""
+    results = _run_pack(search, _quiet)
+    say_ready(min(result.started for result in results))
+    for result in results:
+        say_result(result.spec.number, search.epochs, result.validation_accuracy, at=result.started + result.seconds)
+
+
+def _run_pack(search: Search, say: Say) -> list[TrialResult]:
+    """One pack trains all, on all cores. Times are those of the clock that all processes see."""
+    dataset, stats = _prepared(search)
+
+    import torch
+
+    from components.hyperparameter_search.trial_pack import run_pack
+
+    uri = run_pack(
+        _plan(search),
+        dataset,
+        stats,
+        _network(search),
+        _optimizer(search),
+        _opened_run(search),
+        seed=0,
+        packs_per_machine=1,
+        devices=[torch.device("cpu")],
+        say=say,
+        clock=time.monotonic,
+    )
+    return PackResult.model_validate_json(Path(uri).read_bytes()).results
+
+
+def _plan(search: Search) -> PackPlan:
+    recipe = RECIPES[search.net]
+    bounds = SearchRange(learning_rate=recipe.learning_rates, weight_decay=recipe.weight_decays, reasons=["given"])
+    specs = [_spec(trial, search.epochs) for trial in search.trials]
+    return PackPlan(
+        stage="coarse", pack=0, packs=1, trials_in_stage=len(search.trials), search_range=bounds, trials=specs
+    )
+
+
+def _spec(trial: Trial, epochs: int) -> TrialSpec:
+    values = asdict(trial)
+    number = values.pop("number")
+    return TrialSpec(number=number, setting=TrialSetting(**values), epochs=epochs, seed=number)
+
+
+def _network(search: Search) -> NetworkSettings:
+    if search.net == "lecture":
+        return TwoLayerSettings(kind="two_layer", hidden=HIDDEN, init="gaussian:1e-4")
+    return ConvNetSettings(kind="convnet", channels=CHANNELS)
+
+
+def _optimizer(search: Search) -> OptimizerSettings:
+    recipe = RECIPES[search.net]
+    return OptimizerSettings(batch_size=recipe.batch_size, momentum=recipe.momentum, schedule="constant")
+
+
+def _prepared(search: Search) -> tuple[DatasetReference, ChannelStats]:
+    """The snapshot and its statistics: listing, decoding, hashing."""
+    data = DataSettings(source=f"folder:{search.folder}", splits="own")
+    dataset = take_snapshot(data, str(search.scratch), _quiet)
+    normalization = "channel_mean" if search.net == "lecture" else "channel_mean_std"
+    return dataset, measure_channel_stats(dataset, StatsSettings(normalization=normalization), _quiet)
+
+
+def _opened_run(search: Search) -> RunReference:
+    from components.foundation import tracking
+
+    uri = f"sqlite:///{search.scratch / 'mlflow.db'}"
+    run_id = tracking.open_run(
+        tracking.client(uri),
+        experiment="bench",
+        artifact_location=str(search.scratch),
+        run_name="run",
+        tags={},
+        params={},
+    )
+    return RunReference(
+        run_name="run", folder_uri=str(search.scratch / "runs" / "run"), tracking_uri=uri, tracking_run_id=run_id
+    )
+
+
+def _quiet(_: str) -> None:
+    pass
+
+
+if __name__ == "__main__":
+    main()
