@@ -140,8 +140,10 @@ def log_child_run(
 
 
 def log_summary(tracking: Client, run_id: str, metrics: Mapping[str, float], now: float) -> None:
-    """Write single metrics to a run; ``now`` is in epoch seconds."""
-    tracking.log_batch(run_id, metrics=_metrics(metrics, int(now * 1000)))
+    """Write single metrics to a run, but for values that it has already; ``now`` is in epoch seconds."""
+    known = tracking.get_run(run_id).data.metrics
+    new = {name: value for name, value in metrics.items() if known.get(name) != value}
+    tracking.log_batch(run_id, metrics=_metrics(new, int(now * 1000)))
 
 
 def register_model(

@@ -310,8 +310,8 @@ def test_packs_share_the_cores_of_a_machine(pack: RunPack, monkeypatch: pytest.M
 
     monkeypatch.setattr(chunk_training, "train_together", counting)
     cores = usable_cores()
-    for packs in (1, cores, 10 * cores):
-        pack([trial(0).model_copy(update={"epochs": 1})], f"{packs} packs", packs_per_machine=packs)
+    for number, packs in enumerate((1, cores, 10 * cores)):
+        pack([trial(0).model_copy(update={"epochs": 1})], f"machine-{number}", packs_per_machine=packs)
     assert seen == [cores, 1, 1]
 
 
