@@ -19,6 +19,7 @@ from components.foundation.classifiers.classifier import build_classifier
 from components.foundation.image_dataset.shards import read_manifest
 from components.foundation.settings import DataSettings, StatsSettings, TwoLayerSettings
 from components.foundation.training.plain_loop import TrainingData, read_training_data, train
+from components.foundation.training.recipe import Recipe
 from components.foundation.training.training_images import StreamedImages
 
 NETWORK = TwoLayerSettings(kind="two_layer", hidden=8)
@@ -31,13 +32,7 @@ def epoch(data: TrainingData, shape: tuple[int, int, int], stats: ChannelStats) 
     status, _ = train(
         build_classifier(NETWORK, shape, 2, stats, 0),
         data,
-        learning_rate=1e-5,
-        weight_decay=0.0,
-        momentum=0.9,
-        batch_size=8,
-        epochs=1,
-        schedule="constant",
-        seed=0,
+        Recipe(learning_rate=1e-5, weight_decay=0.0, momentum=0.9, batch_size=8, epochs=1, batch_seed=0),
     )
     return status
 
