@@ -1,8 +1,10 @@
 """The trial engine on one CUDA GPU, beside the same trials one after another on it.
 
-Needs torch, torchvision, pydantic and psutil; where the last two are missing, a folder gpu-packages that was made by
-``pip install --target gpu-packages pydantic psutil`` elsewhere will do. Data lie in the GPU's memory on both sides. The
-share of the peak is that of a step's multiplications in the speed of a large matrix product, measured in the same run.
+Needs torch, torchvision, pydantic, psutil and PyYAML; where the last three are missing, a folder gpu-packages that was
+made by ``pip install --target gpu-packages pydantic psutil pyyaml`` elsewhere will do. Data lie in the GPU's memory on both
+sides. The share of the peak is that of a step's multiplications in the speed of a large matrix product, measured in the
+same run. With ``--cifar10`` the final training of pipeline/configs/cifar10-resnet.yaml is timed too, from the first step to
+the last epoch's validation; decoding is not counted.
 """
 
 import argparse
@@ -21,13 +23,21 @@ sys.path[:0] = [str(ROOT), str(ROOT / "gpu-packages")]
 
 import torch  # noqa: E402
 import torchvision  # noqa: E402
+import yaml  # noqa: E402
 
+from components.final_training.long_training import LongTraining  # noqa: E402
 from components.foundation.artifacts import ChannelStats  # noqa: E402
-from components.foundation.settings import ConvNetSettings, NetworkSettings, TwoLayerSettings  # noqa: E402
+from components.foundation.settings import (  # noqa: E402
+    ConvNetSettings,
+    NetworkSettings,
+    TwoLayerSettings,
+    network_settings,
+)
 from components.foundation.training.plain_loop import PlainTraining, TrainingData, data_on  # noqa: E402
-from components.foundation.training.recipe import Recipe  # noqa: E402
+from components.foundation.training.recipe import Recipe, recipe_of  # noqa: E402
 from components.foundation.training.trial_engine.train_together import EnginePlan, start  # noqa: E402
 from components.foundation.training.trial_engine.trial import Problem, Trial  # noqa: E402
+from components.foundation.training_settings import FinalTrainingSettings, OptimizerSettings  # noqa: E402
 
 SIZES = {"lecture": (1, 4, 16, 64, 100, 128, 256), "convnet": (1, 4, 16, 32, 64)}
 NETWORKS: dict[str, NetworkSettings] = {
@@ -47,6 +57,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cifar10", type=Path, help="archive of CIFAR-10's training images; by default random ones")
     parser.add_argument("--images", type=int, default=10_000, help="of an epoch (default 10000)")
+    parser.add_argument("--learning-rate", type=float, default=0.4, help="of the final training (default 0.4)")
+    parser.add_argument("--weight-decay", type=float, default=5e-4, help="of the final training (default 5e-4)")
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("bench_gpu: torch sees no CUDA GPU; expected one; run it on a machine that has one")
@@ -61,6 +73,8 @@ def main() -> None:
         for size in sizes:
             for recorded in (False, True):
                 _stacked(name, size, recorded, data, alone, peak)
+    if arguments.cifar10:
+        _final(arguments.cifar10, arguments.learning_rate, arguments.weight_decay)
 
 
 def _stacked(name: str, size: int, recorded: bool, data: TrainingData, alone: float, peak: float) -> None:
@@ -81,6 +95,31 @@ def _stacked(name: str, size: int, recorded: bool, data: TrainingData, alone: fl
         share_of_peak=round(operations / peak, 4),
         peak_mb=torch.cuda.max_memory_allocated() // 2**20,
     )
+
+
+def _final(archive: Path, learning_rate: float, weight_decay: float) -> None:
+    """CIFAR-10: 45,000 images to train on, 5,000 to validate."""
+    config = yaml.safe_load((ROOT / "pipeline" / "configs" / "cifar10-resnet.yaml").read_text())
+    final = FinalTrainingSettings.model_validate(config["final"])
+    recipe = recipe_of(
+        OptimizerSettings.model_validate(config["optimizer"]),
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        epochs=final.epochs,
+        batch_seed=0,
+        noise_seed=0,
+    )
+    problem = _problem("convnet")
+    trial = Trial(network_settings.validate_python(config["network"]), recipe, 0)
+    data = data_on(_data(archive, 45_000, 5_000), problem.device)
+    training = LongTraining(problem.classifier(trial), data, recipe, final)
+    torch.cuda.synchronize()
+    started, best = time.perf_counter(), 0.0
+    for epoch in range(1, final.epochs + 1):
+        best = max(best, training.train_epoch(epoch).validation_accuracy)
+    torch.cuda.synchronize()
+    seconds = time.perf_counter() - started
+    _print("final training, cifar10-resnet", seconds, "s", 1, epochs=final.epochs, best_validation_accuracy=best)
 
 
 def _speed(begin: Callable[[], Callable[[], object]]) -> float:
@@ -139,9 +178,9 @@ def _peak() -> float:
     return 2 * 8192**3 * _speed(lambda: lambda: left @ right)
 
 
-def _data(archive: Path | None, images: int) -> TrainingData:
+def _data(archive: Path | None, images: int, validation: int = VALIDATION_IMAGES) -> TrainingData:
     random = torch.Generator().manual_seed(0)
-    count = images + VALIDATION_IMAGES
+    count = images + validation
     if archive is None:
         pixels = torch.randint(0, 256, (count, 32, 32, 3), dtype=torch.uint8, generator=random)
         labels = torch.randint(0, 10, (count,), generator=random)
