@@ -2,9 +2,9 @@
 
 Needs torch, torchvision, pydantic, psutil and PyYAML; where the last three are missing, a folder gpu-packages that was
 made by ``pip install --target gpu-packages pydantic psutil pyyaml`` elsewhere will do. Data lie in the GPU's memory on
-both sides. The share of the peak is that of a step's multiplications in the speed of a large matrix product, measured in
-the same run. With ``--cifar10`` the final training of pipeline/configs/cifar10-resnet.yaml is timed too, from the first
-step to the last epoch's validation; decoding is not counted.
+both sides. The share of the peak is that of a step's multiplications in the speed of a large matrix product, measured
+in the same run. With ``--cifar10`` the final training of pipeline/configs/cifar10-resnet.yaml is timed too, from the
+first step to the last epoch's validation; decoding is not counted.
 """
 
 import argparse
