@@ -48,13 +48,14 @@ class ChunkTask:
     """Units of one shape and one fold, to be trained until an epoch.
 
     ``begun``: for each unit the name of a progress and its number in it, where the rung before ended; empty for the
-    first rung.
+    first rung. ``alone``: whether it is the only chunk of its rung, and may have all cores.
     """
 
     units: list[Unit]
     plan: EnginePlan
     until: int
     begun: list[tuple[str, int]] = field(default_factory=list)
+    alone: bool = False
 
     @property
     def key(self) -> str:

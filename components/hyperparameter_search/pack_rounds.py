@@ -63,10 +63,12 @@ class TrialsOfPack:
             yield from self._train_until(until, living)
             if until < epochs:
                 yield from self._stop_worst(until, living, places)
+        self.begun.clear()
+
+    def clean_up(self) -> None:
+        """Remove the progress of rungs, once the pack's results are kept: a pack that was killed before needs it."""
         for key in self.progress:
             self.context.store.remove_progress(key)
-        self.begun.clear()
-        self.progress.clear()
 
     def _train_until(self, until: int, living: Living) -> Iterator[TrialResult]:
         yield from self._ended(until, living)
@@ -146,12 +148,16 @@ class TrialsOfPack:
         groups: dict[tuple[StackKey, int | None], list[Unit]] = defaultdict(list)
         for unit in units:
             groups[stack_key(self.network, self.optimizer, unit.spec.setting), unit.fold].append(unit)
-        tasks = []
-        for (shape, _), group in groups.items():
-            plan = self._engine_plan(shape, group)
-            for chunk in cut(group, plan.networks_at_once, self.workers):
-                tasks += self._without_past(ChunkTask(chunk, plan, until, self._begun(chunk)))
-        return tasks
+        chunks = [
+            (plan, chunk)
+            for (shape, _), group in groups.items()
+            for plan in [self._engine_plan(shape, group)]
+            for chunk in cut(group, plan.networks_at_once, self.workers)
+        ]
+        # Counted with what is past: other numbers of threads round otherwise.
+        alone = len(chunks) == 1
+        tasks = [ChunkTask(chunk, plan, until, self._begun(chunk), alone) for plan, chunk in chunks]
+        return [left for task in tasks for left in self._without_past(task)]
 
     def _without_past(self, task: ChunkTask) -> list[ChunkTask]:
         left = [unit for unit in task.units if not self._is_past(unit, task.until)]
@@ -160,7 +166,7 @@ class TrialsOfPack:
             return []
         if len(left) == len(task.units) or self.context.store.has_progress(task.key):
             return [task]
-        return [ChunkTask(left, task.plan, task.until, self._begun(left))]
+        return [ChunkTask(left, task.plan, task.until, self._begun(left), task.alone)]
 
     def _begun(self, units: Sequence[Unit]) -> list[tuple[str, int]]:
         """Where each unit's progress lies; nowhere when they begin."""

@@ -72,7 +72,8 @@ def train_chunks(
         workers: processes; with one, chunks are trained in this process.
     """
     if min(workers, len(tasks)) <= 1:
-        with trial_arithmetic(workers if devices[0].type == "cpu" and workers > 1 else torch.get_num_threads()):
+        threads = workers if devices[0].type == "cpu" and any(task.alone for task in tasks) else torch.get_num_threads()
+        with trial_arithmetic(threads):
             for task in tasks:
                 yield from train_chunk(context, task)
         return

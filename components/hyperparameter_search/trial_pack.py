@@ -88,9 +88,10 @@ def run_pack(
     )
     with trial_arithmetic(threads=1 if workers > 1 else cores):
         results = _train_rounds(plan, trials, run, seed, say)
-    return write_pack_result(
-        run.folder_uri, plan.pack, PackResult(stage=plan.stage, search_range=plan.search_range, results=results)
-    )
+    result = PackResult(stage=plan.stage, search_range=plan.search_range, results=results)
+    uri = write_pack_result(run.folder_uri, plan.pack, result)
+    trials.clean_up()
+    return uri
 
 
 def _train_rounds(plan: PackPlan, trials: TrialsOfPack, run: RunReference, seed: int, say: Say) -> list[TrialResult]:
