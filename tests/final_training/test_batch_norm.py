@@ -118,3 +118,14 @@ def test_a_network_without_batch_norm_stays_as_it_was() -> None:
     reestimate_batch_norm(classifier, torch.from_numpy(images(300)))
     for name, value in classifier.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+def test_a_layer_behind_dropout_gets_the_statistics_of_what_reaches_it_in_use() -> None:
+    """Dropout of a half would double the second moment."""
+    network = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.BatchNorm1d(60))
+    classifier, pixels = Classifier(InputNormalisation(SHIFT, SCALE), network), images(200)
+    reestimate_batch_norm(classifier, torch.from_numpy(pixels))
+    values = ((pixels.astype(np.float64) - SHIFT) / SCALE).transpose(0, 3, 1, 2).reshape(200, 60)
+    mean, variance = running(classifier.network, "2")
+    np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(variance, values.var(axis=0, ddof=1), rtol=1e-4)

@@ -1,5 +1,6 @@
 """Every network: shapes, seeds, gradients, what its options change."""
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from components.foundation.artifacts import ChannelStats
 from components.foundation.classifiers.activations import Maxout, activation
 from components.foundation.classifiers.classifier import Classifier, ProbabilityModel, build_classifier
 from components.foundation.classifiers.initialisation import weight_layers
+from components.foundation.classifiers.resnet import ResidualBlock
 from components.foundation.errors import SettingsError
 from components.foundation.settings import Activation, network_settings
 
@@ -136,6 +138,33 @@ def test_a_resnet_of_three_times_three_blocks_is_the_papers_resnet_20() -> None:
     )
     classifier(images(2, (32, 32, 3)))
     assert features == [(2, 64, 8, 8)]
+
+
+def test_where_a_residual_block_changes_the_shape_its_shortcut_is_a_strided_convolution() -> None:
+    block = ResidualBlock(3, 5, 2, "relu").double().eval()
+    x = torch.randn(4, 3, 7, 6, dtype=torch.float64)
+    inner = block.conv2(block.norm1(block.conv1(x)).relu())
+    projection = block.shortcut.get_submodule("conv")
+    shortcut = nn.functional.conv2d(x, projection.weight, stride=2)  # type: ignore[arg-type]
+    expected = (block.norm2(inner) + block.shortcut.get_submodule("norm")(shortcut)).relu()
+    torch.testing.assert_close(block(x), expected, rtol=1e-12, atol=1e-12)
+
+
+NARROW_BLOCK = """
+import torch
+from components.foundation.classifiers.resnet import ResidualBlock
+
+torch.set_num_threads(2)
+block = ResidualBlock(8, 16, 2, "relu")
+for _ in range(100):
+    images = torch.randn(63, 8, 16, 16).to(memory_format=torch.channels_last).requires_grad_()
+    block(images).square().sum().backward()
+"""
+
+
+def test_a_narrow_residual_block_is_trained_on_an_odd_batch() -> None:
+    """In a process of its own: oneDNN's backward pass of a strided 1x1 convolution crashed here."""
+    subprocess.run([sys.executable, "-c", NARROW_BLOCK], check=True, timeout=120)
 
 
 @pytest.mark.parametrize("settings", OWN[:3], ids=lambda s: s["kind"])

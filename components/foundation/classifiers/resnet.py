@@ -13,7 +13,8 @@ from components.foundation.settings import Activation
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with batch norm, and the input added before the last activation.
 
-    Where the shape changes, a strided 1x1 convolution with batch norm brings the input to it.
+    Where the shape changes, a strided 1x1 convolution with batch norm brings the input to it. Its stride is taken by
+    hand: in its backward pass oneDNN (of torch 2.14, on a CPU) writes past its memory for few channels and odd batches.
     """
 
     def __init__(self, channels_in: int, channels_out: int, stride: int, activation_name: Activation) -> None:
@@ -26,14 +27,16 @@ class ResidualBlock(nn.Module):
         self.norm2 = nn.BatchNorm2d(inner)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or channels_in != inner:
-            projection = nn.Conv2d(channels_in, inner, 1, stride, bias=False)
+            projection = nn.Conv2d(channels_in, inner, 1, bias=False)
             self.shortcut = nn.Sequential(OrderedDict(conv=projection, norm=nn.BatchNorm2d(inner)))
         self.activation2 = activation(activation_name)
+        self.stride = stride
 
     def forward(self, images: Tensor) -> Tensor:
         """Float (images, channels_in, height, width) to float (images, channels_out, height / stride, ...)."""
         inner = self.activation1(self.norm1(self.conv1(images)))
-        added: Tensor = self.activation2(self.norm2(self.conv2(inner)) + self.shortcut(images))
+        shortcut = self.shortcut(images[:, :, :: self.stride, :: self.stride] if self.stride > 1 else images)
+        added: Tensor = self.activation2(self.norm2(self.conv2(inner)) + shortcut)
         return added
 
 
