@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from foundation.conftest import s3, s3_server  # noqa: F401
 from hypothesis import given
 from hypothesis import strategies as st
 from said import Said
@@ -122,9 +123,14 @@ def state_of(progress: MemberProgress) -> LongState:
     return progress.state
 
 
-def test_progress_is_read_as_it_was_written(said: Said, tmp_path: Path) -> None:
+@pytest.fixture(params=["local", "s3"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(tmp_path) if request.param == "local" else f"{request.getfixturevalue('s3')}/{tmp_path.name}"
+
+
+def test_progress_is_read_as_it_was_written(said: Said, storage: str) -> None:
     progress = some_progress()
-    checkpoint = Checkpoint(str(tmp_path / "one.pt"), said)
+    checkpoint = Checkpoint(checkpoint_uri(storage, "a training"), said)
     assert checkpoint.read() is None
     checkpoint.write(progress)
     read = checkpoint.read()

@@ -15,6 +15,7 @@ from sklearn import metrics
 from torch import Tensor
 
 from components.final_training import final_training, member_training
+from components.final_training.batch_norm import reestimate_batch_norm
 from components.final_training.checkpoint import Checkpoint
 from components.final_training.final_training import ON_CPU, confusion_matrix, train_final
 from components.final_training.gpu_arithmetic import final_arithmetic
@@ -222,6 +223,20 @@ def test_batch_norms_averages_are_those_of_the_training_split(
     spread = float(x.std((0, 2, 3)).min())
     np.testing.assert_allclose(weights["network.norm1.running_mean"], x.mean((0, 2, 3)), atol=0.005 * spread)
     np.testing.assert_allclose(weights["network.norm1.running_var"], x.var((0, 2, 3)), rtol=0.01)
+
+
+def test_batch_norms_averages_owe_nothing_to_the_training(
+    run_final: Callable[..., FinalRun], digits: DatasetReference, digits_stats: ChannelStats
+) -> None:
+    """Taken anew with the weights alone they are the saved ones, in every layer."""
+    run = run_final(CONVNET)
+    classifier = build_classifier(CONVNET, (8, 8, 1), 10, digits_stats, seed=0)
+    classifier.load_state_dict(run.weights)
+    for layer in ("norm1", "norm2"):
+        torch.nn.init.constant_(classifier.network.get_buffer(f"{layer}.running_mean"), 1e6)
+    reestimate_batch_norm(classifier, torch.from_numpy(read_split(digits, "train")[0]))
+    for name, value in classifier.state_dict().items():
+        torch.testing.assert_close(value, run.weights[name], rtol=1e-4, atol=1e-5)
 
 
 def test_the_test_split_is_read_once_and_only_after_training(final_run: FinalRun) -> None:

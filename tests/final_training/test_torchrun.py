@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from said import Said
 
-from components.final_training.checkpoint import MemberProgress
-from components.final_training.long_training import LongTraining
+from components.final_training.checkpoint import Checkpoint, MemberProgress
+from components.final_training.long_training import LongTraining, copies
 from components.final_training.torchrun import MemberJob, train_with_torchrun, useful_processes
 from components.foundation.artifacts import ChannelStats, DatasetReference
 from components.foundation.classifiers.classifier import build_classifier
@@ -78,6 +78,20 @@ def test_two_processes_train_as_one(job: MemberJob, said: Said, tmp_path: Path) 
     again = Said()
     assert train_with_torchrun(job, 2, again).records == progress.records
     assert again == ["finished before, after 3 epochs"]
+
+
+def test_two_processes_go_on_where_a_checkpoint_is(job: MemberJob, said: Said) -> None:
+    """Written after the first epoch; the rest is as one process has it, to the optimiser's memory and the averages."""
+    manifest = read_manifest(job.dataset)
+    classifier = build_classifier(job.network, manifest.image_shape, 10, job.stats, job.seed).double()
+    begun = LongTraining(classifier, read_training_data(job.dataset), job.recipe, job.final)
+    first = begun.train_epoch(1)
+    weights = copies(begun.kept.get_submodule("network").state_dict())
+    Checkpoint(job.checkpoint_uri, said).write(MemberProgress([first], 1, weights, begun.state()))
+    progress = train_with_torchrun(job, 2, said)
+    assert said[0] == "goes on after epoch 1 of a training that was interrupted"
+    assert len(said) == 3
+    assert_as_one_process(progress, job)
 
 
 def test_a_process_that_fails_ends_the_step(job: MemberJob, said: Said) -> None:

@@ -1,0 +1,117 @@
+"""What names a checkpoint: another training never goes on from it, a like one always does."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from said import Said
+
+from components.final_training import member_runs
+from components.final_training.member_runs import MemberRuns
+from components.final_training.members import Member, plan_members
+from components.foundation.artifacts import ChannelStats, DatasetReference
+from components.foundation.settings import TwoLayerSettings
+from components.foundation.training.plain_loop import TrainingData
+from components.foundation.training.trial_engine.trial import Problem
+from components.foundation.training_artifacts import Ranking, SearchRange, TrialSetting
+from components.foundation.training_settings import FinalTrainingSettings, OptimizerSettings
+
+RANDOM = torch.Generator().manual_seed(0)
+DATA = TrainingData(
+    torch.randint(0, 256, (40, 4, 4, 1), dtype=torch.uint8, generator=RANDOM),
+    torch.randint(0, 3, (40,), generator=RANDOM),
+    torch.randint(0, 256, (20, 4, 4, 1), dtype=torch.uint8, generator=RANDOM),
+    torch.randint(0, 3, (20,), generator=RANDOM),
+)
+FINAL = FinalTrainingSettings(epochs=1)
+DATASET = DatasetReference(folder_uri="/nowhere", fingerprint="abc")
+
+
+def stats(shift: float) -> ChannelStats:
+    each = {"mean": [shift], "std": [70.0], "shift": [shift], "scale": [70.0]}
+    return ChannelStats(normalization="channel_mean_std", images=40, histogram=[], **each)
+
+
+@pytest.fixture
+def named(tmp_path: Path, said: Said) -> Callable[..., str]:
+    """Train with something changed; the name of the checkpoint."""
+
+    def name(
+        final: FinalTrainingSettings = FINAL,
+        shift: float = 100.0,
+        seed: int = 0,
+        dataset: Any = DATASET,
+        **setting: Any,
+    ) -> str:
+        problem = Problem((4, 4, 1), 3, stats(shift))
+        runs = MemberRuns(dataset, 40, problem, final, str(tmp_path), member_runs.Workers(), lambda: DATA, said)
+        best = TrialSetting(**{"learning_rate": 0.1, "weight_decay": 1e-3, **setting})
+        trained = runs.train(first_member(final, best, seed, said))
+        assert trained is not None
+        assert Path(trained.checkpoint_uri).is_file()
+        return trained.checkpoint_uri
+
+    return name
+
+
+def first_member(final: FinalTrainingSettings, best: TrialSetting, seed: int, said: Said) -> Member:
+    ranking = Ranking(
+        stage="fine",
+        search_range=SearchRange(learning_rate=(1e-3, 1.0), weight_decay=(1e-6, 1e-1), reasons=[]),
+        best=best,
+        best_trial=0,
+        best_validation_accuracy=0.5,
+        trials=1,
+        diverged=0,
+        pack_uris=[],
+    )
+    network = TwoLayerSettings(kind="two_layer", hidden=4)
+    return plan_members(network, OptimizerSettings(batch_size=16), final, ranking, seed, said)[0]
+
+
+CHANGES: list[dict[str, Any]] = [
+    *({"final": FINAL.model_copy(update=update)} for update in ({"label_smoothing": 0.1}, {"weight_averaging": 0.5})),
+    *({"final": FINAL.model_copy(update=update)} for update in ({"patience": 3}, {"epochs": 2})),
+    {"shift": 101.0},
+    {"seed": 1},
+    {"dataset": DATASET.model_copy(update={"fingerprint": "abd"})},
+    {"learning_rate": 0.2},
+    {"weight_decay": 1e-4},
+    {"momentum": 0.5},
+    {"batch_size": 8},
+    {"width": 5},
+    {"init": "xavier"},
+    {"augmentation": "flip"},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+def test_whatever_changes_the_training_changes_the_name(named: Callable[..., str], change: dict[str, Any]) -> None:
+    assert named(**change) != named()
+
+
+def test_other_code_has_other_names(named: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    before = named()
+    monkeypatch.setattr(member_runs, "digest_of_code", lambda: "other code")
+    assert named() != before
+
+
+def test_the_same_training_in_another_ensemble_is_found_again(named: Callable[..., str], said: Said) -> None:
+    before = named()
+    moved = DATASET.model_copy(update={"folder_uri": "s3://elsewhere"})
+    said.clear()
+    assert named(final=FINAL.model_copy(update={"ensemble": 3}), dataset=moved) == before
+    assert "finished before, after 1 epochs" in said
+
+
+def test_a_member_that_diverges_leaves_no_checkpoint(tmp_path: Path, said: Said) -> None:
+    runs = MemberRuns(
+        DATASET, 40, Problem((4, 4, 1), 3, stats(0.0)), FINAL, str(tmp_path), member_runs.Workers(), lambda: DATA, said
+    )
+    member = first_member(FINAL, TrialSetting(learning_rate=0.1, weight_decay=0.0), 0, said)
+    exploding = dataclasses.replace(member.trial, recipe=dataclasses.replace(member.trial.recipe, learning_rate=1e30))
+    assert runs.train(dataclasses.replace(member, trial=exploding)) is None
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
