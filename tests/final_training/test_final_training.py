@@ -125,7 +125,7 @@ def client(storage: Path) -> tracking.Client:
 def run_final(
     digits: DatasetReference, digits_stats: ChannelStats, storage: Path, client: tracking.Client
 ) -> Callable[..., FinalRun]:
-    """Train on digits for three epochs, each time under a new run."""
+    """Train on digits for three epochs, each time under a new run, unless one is named."""
     numbers = itertools.count()
 
     def run(
@@ -137,8 +137,9 @@ def run_final(
         final: FinalTrainingSettings = THREE_EPOCHS,
         ranking: Ranking | None = None,
         workers: Workers = ON_CPU,
+        run_name: str = "",
     ) -> Any:
-        run_name = f"run-{next(numbers)}"
+        run_name = run_name or f"run-{next(numbers)}"
         run_id = tracking.open_run(
             client, experiment="final", artifact_location=str(storage), run_name=run_name, tags={}, params={}
         )
@@ -292,6 +293,20 @@ def test_the_curves_go_to_a_child_run_and_the_result_to_the_parent(
     for name in ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy", "learning_rate"):
         curve = {point.step: point.value for point in client.get_metric_history(child.info.run_id, name)}
         assert curve == {record.epoch: getattr(record, name) for record in trained.epochs}
+
+
+def test_a_step_that_is_repeated_adds_nothing_twice(
+    run_final: Callable[..., FinalRun], client: tracking.Client
+) -> None:
+    """By the wall's clock, which has moved on when the second one logs."""
+    first, again = run_final(run_name="repeated"), run_final(run_name="repeated")
+    assert again.trained == first.trained
+    parent = client.get_run(first.parent.tracking_run_id)
+    [child] = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
+    for name in ("test_accuracy", "val_accuracy", "test_loss"):
+        assert len(client.get_metric_history(parent.info.run_id, name)) == 1
+        assert len(client.get_metric_history(child.info.run_id, name)) == 1
+    assert len(client.get_metric_history(child.info.run_id, "validation_loss")) == len(first.trained.epochs)
 
 
 def test_the_same_seed_gives_the_same_model_and_another_one_does_not(
