@@ -19,11 +19,10 @@ from components.final_training.long_training import LongState
 from components.foundation import object_store
 from components.foundation.errors import StorageError
 from components.foundation.step_log import Say
-from components.foundation.training.plain_loop import TrainingState
+from components.foundation.training.checkpoint_pace import CHECKPOINT_SECONDS, CheckpointPace
+from components.foundation.training.saved_state import plain_state, state_from
 from components.foundation.training_artifacts import EpochRecord
 
-CHECKPOINT_SECONDS = 10.0  # at least between two checkpoints
-CHECKPOINT_SHARE = 0.05  # of the time, at most, goes into them
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -58,10 +57,10 @@ class Checkpoint:
     clock: Callable[[], float] = time.time
     seconds: float = CHECKPOINT_SECONDS
     writes: bool = True
-    due: float = field(init=False)
+    pace: CheckpointPace = field(init=False)
 
     def __post_init__(self) -> None:
-        self.due = self.clock() + self.seconds
+        self.pace = CheckpointPace(self.clock, self.seconds)
 
     def read(self) -> MemberProgress | None:
         """What is there; a damaged file is said, and counts as none."""
@@ -76,12 +75,8 @@ class Checkpoint:
 
     def offer(self, progress: MemberProgress, state: Callable[[], LongState]) -> None:
         """Called after an epoch; writes the progress, with the state that it is in, when it is time."""
-        began = self.clock()
-        if not self.writes or began < self.due:
-            return
-        self.write(replace(progress, state=state()))
-        ended = self.clock()
-        self.due = ended + max(self.seconds, (ended - began) / CHECKPOINT_SHARE)
+        if self.writes:
+            self.pace.offer(lambda: self.write(replace(progress, state=state())))
 
     def write(self, progress: MemberProgress) -> None:
         """Write now; storage that refuses is said, for the training can go on without."""
@@ -133,11 +128,8 @@ def progress_from(content: bytes) -> MemberProgress:
 
 
 def _plain(state: LongState) -> dict[str, Any]:
-    training = state.training
-    slots = {slot: dict(values) for slot, values in training.slots.items()}
-    plain = {"epochs": training.epochs, "steps": training.steps, "weights": dict(training.weights), "slots": slots}
-    return {"training": plain, "averaged": dict(state.averaged)}
+    return {"training": plain_state(state.training), "averaged": dict(state.averaged)}
 
 
 def _state(plain: dict[str, Any]) -> LongState:
-    return LongState(TrainingState(**plain["training"]), plain["averaged"])
+    return LongState(state_from(plain["training"]), plain["averaged"])

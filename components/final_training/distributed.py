@@ -1,8 +1,6 @@
 """A process among several that train one network: ``torchrun ... -m components.final_training.distributed FOLDER``."""
 
-import ctypes
 import os
-import signal
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -17,10 +15,10 @@ from components.final_training.torchrun import JOB_FILE, OUTCOME_FILE, SAYS, Mem
 from components.foundation.classifiers.classifier import build_classifier
 from components.foundation.image_dataset.batches import BatchPart
 from components.foundation.image_dataset.shards import read_manifest
+from components.foundation.parallel_work import end_with_parent
 from components.foundation.training.plain_loop import read_training_data
 
 PATIENCE = timedelta(hours=1)  # with another process, which may be validating or writing a checkpoint
-PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
 def run_worker(folder: Path, part: BatchPart, local_rank: int) -> None:
@@ -64,6 +62,6 @@ def _say_nothing(_: str) -> None:
 
 
 if __name__ == "__main__":
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # when torchrun is killed, nobody stays at work
+    end_with_parent()  # when torchrun is killed, nobody stays at work
     own_part = BatchPart(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
     run_worker(Path(sys.argv[1]), own_part, int(os.environ["LOCAL_RANK"]))

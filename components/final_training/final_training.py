@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from components.final_training.batch_norm import reestimate_batch_norm
-from components.final_training.checkpoint import CHECKPOINT_SECONDS
 from components.final_training.gpu_arithmetic import describe_arithmetic, final_arithmetic
 from components.final_training.member_runs import MemberRuns, TrainedMember, Workers
 from components.final_training.members import Member, plan_members
@@ -20,6 +19,7 @@ from components.foundation.image_dataset.shards import read_manifest
 from components.foundation.run_folder import storage_of
 from components.foundation.settings import NetworkSettings
 from components.foundation.step_log import Say
+from components.foundation.training.checkpoint_pace import CHECKPOINT_SECONDS
 from components.foundation.training.curve_diagnosis import diagnose
 from components.foundation.training.evaluation import evaluate
 from components.foundation.training.plain_loop import CPU, TrainingData, read_training_data

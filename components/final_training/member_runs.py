@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from components.final_training.checkpoint import CHECKPOINT_SECONDS, Checkpoint, MemberProgress, checkpoint_uri
+from components.final_training.checkpoint import Checkpoint, MemberProgress, checkpoint_uri
 from components.final_training.member_training import train_member
 from components.final_training.members import Member
 from components.final_training.torchrun import MemberJob, train_with_torchrun, useful_processes
@@ -16,7 +16,8 @@ from components.foundation.artifacts import DatasetReference
 from components.foundation.classifiers.classifier import Classifier
 from components.foundation.code_digest import digest_of_code
 from components.foundation.step_log import Say
-from components.foundation.training.plain_loop import CPU, TrainingData, best_device
+from components.foundation.training.checkpoint_pace import CHECKPOINT_SECONDS
+from components.foundation.training.plain_loop import CPU, TrainingData, visible_devices
 from components.foundation.training.trial_engine.trial import Problem
 from components.foundation.training_artifacts import EpochRecord, TrialSetting
 from components.foundation.training_settings import FinalTrainingSettings
@@ -32,7 +33,8 @@ class Workers:
 
 def visible_workers() -> Workers:
     """One for each GPU that this process can see, else this process."""
-    return Workers(best_device(), max(1, torch.cuda.device_count()))
+    devices = visible_devices()
+    return Workers(devices[0], len(devices))
 
 
 @dataclass(frozen=True)

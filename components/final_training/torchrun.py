@@ -6,11 +6,12 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-from components.final_training.checkpoint import CHECKPOINT_SECONDS, MemberProgress, progress_from
+from components.final_training.checkpoint import MemberProgress, progress_from
 from components.foundation.artifacts import Artifact, ChannelStats, DatasetReference
 from components.foundation.errors import RunFailedError
 from components.foundation.settings import NetworkSettings
 from components.foundation.step_log import Say
+from components.foundation.training.checkpoint_pace import CHECKPOINT_SECONDS
 from components.foundation.training.recipe import Recipe
 from components.foundation.training_settings import FinalTrainingSettings
 

@@ -1,7 +1,9 @@
 """Work on all cores, in other processes: Python's lock lets one thread at a time decode."""
 
+import ctypes
 import multiprocessing
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -12,6 +14,7 @@ from typing import Protocol, TypeVar
 
 from components.foundation.errors import RunFailedError
 
+PR_SET_PDEATHSIG = 1  # of Linux's prctl
 AHEAD = 2  # tasks for each worker that wait, or whose results wait
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -33,6 +36,17 @@ def usable_cores() -> int:
     told = os.environ.get("OMP_NUM_THREADS", "")
     cores = len(os.sched_getaffinity(0))
     return min(cores, int(told)) if told.isdecimal() and int(told) else cores
+
+
+def end_with_parent(parent: int | None = None) -> None:
+    """Let this process be killed when the one that started it ends, however that ends (Linux alone).
+
+    Args:
+        parent: its number, where it may have ended before this was called.
+    """
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent is not None and os.getppid() != parent:
+        os._exit(1)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from components.foundation.training.checkpoint_pace import CHECKPOINT_SECONDS, CheckpointPace
 from components.foundation.training.plain_loop import TrainingData, is_diverged
 from components.foundation.training.trial_engine.stacks import TrialsInTraining
 from components.foundation.training.trial_engine.train_together import EnginePlan, Progress, train_together
@@ -14,8 +15,6 @@ from components.foundation.training_artifacts import TrialResult, TrialSpec, Tri
 from components.hyperparameter_search.folds import fold_data
 from components.hyperparameter_search.trial_store import TrialStore, chunk_key
 
-CHECKPOINT_SECONDS = 10.0  # at least between two checkpoints
-CHECKPOINT_SHARE = 0.05  # of the time, at most, goes into them
 NO_MEMORY = ("can't allocate memory", "out of memory")  # what torch says in a RuntimeError
 Clock = Callable[[], float]
 
@@ -87,9 +86,9 @@ def train_chunk(context: PackContext, task: ChunkTask) -> list[ChunkOutcome]:
     def keep(progress: Progress, training: TrialsInTraining) -> None:
         nonlocal last
         last = progress
-        checkpoints.offer(progress, training)
+        pace.offer(lambda: _write_progress(context, task.key, progress, training))
 
-    checkpoints = _Checkpoints(context, task.key)
+    pace = CheckpointPace(context.clock, context.checkpoint_seconds)
     try:
         progress = train_together(
             task.plan,
@@ -189,20 +188,8 @@ def _keep(store: TrialStore, task: ChunkTask, results: Sequence[TrialResult], pr
         store.remove_progress(task.key)
 
 
-class _Checkpoints:
-    """Keeps the progress of a chunk now and then, so that writing takes a small share of the time."""
-
-    def __init__(self, context: PackContext, key: str) -> None:
-        self.context, self.key = context, key
-        self.due = context.clock() + context.checkpoint_seconds
-
-    def offer(self, progress: Progress, training: TrialsInTraining) -> None:
-        """Called after an epoch."""
-        began = self.context.clock()
-        if began < self.due:
-            return
-        numbers = [n for n, curve in enumerate(progress.records) if not is_diverged(curve[-1])]
-        states = dict(zip(numbers, training.states().values(), strict=True))
-        self.context.store.write_progress(self.key, replace(progress, states=states))
-        took = self.context.clock() - began
-        self.due = self.context.clock() + max(self.context.checkpoint_seconds, took / CHECKPOINT_SHARE)
+def _write_progress(context: PackContext, key: str, progress: Progress, training: TrialsInTraining) -> None:
+    """Of a chunk in training, with where its living trials go on."""
+    numbers = [number for number, curve in enumerate(progress.records) if not is_diverged(curve[-1])]
+    states = dict(zip(numbers, training.states().values(), strict=True))
+    context.store.write_progress(key, replace(progress, states=states))

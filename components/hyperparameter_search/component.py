@@ -40,8 +40,8 @@ def train_pack(
     from components.foundation.run_folder import read_pack_plan
     from components.foundation.settings import network_settings
     from components.foundation.step_log import running_step
+    from components.foundation.training.plain_loop import visible_devices
     from components.foundation.training_settings import OptimizerSettings
-    from components.hyperparameter_search.pack_workers import visible_devices
     from components.hyperparameter_search.trial_pack import run_pack
 
     pack_plan = read_pack_plan(plan)

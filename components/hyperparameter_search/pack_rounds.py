@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -10,6 +10,7 @@ import torch
 
 from components.foundation.errors import SanefitError
 from components.foundation.settings import NetworkSettings
+from components.foundation.step_log import Say
 from components.foundation.training.recipe import recipe_of
 from components.foundation.training.resolved_settings import resolve_network, resolve_optimizer
 from components.foundation.training.stack_key import StackKey, stack_key
@@ -23,7 +24,6 @@ from components.hyperparameter_search.folds import merge_folds
 from components.hyperparameter_search.pack_workers import train_chunks
 from components.hyperparameter_search.trial_store import plan_key
 
-Say = Callable[[str], None]
 Living = dict[int, list[Unit]]  # the units of each trial that goes on, by the trial's number
 
 

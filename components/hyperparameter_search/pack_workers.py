@@ -1,9 +1,7 @@
 """A pack's workers: one for each core or GPU that it can see, which stay from the first chunk to the last."""
 
-import ctypes
 import multiprocessing
 import os
-import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -12,6 +10,7 @@ from dataclasses import replace
 
 import torch
 
+from components.foundation.parallel_work import end_with_parent
 from components.foundation.training.plain_loop import data_on
 from components.foundation.training_artifacts import TrialResult
 from components.hyperparameter_search.chunk_training import (
@@ -22,13 +21,7 @@ from components.hyperparameter_search.chunk_training import (
     train_chunk,
 )
 
-PR_SET_PDEATHSIG = 1  # of Linux's prctl
 _context: PackContext | None = None  # of this worker
-
-
-def visible_devices() -> list[torch.device]:
-    """Every GPU that this process can see; without one, the CPU."""
-    return [torch.device("cuda", number) for number in range(torch.cuda.device_count())] or [torch.device("cpu")]
 
 
 def prepare_arithmetic(threads: int) -> None:
@@ -148,9 +141,7 @@ def _one_by_one(
 
 def _begin_worker(context: PackContext, devices: list[torch.device], numbers: object, pack: int) -> None:
     global _context
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a pack that is killed leaves nobody at work
-    if os.getppid() != pack:  # it was killed before that
-        os._exit(1)
+    end_with_parent(pack)  # a pack that is killed leaves nobody at work
     device = devices[numbers.get() % len(devices)]  # type: ignore[attr-defined]
     prepare_arithmetic(threads=1)
     problem = replace(context.problem, device=device)

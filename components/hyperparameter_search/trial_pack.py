@@ -15,11 +15,12 @@ from components.foundation.run_folder import storage_of, write_pack_result
 from components.foundation.seeds import derive_seed
 from components.foundation.settings import NetworkSettings
 from components.foundation.step_log import Say
+from components.foundation.training.checkpoint_pace import CHECKPOINT_SECONDS
 from components.foundation.training.plain_loop import CPU, read_training_data
 from components.foundation.training.trial_engine.trial import Problem
 from components.foundation.training_artifacts import PackPlan, PackResult, TrialResult
 from components.foundation.training_settings import OptimizerSettings
-from components.hyperparameter_search.chunk_training import CHECKPOINT_SECONDS, PackContext
+from components.hyperparameter_search.chunk_training import PackContext
 from components.hyperparameter_search.next_round import draw_next_round
 from components.hyperparameter_search.pack_rounds import TrialsOfPack
 from components.hyperparameter_search.pack_workers import trial_arithmetic

@@ -17,7 +17,7 @@ from components.foundation import object_store
 from components.foundation.artifacts import ChannelStats
 from components.foundation.code_digest import digest_of_code
 from components.foundation.errors import StorageError
-from components.foundation.training.plain_loop import TrainingState
+from components.foundation.training.saved_state import plain_state, state_from
 from components.foundation.training.trial_engine.train_together import EnginePlan, Progress
 from components.foundation.training.trial_engine.trial import Trial
 from components.foundation.training_artifacts import EpochRecord, TrialResult
@@ -102,15 +102,7 @@ def progress_bytes(progress: Progress) -> bytes:
     """Tensors and plain values alone, so that reading runs no code."""
     buffer = io.BytesIO()
     records = [[record.model_dump() for record in curve] for curve in progress.records]
-    states = {
-        number: {
-            "epochs": state.epochs,
-            "steps": state.steps,
-            "weights": dict(state.weights),
-            "slots": {slot: dict(values) for slot, values in state.slots.items()},
-        }
-        for number, state in progress.states.items()
-    }
+    states = {number: plain_state(state) for number, state in progress.states.items()}
     torch.save({"epochs": progress.epochs, "records": records, "states": states}, buffer)
     return buffer.getvalue()
 
@@ -124,7 +116,7 @@ def progress_from(content: bytes) -> Progress:
     try:
         loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         records = [[EpochRecord.model_validate(record) for record in curve] for curve in loaded["records"]]
-        states = {number: TrainingState(**state) for number, state in loaded["states"].items()}
+        states = {number: state_from(state) for number, state in loaded["states"].items()}
         return Progress(loaded["epochs"], records, states)
     except Exception as error:  # torch raises whatever a broken file makes it stumble over
         raise ValueError(f"no progress of trials: {error}") from error

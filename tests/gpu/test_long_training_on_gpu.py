@@ -14,7 +14,7 @@ from components.final_training.long_training import LongState, LongTraining
 from components.foundation.artifacts import ChannelStats
 from components.foundation.settings import ConvNetSettings, NetworkSettings, ResNetSettings
 from components.foundation.training.evaluation import evaluate
-from components.foundation.training.plain_loop import TrainingData, best_device, data_on
+from components.foundation.training.plain_loop import TrainingData, data_on, visible_devices
 from components.foundation.training.recipe import Recipe
 from components.foundation.training.trial_engine.trial import Problem, Trial
 from components.foundation.training_artifacts import EpochRecord
@@ -70,19 +70,19 @@ def training(
 
 
 def curve(begun: LongTraining, first: int = 1) -> list[EpochRecord]:
-    with final_arithmetic(best_device()):
+    with final_arithmetic(visible_devices()[0]):
         return [begun.train_epoch(epoch) for epoch in range(first, EPOCHS + 1)]
 
 
 @pytest.mark.parametrize("network", [CONVNET, RESNET])
 def test_bfloat16_learns_as_the_cpus_float32_does(network: NetworkSettings) -> None:
     """At the end; on the way a few images may fall otherwise."""
-    mixed = curve(training(network, FINAL, best_device()))
+    mixed = curve(training(network, FINAL, visible_devices()[0]))
     cpu = curve(training(network, FINAL, torch.device("cpu")))
     assert cpu[-1].validation_accuracy > 0.9
     assert mixed[-1].validation_accuracy == pytest.approx(cpu[-1].validation_accuracy, abs=0.05)
     assert mixed[-1].train_loss == pytest.approx(cpu[-1].train_loss, rel=0.15)
-    assert (describe_arithmetic(best_device(), True) or "").startswith("on ")
+    assert (describe_arithmetic(visible_devices()[0], True) or "").startswith("on ")
 
 
 @pytest.mark.parametrize("network", [CONVNET, RESNET])
@@ -92,23 +92,23 @@ def test_the_same_training_gives_the_same_digits_also_after_an_interruption(
 ) -> None:
     recipe = dataclasses.replace(RECIPE, optimizer=optimizer, learning_rate=0.05 if optimizer == "sgd" else 0.003)
     monkeypatch.setitem(globals(), "RECIPE", recipe)
-    expected = curve(training(network, FINAL, best_device()))
-    begun = training(network, FINAL, best_device())
-    with final_arithmetic(best_device()):
+    expected = curve(training(network, FINAL, visible_devices()[0]))
+    begun = training(network, FINAL, visible_devices()[0])
+    with final_arithmetic(visible_devices()[0]):
         first = [begun.train_epoch(1), begun.train_epoch(2)]
-    again = training(network, FINAL, best_device(), begun.state())
+    again = training(network, FINAL, visible_devices()[0], begun.state())
     assert first + curve(again, 3) == expected
 
 
 def test_a_loss_that_breaks_is_seen_at_the_end_of_the_epoch_at_the_latest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(globals(), "RECIPE", dataclasses.replace(RECIPE, learning_rate=1e30, warmup=0.0))
-    begun = training(CONVNET, FINAL.model_copy(update={"weight_averaging": 0.0}), best_device())
+    begun = training(CONVNET, FINAL.model_copy(update={"weight_averaging": 0.0}), visible_devices()[0])
     record = begun.train_epoch(1)
     assert None in (record.train_loss, record.validation_loss)
 
 
 def test_what_is_kept_gives_nearly_the_same_scores_on_the_cpu() -> None:
-    begun = training(RESNET, FINAL, best_device())
+    begun = training(RESNET, FINAL, visible_devices()[0])
     curve(begun)
     kept = begun.kept
     reestimate_batch_norm(kept, begun.data.train_pixels)

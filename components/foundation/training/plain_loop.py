@@ -71,9 +71,9 @@ def data_on(data: TrainingData, device: torch.device) -> TrainingData:
     )
 
 
-def best_device() -> torch.device:
-    """The first GPU that this process can see, else the CPU."""
-    return torch.device("cuda") if torch.cuda.is_available() else CPU
+def visible_devices() -> list[torch.device]:
+    """Every GPU that this process can see; without one, the CPU."""
+    return [torch.device("cuda", number) for number in range(torch.cuda.device_count())] or [CPU]
 
 
 def train(

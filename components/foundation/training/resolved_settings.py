@@ -6,12 +6,11 @@ from components.foundation.errors import SettingsError
 from components.foundation.settings import (
     ConvNetSettings,
     MlpSettings,
-    ModuleSettings,
     NetworkSettings,
     ResNetSettings,
     Settings,
-    TorchvisionSettings,
     TwoLayerSettings,
+    has_setting,
 )
 from components.foundation.training_artifacts import TrialSetting
 from components.foundation.training_settings import OptimizerSettings
@@ -58,13 +57,6 @@ def resolve_network(network: NetworkSettings, setting: TrialSetting) -> NetworkS
         case ResNetSettings(channels=channels):
             return _with(changed, channels=_scaled(channels, setting.width), blocks=setting.depth)
     return changed
-
-
-def has_setting(network: NetworkSettings, name: str) -> bool:
-    """Whether this kind of network has a ``dropout``, ``width`` or ``depth`` to search."""
-    if isinstance(network, TorchvisionSettings | ModuleSettings):
-        return False
-    return name != "depth" or not isinstance(network, TwoLayerSettings)
 
 
 def _with(settings: SearchedSettings, **values: Any) -> SearchedSettings:

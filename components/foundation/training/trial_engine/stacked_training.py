@@ -89,7 +89,7 @@ class StackedTraining:
         self.epochs, self.steps, self.repeat, self.autocast = epochs, steps, repeat, autocast
         self.members, self.generation = list(range(len(recipes))), 0
         self.tally = EpochTally.of(len(recipes), self._device)
-        self.tables = self._tables(epochs + 1, -(-len(data.train_labels) // recipes[0].batch_size))
+        self.tables: EpochTables | None = None
         optimizer.prepare({name: network.weights[name] for name in trained_names(network.weights)})
 
     def train_epoch(self, epoch: int) -> dict[int, EpochRecord]:
@@ -133,7 +133,7 @@ class StackedTraining:
     def _begin(self, epoch: int, batches: int) -> None:
         """What a recorded step uses stays where it lies."""
         tables = self._tables(epoch, batches)
-        if self.tables.rates.shape == tables.rates.shape:
+        if self.tables is not None and self.tables.rates.shape == tables.rates.shape:
             self.tables.fill(tables)
         else:
             self.tables = tables
@@ -155,6 +155,7 @@ class StackedTraining:
     def _step(self, indices: Tensor) -> None:
         """One step of every network; only tensors on the device change, so that a GPU can record it."""
         tables = self.tables
+        assert tables is not None, "an epoch has begun"
         labels = self.data.train_labels[indices]
         pixels = augment(self.data.train_pixels[indices], self.recipes[0].augmentation, tables.now(tables.augmentation))
         # A recorded step must cast anew each time: the cache would be one of values that have changed since.
@@ -189,7 +190,8 @@ class StackedTraining:
         self.network.weights = {name: value[kept] for name, value in self.network.weights.items()}
         self.optimizer, self.dropout = self.optimizer.select(kept), self.dropout.select(kept)
         self.tally = self.tally.select(kept)
-        self.tables.rates = self.tables.rates[:, kept]
+        if self.tables is not None:
+            self.tables.rates = self.tables.rates[:, kept]
 
     def _validated(self, epoch: int, sizes: Sequence[int]) -> dict[int, EpochRecord]:
         penalties = self._penalties().tolist()

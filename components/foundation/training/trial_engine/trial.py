@@ -7,9 +7,8 @@ import torch
 from components.foundation.artifacts import ChannelStats
 from components.foundation.classifiers.classifier import Classifier, build_classifier
 from components.foundation.settings import NetworkSettings
+from components.foundation.training.plain_loop import CPU
 from components.foundation.training.recipe import Recipe
-
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,31 @@
+"""When a training that may be interrupted writes down how far it has come."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+CHECKPOINT_SECONDS = 10.0  # at least between two checkpoints
+CHECKPOINT_SHARE = 0.05  # of the time, at most, goes into them
+
+
+@dataclass
+class CheckpointPace:
+    """Writes now and then, so that writing takes a small share of the time.
+
+    ``clock``: seconds. ``seconds``: at least between two writes, and before the first.
+    """
+
+    clock: Callable[[], float]
+    seconds: float = CHECKPOINT_SECONDS
+    due: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.due = self.clock() + self.seconds
+
+    def offer(self, write: Callable[[], None]) -> None:
+        """Called after an epoch; writes when it is time."""
+        began = self.clock()
+        if began < self.due:
+            return
+        write()
+        ended = self.clock()
+        self.due = ended + max(self.seconds, (ended - began) / CHECKPOINT_SHARE)
