@@ -10,6 +10,7 @@ from components.foundation.settings import (
     ResNetSettings,
     TorchvisionSettings,
     has_setting,
+    has_stack,
 )
 from components.foundation.training_artifacts import ChoiceName
 from components.foundation.training_settings import SearchSettings
@@ -19,6 +20,7 @@ DEEPEST: dict[type, tuple[int, str]] = {ConvNetSettings: (8, "blocks"), ResNetSe
 
 def check_search(search: SearchSettings, network: NetworkSettings) -> None:
     """Raise ValueError, one line, for what the network has not, for what means nothing, and for a grid too large."""
+    _check_engine(search, network)
     _check_network(search, network)
     _check_depth(search, network)
     if search.coarse.init and isinstance(network, TorchvisionSettings | ModuleSettings) and network.weights:
@@ -29,6 +31,19 @@ def check_search(search: SearchSettings, network: NetworkSettings) -> None:
         raise ValueError(
             f"search.reduction_factor={search.reduction_factor}: trials of 1 epoch cannot be stopped early; raise "
             "search.coarse.epochs or search.fine.epochs, or set search.reduction_factor=1"
+        )
+
+
+def _check_engine(search: SearchSettings, network: NetworkSettings) -> None:
+    if search.engine == "stacked" and not has_stack(network):
+        raise ValueError(
+            f"search.engine=stacked: there is no stack for a network of kind {network.kind!r}; expected two_layer, mlp "
+            "or convnet; set search.engine=vmapped, loop or fastest"
+        )
+    if search.engine == "loop" and search.networks_at_once > 1:
+        raise ValueError(
+            f"search.networks_at_once={search.networks_at_once}: search.engine=loop trains one network after another; "
+            "remove it, or choose another engine"
         )
 
 

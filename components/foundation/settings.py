@@ -161,6 +161,11 @@ NetworkSettings = Annotated[
 network_settings: TypeAdapter[NetworkSettings] = TypeAdapter(NetworkSettings)
 
 
+def has_stack(network: NetworkSettings) -> bool:
+    """Whether there is a stack of our own, which trains many networks of this kind as one."""
+    return isinstance(network, TwoLayerSettings | MlpSettings | ConvNetSettings)
+
+
 def has_setting(network: NetworkSettings, name: str) -> bool:
     """Whether this kind of network has a ``dropout``, ``width`` or ``depth`` to search."""
     if isinstance(network, TorchvisionSettings | ModuleSettings):

@@ -1,6 +1,7 @@
 """Trains the trials of a pack, rung after rung, and gives their results as they are known."""
 
 import math
+import platform
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -180,7 +181,8 @@ class TrialsOfPack:
     def _stored_engine_plan(self, shape: StackKey, units: Sequence[Unit]) -> EnginePlan:
         """As it was measured before on such a machine, so that the same run gives the same digits, or measured now."""
         pack, device = self.plan, self.devices[0]
-        key = plan_key(self.context.store, shape, pack.engine, pack.networks_at_once, device, self.workers, len(units))
+        asked = (pack.engine, pack.networks_at_once)
+        key = plan_key(self.context.store, _hardware(device), shape, asked, self.workers, len(units))
         plan = self.context.store.read_plan(key)
         if plan is None:
             plan = choose_plan(
@@ -217,6 +219,10 @@ def cut(units: Sequence[Unit], at_once: int, workers: int) -> list[list[Unit]]:
     chunks = min(len(units), math.ceil(chunks / workers) * workers)
     bounds = [round(number * len(units) / chunks) for number in range(chunks + 1)]
     return [list(units[low:high]) for low, high in pairwise(bounds)]
+
+
+def _hardware(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
 
 
 def _not_begun(spec: TrialSpec, message: str, now: float) -> TrialResult:

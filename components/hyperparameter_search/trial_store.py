@@ -94,7 +94,7 @@ def chunk_key(trial_keys: Sequence[str], until: int) -> str:
 
 
 def plan_key(store: TrialStore, *parts: object) -> str:
-    """The name of a plan for this torch, this machine, and whatever else ``parts`` say."""
+    """The name of a plan for this torch, these images, and whatever else ``parts`` say."""
     return _digest(store.origin, torch.__version__, [str(part) for part in parts])
 
 

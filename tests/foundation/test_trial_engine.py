@@ -16,10 +16,11 @@ from components.foundation.settings import (
     NetworkSettings,
     ResNetSettings,
     TwoLayerSettings,
+    has_stack,
 )
 from components.foundation.training.plain_loop import PlainTraining, TrainingData, TrainingState, is_diverged, train
 from components.foundation.training.recipe import Recipe
-from components.foundation.training.trial_engine.stacks import EngineName, stackable, start_training
+from components.foundation.training.trial_engine.stacks import EngineName, start_training
 from components.foundation.training.trial_engine.trial import Problem, Trial
 from components.foundation.training_artifacts import EpochRecord
 
@@ -55,7 +56,7 @@ NETWORKS: dict[str, NetworkSettings] = {
     "resnet": ResNetSettings(kind="resnet", channels=(3, 4), blocks=1),
 }
 ENGINES: dict[str, tuple[EngineName, ...]] = {
-    name: ("stacked", "vmapped", "loop") if stackable(network) else ("vmapped", "loop")
+    name: ("stacked", "vmapped", "loop") if has_stack(network) else ("vmapped", "loop")
     for name, network in NETWORKS.items()
 }
 CASES = [(name, engine) for name, engines in ENGINES.items() for engine in engines]

@@ -16,11 +16,11 @@ from components.foundation.settings import (
     NetworkSettings,
     ResNetSettings,
     TwoLayerSettings,
+    has_stack,
 )
 from components.foundation.training.plain_loop import TrainingData, data_on, is_diverged, train
 from components.foundation.training.recipe import Recipe
 from components.foundation.training.trial_engine.engine_plan import choose_plan
-from components.foundation.training.trial_engine.stacks import stackable
 from components.foundation.training.trial_engine.train_together import EnginePlan, train_together
 from components.foundation.training.trial_engine.trial import Problem, Trial
 from components.foundation.training_artifacts import EpochRecord
@@ -78,7 +78,7 @@ def trials(name: str, count: int, **recipe: Any) -> list[Trial]:
 
 
 def on_gpu(name: str, chosen: list[Trial], *, recorded: bool) -> list[list[EpochRecord]]:
-    plan = EnginePlan("stacked" if stackable(NETWORKS[name]) else "vmapped", len(chosen), recorded)
+    plan = EnginePlan("stacked" if has_stack(NETWORKS[name]) else "vmapped", len(chosen), recorded)
     problem = gpu_problem()
     return train_together(plan, chosen, problem, data_on(DATA, problem.device), until=EPOCHS).records
 

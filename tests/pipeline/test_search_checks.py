@@ -60,6 +60,16 @@ OWN_MODULE = "network={kind: module, path: 'package.module:network'}"
             "search.fine.epochs, or set search.reduction_factor=1",
         ),
         (
+            ["search.engine=stacked", "network={kind: resnet}"],
+            "search.engine=stacked: there is no stack for a network of kind 'resnet'; expected two_layer, mlp or "
+            "convnet; set search.engine=vmapped, loop or fastest",
+        ),
+        (
+            ["search.engine=loop", "search.networks_at_once=8"],
+            "search.networks_at_once=8: search.engine=loop trains one network after another; remove it, or choose "
+            "another engine",
+        ),
+        (
             ["search.coarse.batch_size=[32, 64, 32]"],
             "search.coarse.batch_size=[32, 64, 32]: expected each choice once, 32 is there 2 times; correct "
             "search.coarse.batch_size",

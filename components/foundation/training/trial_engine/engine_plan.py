@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from components.foundation.errors import SettingsError
 from components.foundation.memory import available_memory
+from components.foundation.settings import has_stack
 from components.foundation.training.plain_loop import TrainingData, data_on
-from components.foundation.training.trial_engine.stacks import EngineName, stackable
+from components.foundation.training.trial_engine.stacks import EngineName
 from components.foundation.training.trial_engine.train_together import EnginePlan, start
 from components.foundation.training.trial_engine.trial import Problem, Trial
 from components.foundation.training_settings import Engine
@@ -67,11 +69,10 @@ def choose_plan(
         clock: seconds.
 
     Raises:
-        SettingsError: when the network cannot be built.
-        ValueError: when the engine that was asked for cannot train this network.
+        SettingsError: when the network cannot be built, or the engine that was asked for cannot train it.
     """
-    if engine == "stacked" and not stackable(trials[0].network):
-        raise ValueError(
+    if engine == "stacked" and not has_stack(trials[0].network):
+        raise SettingsError(
             f"search.engine=stacked: there is no stack for a network of kind {trials[0].network.kind!r}; expected "
             "two_layer, mlp or convnet; set search.engine=vmapped, loop or fastest"
         )
@@ -79,7 +80,7 @@ def choose_plan(
     sizes = _sizes(trials[0], problem, short, -(-len(trials) // workers), networks_at_once, workers)
     if engine == "loop" or not (sizes or engine in ("stacked", "vmapped")):
         return EnginePlan("loop", 1, reason="as asked" if engine == "loop" else "a stack would fall out of the cache")
-    name: EngineName = engine if engine != "fastest" else "stacked" if stackable(trials[0].network) else "vmapped"
+    name: EngineName = engine if engine != "fastest" else "stacked" if has_stack(trials[0].network) else "vmapped"
     if engine != "fastest" and len(sizes) < 2:
         return EnginePlan(name, sizes[0] if sizes else 1, problem.device.type == "cuda", reason="as asked")
     found = list(_measure(name, sizes, trials, problem, short, clock, loop_too=engine == "fastest"))

@@ -43,7 +43,7 @@ def start_training(
     """Trials of one shape, ready to train.
 
     Args:
-        engine: ``stacked`` for the networks that ``stackable`` names, ``vmapped`` or ``loop`` for any.
+        engine: ``stacked`` for the networks that ``has_stack`` names, ``vmapped`` or ``loop`` for any.
         trials: at least one; networks alike but for initialisation and dropout, the same batches, epochs, augmentation
             and kind of optimiser.
         problem: what they learn.
@@ -74,11 +74,6 @@ def start_training(
         repeat=repeat,
         autocast=autocast_is_safe(trials[0].network, problem),
     )
-
-
-def stackable(network: NetworkSettings) -> bool:
-    """Whether there is a stack of our own for this kind of network."""
-    return isinstance(network, TwoLayerSettings | MlpSettings | ConvNetSettings)
 
 
 def autocast_is_safe(network: NetworkSettings, problem: Problem) -> bool:
