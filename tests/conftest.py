@@ -16,14 +16,6 @@ from components.foundation.settings import DataSettings, StatsSettings
 CIFAR10_ARCHIVE = Path(__file__).parents[2] / "shared" / "data" / "cifar10-train.tar.gz"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Packs with several workers come first, as in a pack's own process.
-
-    torch refuses to train in a fork of a process in which it has begun threads of its own, as some tests make it do.
-    """
-    items.sort(key=lambda item: item.path.name != "test_pack_workers.py")
-
-
 @pytest.fixture
 def said() -> Said:
     return Said()
