@@ -33,6 +33,7 @@ from components.foundation.training.optimizers import (
 from components.foundation.training.plain_loop import TrainingData, TrainingState, augmentation_keys
 from components.foundation.training.recipe import Recipe
 from components.foundation.training.schedules import learning_rate_at
+from components.foundation.training.training_images import read_batch
 from components.foundation.training_artifacts import EpochRecord
 from components.foundation.training_settings import FinalTrainingSettings
 
@@ -151,7 +152,7 @@ class LongTraining:
         return torch.stack([cross_entropy.detach().double() * len(chosen), right, labels.new_tensor(len(chosen))])
 
     def _scores(self, chosen: Tensor, epoch: int, number: int) -> Tensor:
-        pixels = self.data.train_pixels[chosen]
+        pixels = read_batch(self.data.train_pixels, chosen)
         keys = torch.tensor(augmentation_keys(self.recipe, epoch, number), device=pixels.device)
         pixels = augment(pixels, self.recipe.augmentation, keys, self.part)
         mixed = self.final.mixed_precision and has_bfloat16(self.device)

@@ -30,5 +30,13 @@ class InputNormalisation(nn.Module):
         Returns:
             float (images, channels, height, width).
         """
-        channels_first = pixels.permute(0, 3, 1, 2).to(self.shift.dtype)
-        return (channels_first - self.shift) / self.scale
+        width = pixels.shape[2]
+        rows = pixels.to(self.shift.dtype).flatten(2)
+        # Row by row: with the statistics repeated along it, several times as fast as channel by channel.
+        rows = (rows - _along(self.shift, width)).div_(_along(self.scale, width))
+        return rows.unflatten(2, (width, -1)).permute(0, 3, 1, 2)
+
+
+def _along(per_channel: Tensor, width: int) -> Tensor:
+    """(channels, 1, 1) as (width * channels,), as the values of a row of pixels lie."""
+    return per_channel.flatten().expand(width, -1).flatten()

@@ -26,7 +26,7 @@ from components.foundation.training.optimizers import (
 )
 from components.foundation.training.recipe import Recipe
 from components.foundation.training.schedules import learning_rate_at
-from components.foundation.training.training_images import Images, on_device, training_images
+from components.foundation.training.training_images import Images, on_device, read_batch, training_images
 from components.foundation.training_artifacts import EpochRecord
 
 CPU = torch.device("cpu")
@@ -198,7 +198,7 @@ class PlainTraining:
 
 def augmented_batch(data: TrainingData, recipe: Recipe, indices: Tensor, epoch: int, number: int) -> Tensor:
     """The pixels of a batch, the ``number``th of its epoch, as training sees them."""
-    pixels = data.train_pixels[indices]
+    pixels = read_batch(data.train_pixels, indices)
     keys = torch.tensor(augmentation_keys(recipe, epoch, number), device=pixels.device)
     return augment(pixels, recipe.augmentation, keys)
 

@@ -61,6 +61,12 @@ def select(images: Images, numbers: Tensor) -> Images:
     return StreamedImages(part, images.device)
 
 
+def read_batch(images: Images, numbers: Tensor) -> Tensor:
+    """The images with these numbers, int64, in this order: uint8 (numbers, height, width, channels) on the device."""
+    # Whole images are copied; indexing goes pixel by pixel, which takes five times as long on a CPU.
+    return images.index_select(0, numbers.to(images.device)) if isinstance(images, Tensor) else images[numbers]
+
+
 def on_device(images: Images, device: torch.device) -> Images:
     """The same images on a device; those on disk stay there, and what is read of them goes to the device."""
     return images.to(device) if isinstance(images, Tensor) else StreamedImages(images.images, device)

@@ -16,7 +16,7 @@ from components.foundation.training.trial_engine.train_together import EnginePla
 from components.foundation.training.trial_engine.trial import Problem, Trial
 from components.foundation.training_settings import Engine
 
-STACKS = (4, 16, 64, 256)
+STACKS = (4, 16, 64, 256)  # tried on a GPU; the ends hold on a CPU too
 # On a CPU a stack whose weights and activations fall out of a core's cache gains nothing. Its size is taken from this
 # rather than measured: another size gives other last digits, and noise must not choose them.
 CACHE = 20 * 2**20
@@ -130,13 +130,11 @@ def _sizes(
     size = footprint(trial, problem, short.train_pixels[:2])
     free = SHARE_OF_MEMORY * available_memory(problem.device) / workers
     most = min(most, int(free / (COPIES * size.weights + 2 * size.activations)))
-    fitting = [count for count in STACKS if count < most]
     if problem.device.type == "cpu":
-        fitting = [count for count in fitting if count * (size.weights + size.activations) <= CACHE][-1:]
-        if fitting == [STACKS[-1]] or most * (size.weights + size.activations) <= CACHE:
-            fitting = [min(most, STACKS[-1])]
+        count = min(most, int(CACHE / (size.weights + size.activations)), STACKS[-1])
+        fitting = [count] if count >= min(most, STACKS[0]) else []
     else:
-        fitting.append(min(most, STACKS[-1]))
+        fitting = [*(count for count in STACKS if count < most), min(most, STACKS[-1])]
     return [count for count in fitting if count > 1]
 
 

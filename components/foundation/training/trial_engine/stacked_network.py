@@ -75,7 +75,7 @@ class StackedNetwork(Protocol):
 def losses_and_right(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy (T,) and the number of right answers (T,) of scores (T, images, classes)."""
     networks, images, classes = scores.shape
-    expected = labels.repeat(networks)
+    expected = labels.expand(networks, -1).flatten()
     each = functional.cross_entropy(scores.reshape(-1, classes), expected, reduction="none")
     right = (scores.detach().argmax(dim=2) == labels).sum(dim=1)
     return each.reshape(networks, images).mean(dim=1), right

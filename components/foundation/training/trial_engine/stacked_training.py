@@ -15,6 +15,7 @@ from components.foundation.training.evaluation import EVALUATION_BATCH
 from components.foundation.training.plain_loop import TrainingData, TrainingState, augmentation_keys, is_diverged
 from components.foundation.training.recipe import Recipe
 from components.foundation.training.schedules import learning_rate_at
+from components.foundation.training.training_images import read_batch
 from components.foundation.training.trial_engine.epoch_tally import EpochTally
 from components.foundation.training.trial_engine.stacked_network import StackedDropout, StackedNetwork, trained_names
 from components.foundation.training.trial_engine.stacked_optimizer import DECAYED_FROM, StackedOptimizer
@@ -157,7 +158,8 @@ class StackedTraining:
         tables = self.tables
         assert tables is not None, "an epoch has begun"
         labels = self.data.train_labels[indices]
-        pixels = augment(self.data.train_pixels[indices], self.recipes[0].augmentation, tables.now(tables.augmentation))
+        batch = read_batch(self.data.train_pixels, indices)
+        pixels = augment(batch, self.recipes[0].augmentation, tables.now(tables.augmentation))
         # A recorded step must cast anew each time: the cache would be one of values that have changed since.
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.autocast, cache_enabled=False):
             losses, right, gradients = self.network.losses_and_gradients(
