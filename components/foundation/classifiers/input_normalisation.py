@@ -34,7 +34,8 @@ class InputNormalisation(nn.Module):
         rows = pixels.to(self.shift.dtype).flatten(2)
         # Row by row: with the statistics repeated along it, several times as fast as channel by channel.
         rows = (rows - _along(self.shift, width)).div_(_along(self.scale, width))
-        return rows.unflatten(2, (width, -1)).permute(0, 3, 1, 2)
+        images: Tensor = rows.unflatten(2, (width, -1))
+        return images.permute(0, 3, 1, 2)
 
 
 def _along(per_channel: Tensor, width: int) -> Tensor:
