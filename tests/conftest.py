@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,6 +13,9 @@ from components.channel_stats.channel_stats import measure_channel_stats
 from components.dataset_snapshot.snapshot import take_snapshot
 from components.foundation.artifacts import ChannelStats, DatasetReference
 from components.foundation.settings import DataSettings, StatsSettings
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # another test may have the core
+hypothesis.settings.load_profile("untimed")
 
 CIFAR10_ARCHIVE = Path(__file__).parents[2] / "shared" / "data" / "cifar10-train.tar.gz"
 
