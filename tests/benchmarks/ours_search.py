@@ -1,8 +1,10 @@
 """Our side of ``bench_search.py``; a peer's counterpart, which speaks as ``search_peers/protocol.py`` says."""
 
+import multiprocessing
 import re
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -62,20 +64,27 @@ def ours_training(search: Search) -> None:
 
 
 def _run_pack(search: Search, say: Say) -> list[TrialResult]:
-    """One pack trains all, on all cores. Times are those of the clock that all processes see."""
-    dataset, stats = _prepared(search)
+    """One pack trains all, on all cores. Times are those of the clock that all processes see.
 
-    import torch
+    As in the DAG, opening the run is a step of its own; it takes its turn beside the others.
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as another:
+        opening = another.submit(_opened_run, search)
+        dataset = _snapshot(search)
+        stats = _stats(search, dataset)
 
-    from components.hyperparameter_search.trial_pack import run_pack
+        import torch
 
+        from components.hyperparameter_search.trial_pack import run_pack
+
+        run = opening.result()
     uri = run_pack(
         _plan(search),
         dataset,
         stats,
         _network(search),
         _optimizer(search),
-        _opened_run(search),
+        run,
         seed=0,
         packs_per_machine=1,
         devices=[torch.device("cpu")],
@@ -111,12 +120,14 @@ def _optimizer(search: Search) -> OptimizerSettings:
     return OptimizerSettings(batch_size=recipe.batch_size, momentum=recipe.momentum, schedule="constant")
 
 
-def _prepared(search: Search) -> tuple[DatasetReference, ChannelStats]:
-    """The snapshot and its statistics: listing, decoding, hashing."""
-    data = DataSettings(source=f"folder:{search.folder}", splits="own")
-    dataset = take_snapshot(data, str(search.scratch), _quiet)
+def _snapshot(search: Search) -> DatasetReference:
+    """Listed, hashed and decoded."""
+    return take_snapshot(DataSettings(source=f"folder:{search.folder}", splits="own"), str(search.scratch), _quiet)
+
+
+def _stats(search: Search, dataset: DatasetReference) -> ChannelStats:
     normalization = "channel_mean" if search.net == "lecture" else "channel_mean_std"
-    return dataset, measure_channel_stats(dataset, StatsSettings(normalization=normalization), _quiet)
+    return measure_channel_stats(dataset, StatsSettings(normalization=normalization), _quiet)
 
 
 def _opened_run(search: Search) -> RunReference:

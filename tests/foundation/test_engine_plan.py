@@ -69,8 +69,8 @@ def test_a_stack_that_does_not_exist_is_one_line() -> None:
 
 @pytest.mark.parametrize(("loop", "stack", "engine"), [(1.0, 1.0, "stacked"), (1.0, 100.0, "loop")])
 def test_the_faster_one_is_taken(loop: float, stack: float, engine: str) -> None:
-    """The stack of a hundred takes a hundred networks' steps in its time."""
-    plan = plan_of(TWO_LAYER, clock=ticks_of(loop, stack))
+    """A stack takes the steps of all its networks in its time."""
+    plan = plan_of(MlpSettings(kind="mlp", width=400), clock=ticks_of(loop, stack))
     assert plan.engine == engine
     assert plan.reason.startswith("steps/s: loop 1 ")
 
@@ -82,6 +82,20 @@ def test_a_stack_is_as_large_as_a_cache_holds_whatever_the_clock_says() -> None:
     assert at_once == 20 * 2**20 // bytes_of_one == 32
     assert plan_of(TWO_LAYER, side=32, trials=6, clock=ticks_of(1.0, 1e-3)).networks_at_once == 6
     assert plan_of(MlpSettings(kind="mlp"), side=32, clock=ticks_of(1.0, 1e-3)).networks_at_once == 5
+
+
+@pytest.mark.parametrize(
+    ("network", "engine"),
+    [
+        (TWO_LAYER, "stacked"),
+        (MlpSettings(kind="mlp", width=64), "stacked"),
+        (MlpSettings(kind="mlp", width=400), "loop"),
+    ],
+    ids=["two_layer", "narrow", "wide"],
+)
+def test_small_dense_networks_are_stacked_unmeasured(network: NetworkSettings, engine: str) -> None:
+    """By this clock the loop would win."""
+    assert plan_of(network, clock=ticks_of(1e-9, 1e9)).engine == engine
 
 
 def test_a_stack_that_falls_out_of_the_cache_is_not_measured() -> None:
