@@ -55,4 +55,4 @@ class StackedConvNet:
         features = images.unflatten(1, (networks, -1)).flatten(2).transpose(0, 1)
         if dropout is not None:
             features = dropout(features, 0)
-        return linear(features, trained["output.weight"], trained["output.bias"])
+        return linear(features.transpose(1, 2), trained["output.weight"], trained["output.bias"])

@@ -61,15 +61,15 @@ class StackedOptimizer:
         if decays:
             weight.mul_(_along(1 - rates * self.weight_decay, weight))
         if isinstance(gradient, OuterProduct):
-            left = gradient.left * rates.repeat_interleave(weight.shape[1])
-            weight.flatten(0, 1).addmm_(left.T, gradient.right, alpha=-1)
+            left = gradient.left * rates.repeat_interleave(weight.shape[1]).unsqueeze(1)
+            weight.flatten(0, 1).addmm_(left, gradient.right, alpha=-1)
         else:
             weight.addcmul_(gradient, _along(rates, weight), value=-1)
 
     def _with_momentum(self, name: str, weight: Tensor, gradient: Gradient, rates: Tensor, decays: bool) -> None:
         velocity = self.slots["momentum_buffer"][name].mul_(_along(self.momentum, weight))
         if isinstance(gradient, OuterProduct):
-            velocity.flatten(0, 1).addmm_(gradient.left.T, gradient.right)
+            velocity.flatten(0, 1).addmm_(gradient.left, gradient.right)
         else:
             velocity.add_(gradient)
         if decays:

@@ -17,7 +17,12 @@ from components.foundation.training.recipe import Recipe
 from components.foundation.training.schedules import learning_rate_at
 from components.foundation.training.training_images import read_batch
 from components.foundation.training.trial_engine.epoch_tally import EpochTally
-from components.foundation.training.trial_engine.stacked_network import StackedDropout, StackedNetwork, trained_names
+from components.foundation.training.trial_engine.stacked_network import (
+    StackedDropout,
+    StackedNetwork,
+    answers,
+    trained_names,
+)
 from components.foundation.training.trial_engine.stacked_optimizer import DECAYED_FROM, StackedOptimizer
 from components.foundation.training_artifacts import EpochRecord
 
@@ -243,10 +248,10 @@ class StackedTraining:
         correct = torch.zeros(networks, dtype=torch.int64, device=self._device)
         for batch in pixels.split(images_at_once(pixels.shape[1:], EVALUATION_BATCH)):
             scores = self.network.scores(self.normalisation(batch))
-            answers = labels[seen : seen + len(batch)]
-            each = functional.cross_entropy(scores.double().flatten(0, 1), answers.repeat(networks), reduction="none")
-            losses += each.reshape(networks, -1).sum(dim=1)
-            correct += (scores.argmax(dim=2) == answers).sum(dim=1)
+            expected = labels[seen : seen + len(batch)]
+            each = functional.cross_entropy(scores.double(), expected.expand(networks, -1), reduction="none")
+            losses += each.sum(dim=1)
+            correct += (answers(scores) == expected).sum(dim=1)
             seen += len(batch)
         return (losses / seen).tolist(), (correct.double() / seen).tolist()
 

@@ -39,7 +39,7 @@ class VmappedNetwork:
         ) -> tuple[Tensor, tuple[Tensor, Tensor, dict[str, Tensor]]]:
             called = {**parameters, **buffers, **self._dropout_buffers(share, keys, dropout.step)}
             scores = functional_call(self.template, called, (inputs,))
-            losses, right = losses_and_right(scores.unsqueeze(0), labels)
+            losses, right = losses_and_right(scores.T.unsqueeze(0), labels)
             moved = {name: called[name] for name in buffers}
             return losses[0], (losses[0].detach(), right[0], moved)
 
@@ -55,7 +55,7 @@ class VmappedNetwork:
         """As ``StackedNetwork``."""
         self.template.eval()
         scores: Tensor = vmap(lambda weights: functional_call(self.template, weights, (inputs,)))(self.weights)
-        return scores
+        return scores.transpose(1, 2)
 
     def _dropout_buffers(self, share: Tensor, keys: Tensor, step: Tensor) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
