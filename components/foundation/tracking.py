@@ -3,6 +3,7 @@
 A run is found again by its tags, so a step that is repeated adds nothing twice.
 """
 
+import functools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -118,7 +119,7 @@ def log_child_run(
         started, ended: epoch seconds.
         failed: the status to close it with.
     """
-    experiment_id = tracking.get_run(parent.tracking_run_id).info.experiment_id
+    experiment_id = _experiment_of(tracking, parent.tracking_run_id)
     trial_key = f"{parent.run_name}/{name}"
     found = tracking.search_runs([experiment_id], f"tags.`{TRIAL_TAG}` = '{trial_key}'", ViewType.ALL, max_results=1)
     if found and (found[0].info.status != "RUNNING" or found[0].info.lifecycle_stage == LifecycleStage.DELETED):
@@ -248,6 +249,11 @@ def close_run(tracking: Client, run_id: str, *, succeeded: bool, failure: str, a
     if failure:
         tracking.set_tag(run_id, FAILURE_TAG, failure[:5000])
     tracking.set_terminated(run_id, "FINISHED" if succeeded else "FAILED")
+
+
+@functools.lru_cache(maxsize=16)  # it never changes, and a pack with hundreds of trials asks for each of them
+def _experiment_of(tracking: Client, run_id: str) -> str:
+    return str(tracking.get_run(run_id).info.experiment_id)
 
 
 def _experiment_id(tracking: Client, name: str, artifact_location: str | None) -> str:

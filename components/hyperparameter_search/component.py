@@ -40,12 +40,14 @@ def train_pack(
     from components.foundation.run_folder import read_pack_plan
     from components.foundation.settings import network_settings
     from components.foundation.step_log import running_step
-    from components.foundation.training.plain_loop import visible_devices
     from components.foundation.training_settings import OptimizerSettings
-    from components.hyperparameter_search.trial_pack import run_pack
+    from components.hyperparameter_search.trial_log import tracking_process
 
     pack_plan = read_pack_plan(plan)
-    with running_step(f"{pack_plan.stage} pack {pack_plan.pack + 1}") as say:
+    with running_step(f"{pack_plan.stage} pack {pack_plan.pack + 1}") as say, tracking_process() as tracking:
+        from components.foundation.training.plain_loop import visible_devices
+        from components.hyperparameter_search.trial_pack import run_pack
+
         return run_pack(
             pack_plan,
             DatasetReference.model_validate_json(dataset),
@@ -56,6 +58,7 @@ def train_pack(
             seed=seed,
             packs_per_machine=packs_per_machine,
             devices=visible_devices(),
+            tracking=tracking,
             say=say,
         )
 

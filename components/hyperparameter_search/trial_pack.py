@@ -1,10 +1,8 @@
 """A pack: one pod or process that trains many trials on every device that it can see."""
 
-import functools
 import time
 from collections.abc import Callable, Sequence
-from types import ModuleType
-from typing import TYPE_CHECKING
+from concurrent.futures import Executor
 
 import torch
 
@@ -24,10 +22,8 @@ from components.hyperparameter_search.chunk_training import PackContext
 from components.hyperparameter_search.next_round import draw_next_round
 from components.hyperparameter_search.pack_rounds import TrialsOfPack
 from components.hyperparameter_search.pack_workers import trial_arithmetic
+from components.hyperparameter_search.trial_log import TrialLog, shown
 from components.hyperparameter_search.trial_store import open_store
-
-if TYPE_CHECKING:
-    from components.foundation import tracking
 
 Clock = Callable[[], float]
 
@@ -43,6 +39,7 @@ def run_pack(
     seed: int,
     packs_per_machine: int,
     devices: Sequence[torch.device],
+    tracking: Executor,
     say: Say,
     clock: Clock = time.time,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
@@ -59,6 +56,7 @@ def run_pack(
         seed: of the run; all trials see the same batches.
         packs_per_machine: how many packs share this machine's cores.
         devices: train the trials, each with a worker of its own; on the CPU, one for each core.
+        tracking: writes trials to MLflow, meanwhile; see ``tracking_process``.
         say: prints a line.
         clock: epoch seconds.
         checkpoint_seconds: at least between two checkpoints of running trials.
@@ -88,14 +86,16 @@ def run_pack(
         say=say,
     )
     with trial_arithmetic(threads=1 if workers > 1 else cores):
-        results = _train_rounds(plan, trials, run, seed, say)
+        log = TrialLog(tracking, run, plan.stage)
+        results = _train_rounds(plan, trials, log, seed, say)
+        log.close()
     result = PackResult(stage=plan.stage, search_range=plan.search_range, results=results)
     uri = write_pack_result(run.folder_uri, plan.pack, result)
     trials.clean_up()
     return uri
 
 
-def _train_rounds(plan: PackPlan, trials: TrialsOfPack, run: RunReference, seed: int, say: Say) -> list[TrialResult]:
+def _train_rounds(plan: PackPlan, trials: TrialsOfPack, log: TrialLog, seed: int, say: Say) -> list[TrialResult]:
     """The planned trials, then those that are drawn from their results; in that order."""
     results: list[TrialResult] = []
     specs = plan.trials
@@ -103,37 +103,11 @@ def _train_rounds(plan: PackPlan, trials: TrialsOfPack, run: RunReference, seed:
         ended = {}
         for result in trials.train(specs):
             say(trial_line(result, plan.trials_in_stage))
-            log_trial(run, plan, result)
+            log.add(result)
             ended[result.spec.number] = result
         results += [ended[spec.number] for spec in specs]
         specs = draw_next_round(plan, results, seed)
     return results
-
-
-def log_trial(run: RunReference, plan: PackPlan, result: TrialResult) -> None:
-    """Write a trial to MLflow, once: its times are its own, so that a second writing is the same."""
-    tracking, client = _tracking(run.tracking_uri)
-    folds = {f"val_acc_fold_{number}": value for number, value in enumerate(result.fold_accuracies, start=1)}
-    tracking.log_child_run(
-        client,
-        run,
-        name=f"{plan.stage}-{result.spec.number:04d}",
-        params={key: _shown(value) for key, value in result.spec.setting.searched.items()},
-        tags={"sanefit.stage": plan.stage, "sanefit.status": result.status},
-        epochs=result.epochs,
-        summary={"val_acc": result.validation_accuracy, **folds},
-        started=result.started,
-        ended=result.started + result.seconds,
-        failed=result.status not in ("ok", "stopped"),
-    )
-
-
-@functools.cache
-def _tracking(uri: str) -> tuple[ModuleType, "tracking.Client"]:
-    """MLflow, imported when the first trial has ended: that takes seconds, in which the workers train already."""
-    from components.foundation import tracking
-
-    return tracking, tracking.client(uri)
 
 
 def trial_line(result: TrialResult, trials: int) -> str:
@@ -145,7 +119,7 @@ def trial_line(result: TrialResult, trials: int) -> str:
     further = {key: value for key, value in setting.searched.items() if key not in ("learning_rate", "weight_decay")}
     line = (
         f"val_acc: {result.validation_accuracy:.6f}, lr: {setting.learning_rate:.6e}, reg: {setting.weight_decay:.6e}, "
-        + "".join(f"{key}: {_shown(value)}, " for key, value in further.items())
+        + "".join(f"{key}: {shown(value)}, " for key, value in further.items())
         + f"({result.spec.number + 1} / {trials})"
     )
     if result.status == "ok":
@@ -155,7 +129,3 @@ def trial_line(result: TrialResult, trials: int) -> str:
     # A diverged epoch has a record; one that raised has none.
     epoch = len(result.epochs) + (result.status != "diverged")
     return f"{line} {result.status.replace('_', ' ')} in epoch {epoch} {result.message}".rstrip()
-
-
-def _shown(value: float | int | str) -> str:
-    return value if isinstance(value, str) else repr(value)

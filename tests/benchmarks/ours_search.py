@@ -1,10 +1,8 @@
 """Our side of ``bench_search.py``; a peer's counterpart, which speaks as ``search_peers/protocol.py`` says."""
 
-import multiprocessing
 import re
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -31,6 +29,7 @@ from components.foundation.training_artifacts import (
     TrialSpec,
 )
 from components.foundation.training_settings import OptimizerSettings
+from components.hyperparameter_search.trial_log import tracking_process
 
 PLACE = re.compile(r"\((\d+) / \d+\)")  # at the end of a trial's line
 
@@ -66,10 +65,10 @@ def ours_training(search: Search) -> None:
 def _run_pack(search: Search, say: Say) -> list[TrialResult]:
     """One pack trains all, on all cores. Times are those of the clock that all processes see.
 
-    As in the DAG, opening the run is a step of its own; it takes its turn beside the others.
+    The process that will write trials to MLflow opens the run meanwhile.
     """
-    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as another:
-        opening = another.submit(_opened_run, search)
+    with tracking_process() as tracking:
+        opening = tracking.submit(_opened_run, search)
         dataset = _snapshot(search)
         stats = _stats(search, dataset)
 
@@ -77,20 +76,20 @@ def _run_pack(search: Search, say: Say) -> list[TrialResult]:
 
         from components.hyperparameter_search.trial_pack import run_pack
 
-        run = opening.result()
-    uri = run_pack(
-        _plan(search),
-        dataset,
-        stats,
-        _network(search),
-        _optimizer(search),
-        run,
-        seed=0,
-        packs_per_machine=1,
-        devices=[torch.device("cpu")],
-        say=say,
-        clock=time.monotonic,
-    )
+        uri = run_pack(
+            _plan(search),
+            dataset,
+            stats,
+            _network(search),
+            _optimizer(search),
+            opening.result(),
+            seed=0,
+            packs_per_machine=1,
+            devices=[torch.device("cpu")],
+            tracking=tracking,
+            say=say,
+            clock=time.monotonic,
+        )
     return PackResult.model_validate_json(Path(uri).read_bytes()).results
 
 

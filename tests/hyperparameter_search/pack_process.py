@@ -5,7 +5,9 @@ and would wait for.
 """
 
 import multiprocessing
+import os
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from said import Said
 
 from components.foundation import tracking
 from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
+from components.foundation.parallel_work import end_with_parent
 from components.foundation.settings import TwoLayerSettings
 from components.foundation.training_artifacts import PackPlan, PackResult
 from components.foundation.training_settings import OptimizerSettings
@@ -88,25 +91,30 @@ def _run(pack: Pack) -> None:
     torch.set_num_threads(CORES)
     if pack.before is not None:
         _call_before_training(pack.before)
-    client = tracking.client(pack.tracking_uri)
+    said = Said()
+    settings = {"seed": 0, "packs_per_machine": 1, "devices": [torch.device("cpu")], "say": said} | pack.options
+    # As ``tracking_process``, which wants a process that has not imported MLflow.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork"), end_with_parent, (os.getpid(),)) as beside:
+        reference = beside.submit(_opened_run, pack).result()
+        run_pack(pack.plan, pack.digits, pack.stats, NETWORK, OPTIMIZER, reference, tracking=beside, **settings)
+    (pack.folder / f"said-{pack.run_name}").write_text("\n".join(said))
+
+
+def _opened_run(pack: Pack) -> RunReference:
     run_id = tracking.open_run(
-        client,
+        tracking.client(pack.tracking_uri),
         experiment=EXPERIMENT,
         artifact_location=str(pack.folder),
         run_name=pack.run_name,
         tags={},
         params={},
     )
-    reference = RunReference(
+    return RunReference(
         run_name=pack.run_name,
         folder_uri=str(pack.storage / "runs" / pack.run_name),
         tracking_uri=pack.tracking_uri,
         tracking_run_id=run_id,
     )
-    settings = {"seed": 0, "packs_per_machine": 1, "devices": [torch.device("cpu")]} | pack.options
-    said = Said()
-    run_pack(pack.plan, pack.digits, pack.stats, NETWORK, OPTIMIZER, reference, say=said, **settings)
-    (pack.folder / f"said-{pack.run_name}").write_text("\n".join(said))
 
 
 def _call_before_training(before: BeforeTraining) -> None:

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -80,8 +81,9 @@ def run_plan(digits: DatasetReference, digits_stats: ChannelStats, parent: RunRe
         reference = parent.model_copy(
             update={"run_name": f"{tmp_path.name}-{run_name}", "folder_uri": str(tmp_path / "runs" / run_name)}
         )
-        settings = {"seed": 0, "packs_per_machine": 1000, "devices": [torch.device("cpu")]} | options
-        uri = run_pack(plan, digits, digits_stats, network, OPTIMIZER, reference, say=said, **settings)
+        settings = {"seed": 0, "packs_per_machine": 1000, "devices": [torch.device("cpu")], "say": said} | options
+        with ThreadPoolExecutor(1) as beside:
+            uri = run_pack(plan, digits, digits_stats, network, OPTIMIZER, reference, tracking=beside, **settings)
         return PackResult.model_validate_json(Path(uri).read_bytes()), said
 
     return run

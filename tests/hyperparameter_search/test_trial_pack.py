@@ -1,6 +1,7 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +108,11 @@ def pack(digits: DatasetReference, digits_stats: ChannelStats, reference: Callab
         **options: Any,
     ) -> tuple[PackResult, RunReference, Said]:
         said, parent = Said(), reference(name)
-        settings = {"seed": 0, "packs_per_machine": 1000, "devices": [torch.device("cpu")]} | options
-        uri = run_pack(plan_of(trials), digits, digits_stats, network, optimizer, parent, say=said, **settings)
+        settings = {"seed": 0, "packs_per_machine": 1000, "devices": [torch.device("cpu")], "say": said} | options
+        with ThreadPoolExecutor(1) as beside:
+            uri = run_pack(
+                plan_of(trials), digits, digits_stats, network, optimizer, parent, tracking=beside, **settings
+            )
         lines = Said(line for line in said if line.startswith("val_acc"))
         return PackResult.model_validate_json(Path(uri).read_bytes()), parent, lines
 

@@ -1,6 +1,7 @@
 """Finished and running trials in the storage, on this machine and on a real S3 server."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -154,19 +155,21 @@ def test_a_pack_whose_storage_is_in_s3_takes_from_there_what_was_trained(
             run_name=name, folder_uri=f"{s3}/storage/runs/{name}", tracking_uri=uri, tracking_run_id=run_id
         )
         said = Said()
-        written = run_pack(
-            plan,
-            digits,
-            digits_stats,
-            TwoLayerSettings(kind="two_layer", hidden=8),
-            OptimizerSettings(batch_size=64),
-            run,
-            seed=0,
-            packs_per_machine=1000,
-            devices=[torch.device("cpu")],
-            say=said,
-            checkpoint_seconds=0.0,
-        )
+        with ThreadPoolExecutor(1) as beside:
+            written = run_pack(
+                plan,
+                digits,
+                digits_stats,
+                TwoLayerSettings(kind="two_layer", hidden=8),
+                OptimizerSettings(batch_size=64),
+                run,
+                seed=0,
+                packs_per_machine=1000,
+                devices=[torch.device("cpu")],
+                tracking=beside,
+                say=said,
+                checkpoint_seconds=0.0,
+            )
         results.append(PackResult.model_validate_json(object_store.read_bytes(written)))
     assert [one.status for one in results[0].results].count("stopped") == 3
     for one, again in zip(results[0].results, results[1].results, strict=True):
