@@ -7,8 +7,8 @@ Each contestant is a process of its own, timed from its start to its end: import
 memory is the most that VmHWM over it and its children came to. They take turns, ``--repeats`` times; figures are
 medians, ``n`` says of how many. Slow peers train the first trials of the search only (``extrapolated_from``): each of
 the others is taken to last as long as those of the part that came after the first ones, one on each core.
-"Training alone" compares what is left without start-up: ours from the first start of a trial, peers over those later
-trials.
+"Training alone" compares what is left without start-up: ours from the first start of a trial, without MLflow, and
+peers, which have none, over those later trials.
 
 Peers are given their best: a DataLoader of the single process has the ``num_workers`` of 0, 1, 2 that was fastest just
 before; where a process or a thread trains on each core, torch has one thread there; "in memory" with a process per

@@ -3,8 +3,10 @@
 import re
 import sys
 import time
+from concurrent.futures import Executor, Future
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from search_peers.protocol import Search, Trial, read_search, say_ready, say_result
 from search_peers.recipes import CHANNELS, HIDDEN, RECIPES
@@ -49,47 +51,67 @@ def ours_search(search: Search) -> None:
         if place := PLACE.search(line):
             said[int(place[1]) - 1] = time.monotonic()
 
-    for result in _run_pack(search, say):
+    with tracking_process() as tracking:
+        results = _run_pack(search, tracking, say)
+    for result in results:
         number = result.spec.number
         say_result(number, search.epochs, result.validation_accuracy, said[number])
 
 
 def ours_training(search: Search) -> None:
-    """Training alone: from the first trial's start, when all is read, decoded and imported, to the last one's end."""
-    results = _run_pack(search, _quiet)
+    """Training alone: from the first trial's start, when all is read, decoded and imported, to the last one's end.
+
+    Without MLflow, which no peer has.
+    """
+    results = _run_pack(search, NoTracking(), _quiet)
     say_ready(min(result.started for result in results))
     for result in results:
         say_result(result.spec.number, search.epochs, result.validation_accuracy, at=result.started + result.seconds)
 
 
-def _run_pack(search: Search, say: Say) -> list[TrialResult]:
+class NoTracking(Executor):
+    """Takes everything as done."""
+
+    def submit(self, *_: Any, **__: Any) -> Any:
+        """As ``Executor``."""
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
+
+
+def _run_pack(search: Search, tracking: Executor, say: Say) -> list[TrialResult]:
     """One pack trains all, on all cores. Times are those of the clock that all processes see.
 
     The process that will write trials to MLflow opens the run meanwhile.
     """
-    with tracking_process() as tracking:
-        opening = tracking.submit(_opened_run, search)
-        dataset = _snapshot(search)
-        stats = _stats(search, dataset)
+    opening = tracking.submit(_open_run, search)
+    dataset = _snapshot(search)
+    stats = _stats(search, dataset)
 
-        import torch
+    import torch
 
-        from components.hyperparameter_search.trial_pack import run_pack
+    from components.hyperparameter_search.trial_pack import run_pack
 
-        uri = run_pack(
-            _plan(search),
-            dataset,
-            stats,
-            _network(search),
-            _optimizer(search),
-            opening.result(),
-            seed=0,
-            packs_per_machine=1,
-            devices=[torch.device("cpu")],
-            tracking=tracking,
-            say=say,
-            clock=time.monotonic,
-        )
+    run_id = opening.result() or ""
+    uri = run_pack(
+        _plan(search),
+        dataset,
+        stats,
+        _network(search),
+        _optimizer(search),
+        RunReference(
+            run_name="run",
+            folder_uri=str(search.scratch / "runs" / "run"),
+            tracking_uri=_tracking_uri(search),
+            tracking_run_id=run_id,
+        ),
+        seed=0,
+        packs_per_machine=1,
+        devices=[torch.device("cpu")],
+        tracking=tracking,
+        say=say,
+        clock=time.monotonic,
+    )
     return PackResult.model_validate_json(Path(uri).read_bytes()).results
 
 
@@ -129,20 +151,20 @@ def _stats(search: Search, dataset: DatasetReference) -> ChannelStats:
     return measure_channel_stats(dataset, StatsSettings(normalization=normalization), _quiet)
 
 
-def _opened_run(search: Search) -> RunReference:
+def _tracking_uri(search: Search) -> str:
+    return f"sqlite:///{search.scratch / 'mlflow.db'}"
+
+
+def _open_run(search: Search) -> str:
     from components.foundation import tracking
 
-    uri = f"sqlite:///{search.scratch / 'mlflow.db'}"
-    run_id = tracking.open_run(
-        tracking.client(uri),
+    return tracking.open_run(
+        tracking.client(_tracking_uri(search)),
         experiment="bench",
         artifact_location=str(search.scratch),
         run_name="run",
         tags={},
         params={},
-    )
-    return RunReference(
-        run_name="run", folder_uri=str(search.scratch / "runs" / "run"), tracking_uri=uri, tracking_run_id=run_id
     )
 
 
