@@ -147,6 +147,22 @@ def test_training_goes_on_from_any_engines_state(name: str, engine: EngineName, 
             assert_same([first[number], *rest[number]], alone(one))
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("name", ["two_layer_norm_tanh", "mlp_norm_maxout"])
+def test_products_may_be_taken_in_bfloat16(name: str, optimizer: str) -> None:
+    trials = [trial(NETWORKS[name], seed, optimizer=optimizer, learning_rate=0.01) for seed in range(3)]
+    problem = dataclasses.replace(PROBLEM, dtype=torch.float32)
+    curves: list[list[dict[int, EpochRecord]]] = []
+    for autocast in (False, True):
+        training = start_training("stacked", trials, problem, DATA)
+        training.autocast = autocast  # type: ignore[attr-defined]
+        curves.append([training.train_epoch(epoch) for epoch in range(1, EPOCHS + 1)])
+    for exact, rounded in zip(*curves, strict=True):
+        for number, record in exact.items():
+            assert rounded[number].train_loss == pytest.approx(record.train_loss, rel=0.02)
+            assert rounded[number].train_loss != record.train_loss
+
+
 def test_a_plain_training_that_goes_on_is_bitwise_the_same() -> None:
     one = trial(NETWORKS["convnet"], dropout=0.3, optimizer="adam")
     begun = PlainTraining(PROBLEM.classifier(one), DATA, one.recipe)

@@ -1,6 +1,6 @@
 """Fully connected networks in a stack: one wide matrix product for all first layers, batched ones for the others.
 
-After it images are the last dimension, so that nothing is moved in memory between two layers.
+After that product images are the last dimension, so that nothing is moved in memory between two layers.
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class StackedDense:
         leaves = as_leaves(self.weights, names)
         losses, right = losses_and_right(self._after_first(before, leaves, dropout), labels)
         found = gradients_of(losses, {FIRST: before, **leaves})
-        left = found.pop(FIRST)
+        left = found.pop(FIRST).to(flat.dtype)  # bfloat16 under autocast
         gradients: dict[str, Gradient] = dict(found)
         gradients[f"{FIRST}.weight"] = OuterProduct(left, flat)
         if f"{FIRST}.bias" in self.weights:
@@ -90,13 +90,13 @@ def linear(stacked: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def batch_norm(
-    wide: Tensor, name: str, trained: dict[str, Tensor], buffers: dict[str, Tensor], *, training: bool
+    inputs: Tensor, name: str, trained: dict[str, Tensor], buffers: dict[str, Tensor], *, training: bool
 ) -> Tensor:
     """T batch norms at once over (any, T * channels, any); in training the running statistics move."""
     if training:
         buffers[f"{name}.num_batches_tracked"].add_(1)
     return functional.batch_norm(
-        wide,
+        inputs,
         buffers[f"{name}.running_mean"].view(-1),
         buffers[f"{name}.running_var"].view(-1),
         trained[f"{name}.weight"].flatten(),
