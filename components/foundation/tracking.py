@@ -37,12 +37,20 @@ PARAMS_PER_BATCH = 100
 METRICS_PER_BATCH = 1000
 
 Client = MlflowClient
+_connected = False
 
 
 def client(tracking_uri: str) -> Client:
     """A client of the tracking server or store; model loading uses the same one."""
+    global _connected
+    _connected = True
     mlflow.set_tracking_uri(tracking_uri)
     return MlflowClient(tracking_uri)
+
+
+def is_connected() -> bool:
+    """Whether this process has asked for a client, which may hold connections open."""
+    return _connected
 
 
 def open_run(
@@ -73,7 +81,7 @@ def open_run(
     run_id = str(run.info.run_id)
     entries = [Param(key, value) for key, value in params.items()]
     for start in range(0, len(entries), PARAMS_PER_BATCH):
-        tracking.log_batch(run_id, params=entries[start : start + PARAMS_PER_BATCH])
+        tracking.log_batch(run_id, params=entries[start : start + PARAMS_PER_BATCH], synchronous=True)
     return run_id
 
 
@@ -136,6 +144,7 @@ def log_child_run(
             run.info.run_id,
             metrics=metrics[start : start + METRICS_PER_BATCH],
             params=[Param(key, value) for key, value in params.items()] if start == 0 else [],
+            synchronous=True,  # whatever the environment says: the run is closed next
         )
     tracking.set_terminated(run.info.run_id, "FAILED" if failed else "FINISHED", int(ended * 1000))
 
@@ -144,7 +153,7 @@ def log_summary(tracking: Client, run_id: str, metrics: Mapping[str, float], now
     """Write single metrics to a run, but for values that it has already; ``now`` is in epoch seconds."""
     known = tracking.get_run(run_id).data.metrics
     new = {name: value for name, value in metrics.items() if known.get(name) != value}
-    tracking.log_batch(run_id, metrics=_metrics(new, int(now * 1000)))
+    tracking.log_batch(run_id, metrics=_metrics(new, int(now * 1000)), synchronous=True)
 
 
 def register_model(
@@ -251,7 +260,7 @@ def close_run(tracking: Client, run_id: str, *, succeeded: bool, failure: str, a
     tracking.set_terminated(run_id, "FINISHED" if succeeded else "FAILED")
 
 
-@functools.lru_cache(maxsize=16)  # it never changes, and a pack with hundreds of trials asks for each of them
+@functools.lru_cache(maxsize=1)  # it never changes, and a pack asks for that of its parent with each trial
 def _experiment_of(tracking: Client, run_id: str) -> str:
     return str(tracking.get_run(run_id).info.experiment_id)
 

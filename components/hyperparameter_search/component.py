@@ -43,8 +43,9 @@ def train_pack(
     from components.foundation.training_settings import OptimizerSettings
     from components.hyperparameter_search.trial_log import tracking_process
 
-    pack_plan = read_pack_plan(plan)
-    with running_step(f"{pack_plan.stage} pack {pack_plan.pack + 1}") as say, tracking_process() as tracking:
+    pack_plan, parent = read_pack_plan(plan), RunReference.model_validate_json(run)
+    step = f"{pack_plan.stage} pack {pack_plan.pack + 1}"
+    with running_step(step) as say, tracking_process(parent.tracking_uri) as writer:
         from components.foundation.training.plain_loop import visible_devices
         from components.hyperparameter_search.trial_pack import run_pack
 
@@ -54,11 +55,11 @@ def train_pack(
             ChannelStats.model_validate_json(stats),
             network_settings.validate_json(network),
             OptimizerSettings.model_validate_json(optimizer),
-            RunReference.model_validate_json(run),
+            parent,
             seed=seed,
             packs_per_machine=packs_per_machine,
             devices=visible_devices(),
-            tracking=tracking,
+            writer=writer,
             say=say,
         )
 

@@ -1,13 +1,15 @@
 """Trials go to MLflow from a process of its own: its import takes seconds, and each trial tens of milliseconds."""
 
 import functools
+import gc
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -15,30 +17,44 @@ from typing import TYPE_CHECKING
 from components.foundation.artifacts import RunReference
 from components.foundation.errors import RunFailedError
 from components.foundation.parallel_work import end_with_parent
+from components.foundation.step_log import Say
 from components.foundation.training_artifacts import TrialResult
 
 if TYPE_CHECKING:
     from components.foundation import tracking
 
+SILENT_SECONDS = 10.0
+
 
 @contextmanager
-def tracking_process() -> Iterator[Executor]:
-    """One process, which imports MLflow at once; call it before this one imports torch, to do both at a time.
+def tracking_process(tracking_uri: str) -> Iterator[Executor]:
+    """One process, which connects to MLflow at once; call it before this one imports torch, to do both at a time.
 
-    What is submitted must be importable without torch.
+    What is submitted must be importable without torch. When the caller raises, what waits is dropped: a server that is
+    gone would keep each of hundreds of trials waiting for minutes.
+
+    Args:
+        tracking_uri: of MLflow.
     """
-    assert "mlflow" not in sys.modules, "a connection to SQLite does not outlive a fork"
-    fork = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(1, fork, end_with_parent, (os.getpid(),)) as process:
-        process.submit(_import_tracking)
+    process = ProcessPoolExecutor(1, _process_kind(), end_with_parent, (os.getpid(),))
+    with _death_explained():
+        number = process.submit(os.getpid).result()
+        process.submit(_connect, tracking_uri)
+    try:
         yield process
+    except BaseException:
+        process.shutdown(wait=False, cancel_futures=True)
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
+        raise
+    process.shutdown(wait=True)
 
 
 @dataclass
 class TrialLog:
-    """The trials of a pack on their way to MLflow. ``process``: of ``tracking_process``, or any that has MLflow."""
+    """The trials of a pack on their way to MLflow. ``writer``: of ``tracking_process``, or any that has MLflow."""
 
-    process: Executor
+    writer: Executor
     run: RunReference
     stage: str
     waiting: list[Future[None]] = field(default_factory=list)
@@ -48,29 +64,28 @@ class TrialLog:
 
         Raises:
             Exception: what writing one before it raised.
-            RunFailedError: when the process was killed.
+            RunFailedError: when the writer was killed.
         """
-        self._settle([future for future in self.waiting if future.done()])
-        self.waiting.append(self.process.submit(log_trial, self.run, self.stage, result))
+        with _death_explained():
+            self._raise_failures([future for future in self.waiting if future.done()])
+            self.waiting.append(self.writer.submit(log_trial, self.run, self.stage, result))
 
-    def close(self) -> None:
-        """Wait until all are written.
+    def close(self, say: Say, silent_seconds: float = SILENT_SECONDS) -> None:
+        """Wait until all are written, and say so when that takes longer.
 
         Raises:
             Exception: what writing one of them raised.
-            RunFailedError: when the process was killed.
+            RunFailedError: when the writer was killed.
         """
-        self._settle(self.waiting)
+        late = wait(self.waiting, silent_seconds).not_done
+        if late:
+            say(f"{len(late)} trials are still to be written to MLflow")
+        with _death_explained():
+            self._raise_failures(self.waiting)
 
-    def _settle(self, ended: list[Future[None]]) -> None:
-        try:
-            for future in ended:
-                future.result()
-        except BrokenProcessPool as error:
-            raise RunFailedError(
-                "the process that writes trials to MLflow was killed; expected it to end by itself; it may have run "
-                "out of memory: allow more of it, and run again: what was trained is kept"
-            ) from error
+    def _raise_failures(self, ended: list[Future[None]]) -> None:
+        for future in ended:
+            future.result()
         self.waiting = [future for future in self.waiting if future not in ended]
 
 
@@ -97,8 +112,28 @@ def shown(value: float | int | str) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
-def _import_tracking() -> None:
-    from components.foundation import tracking  # noqa: F401
+def _process_kind() -> multiprocessing.context.BaseContext:
+    """Forked, for a start from nothing imports kfp again; but a connection to SQLite does not outlive a fork."""
+    here = sys.modules.get("components.foundation.tracking")
+    return multiprocessing.get_context("spawn" if here is not None and here.is_connected() else "fork")
+
+
+@contextmanager
+def _death_explained() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise RunFailedError(
+            "the process that writes trials to MLflow was killed; expected it to end by itself; it may have run "
+            "out of memory: allow more of it, and run again: what was trained is kept"
+        ) from error
+
+
+def _connect(tracking_uri: str) -> None:
+    gc.disable()  # it would walk all that is being imported again and again
+    _tracking(tracking_uri)
+    gc.freeze()
+    gc.enable()
 
 
 @functools.cache

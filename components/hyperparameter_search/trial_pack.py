@@ -39,7 +39,7 @@ def run_pack(
     seed: int,
     packs_per_machine: int,
     devices: Sequence[torch.device],
-    tracking: Executor,
+    writer: Executor,
     say: Say,
     clock: Clock = time.time,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
@@ -56,7 +56,7 @@ def run_pack(
         seed: of the run; all trials see the same batches.
         packs_per_machine: how many packs share this machine's cores.
         devices: train the trials, each with a worker of its own; on the CPU, one for each core.
-        tracking: writes trials to MLflow, meanwhile; see ``tracking_process``.
+        writer: writes trials to MLflow, meanwhile; see ``tracking_process``.
         say: prints a line.
         clock: epoch seconds.
         checkpoint_seconds: at least between two checkpoints of running trials.
@@ -86,9 +86,9 @@ def run_pack(
         say=say,
     )
     with trial_arithmetic(threads=1 if workers > 1 else cores):
-        log = TrialLog(tracking, run, plan.stage)
+        log = TrialLog(writer, run, plan.stage)
         results = _train_rounds(plan, trials, log, seed, say)
-        log.close()
+        log.close(say)
     result = PackResult(stage=plan.stage, search_range=plan.search_range, results=results)
     uri = write_pack_result(run.folder_uri, plan.pack, result)
     trials.clean_up()

@@ -1,5 +1,6 @@
 """Our side of ``bench_search.py``; a peer's counterpart, which speaks as ``search_peers/protocol.py`` says."""
 
+import gc
 import re
 import sys
 import time
@@ -38,12 +39,15 @@ PLACE = re.compile(r"\((\d+) / \d+\)")  # at the end of a trial's line
 
 def main() -> None:
     {"search": ours_search, "training": ours_training}[sys.argv[1]](read_search())
+    gc.freeze()  # as ``running_step`` ends
 
 
 def ours_search(search: Search) -> None:
-    """From JPEG files to the last trial's result, as the DAG's steps do it; a result is there when its line is said.
+    """From JPEG files to the last trial's result; a result is there when its line is said.
 
-    A trial that ends early, for it diverged, counts as one that reached its last epoch.
+    It calls what the DAG's steps call, but in one process, so that nothing is imported twice but MLflow by the process
+    that writes trials, which opens the run as well; in the DAG each step is a process. A trial that ends early, for it
+    diverged, counts as one that reached its last epoch.
     """
     said: dict[int, float] = {}
 
@@ -51,8 +55,8 @@ def ours_search(search: Search) -> None:
         if place := PLACE.search(line):
             said[int(place[1]) - 1] = time.monotonic()
 
-    with tracking_process() as tracking:
-        results = _run_pack(search, tracking, say)
+    with tracking_process(_tracking_uri(search)) as writer:
+        results = _run_pack(search, writer, say)
     for result in results:
         number = result.spec.number
         say_result(number, search.epochs, result.validation_accuracy, said[number])
@@ -79,12 +83,12 @@ class NoTracking(Executor):
         return done
 
 
-def _run_pack(search: Search, tracking: Executor, say: Say) -> list[TrialResult]:
+def _run_pack(search: Search, writer: Executor, say: Say) -> list[TrialResult]:
     """One pack trains all, on all cores. Times are those of the clock that all processes see.
 
     The process that will write trials to MLflow opens the run meanwhile.
     """
-    opening = tracking.submit(_open_run, search)
+    opening = writer.submit(_open_run, search)
     dataset = _snapshot(search)
     stats = _stats(search, dataset)
 
@@ -108,7 +112,7 @@ def _run_pack(search: Search, tracking: Executor, say: Say) -> list[TrialResult]
         seed=0,
         packs_per_machine=1,
         devices=[torch.device("cpu")],
-        tracking=tracking,
+        writer=writer,
         say=say,
         clock=time.monotonic,
     )

@@ -5,9 +5,7 @@ and would wait for.
 """
 
 import multiprocessing
-import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +15,11 @@ from said import Said
 
 from components.foundation import tracking
 from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
-from components.foundation.parallel_work import end_with_parent
 from components.foundation.settings import TwoLayerSettings
 from components.foundation.training_artifacts import PackPlan, PackResult
 from components.foundation.training_settings import OptimizerSettings
 from components.hyperparameter_search import chunk_training, trial_pack
+from components.hyperparameter_search.trial_log import tracking_process
 from components.hyperparameter_search.trial_pack import run_pack
 
 NETWORK = TwoLayerSettings(kind="two_layer", hidden=8)
@@ -93,10 +91,9 @@ def _run(pack: Pack) -> None:
         _call_before_training(pack.before)
     said = Said()
     settings = {"seed": 0, "packs_per_machine": 1, "devices": [torch.device("cpu")], "say": said} | pack.options
-    # As ``tracking_process``, which wants a process that has not imported MLflow.
-    with ProcessPoolExecutor(1, multiprocessing.get_context("fork"), end_with_parent, (os.getpid(),)) as beside:
+    with tracking_process(pack.tracking_uri) as beside:
         reference = beside.submit(_opened_run, pack).result()
-        run_pack(pack.plan, pack.digits, pack.stats, NETWORK, OPTIMIZER, reference, tracking=beside, **settings)
+        run_pack(pack.plan, pack.digits, pack.stats, NETWORK, OPTIMIZER, reference, writer=beside, **settings)
     (pack.folder / f"said-{pack.run_name}").write_text("\n".join(said))
 
 

@@ -83,7 +83,7 @@ def run_plan(digits: DatasetReference, digits_stats: ChannelStats, parent: RunRe
         )
         settings = {"seed": 0, "packs_per_machine": 1000, "devices": [torch.device("cpu")], "say": said} | options
         with ThreadPoolExecutor(1) as beside:
-            uri = run_pack(plan, digits, digits_stats, network, OPTIMIZER, reference, tracking=beside, **settings)
+            uri = run_pack(plan, digits, digits_stats, network, OPTIMIZER, reference, writer=beside, **settings)
         return PackResult.model_validate_json(Path(uri).read_bytes()), said
 
     return run

@@ -9,14 +9,16 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
+from said import Said
 from trial_results import made_up_result
 
 from components.foundation import tracking
 from components.foundation.artifacts import RunReference
 from components.foundation.errors import RunFailedError
 from components.hyperparameter_search import trial_log
-from components.hyperparameter_search.trial_log import TrialLog
+from components.hyperparameter_search.trial_log import TrialLog, tracking_process
 
 SECONDS = 60
 # What a pack's step does: the tracking process is there before torch is.
@@ -30,12 +32,12 @@ def imported():
     return os.getpid(), {"mlflow", "torch"} & set(sys.modules)
 
 run, result = RunReference.model_validate_json(sys.argv[1]), TrialResult.model_validate_json(sys.argv[2])
-with tracking_process() as process:
+with tracking_process(run.tracking_uri) as process:
     import torch
     log = TrialLog(process, run, "coarse")
     log.add(result)
     log.add(result)
-    log.close()
+    log.close(print)
     number, modules = process.submit(imported).result()
 print(number != os.getpid(), sorted(modules), "mlflow" in sys.modules)
 """
@@ -75,7 +77,7 @@ def test_trials_are_there_when_the_log_is_closed(parent: RunReference, thread: T
     log = TrialLog(thread, parent, "fine")
     for number in range(5):
         log.add(made_up_result(number, 0.5))
-    log.close()
+    log.close(print)
     assert children(parent) == [f"fine-{number:04d}" for number in range(5)]
 
 
@@ -94,7 +96,7 @@ def test_training_does_not_wait_for_mlflow(
     log.add(made_up_result(1, 0.5))
     assert children(parent) == []
     released.set()
-    log.close()
+    log.close(print)
     assert children(parent) == ["coarse-0000", "coarse-0001"]
 
 
@@ -111,11 +113,51 @@ def test_what_goes_wrong_is_raised_as_soon_as_it_is_known(
     with pytest.raises(ValueError, match="no such experiment"):
         log.add(made_up_result(1, 0.5))
     with pytest.raises(ValueError, match="no such experiment"):
-        TrialLog(thread, parent, "coarse", [thread.submit(failing)]).close()
+        TrialLog(thread, parent, "coarse", [thread.submit(failing)]).close(print)
 
 
-def test_a_killed_process_is_said(parent: RunReference) -> None:
+def test_a_process_that_is_killed_is_said(parent: RunReference) -> None:
     with ProcessPoolExecutor(1) as process:
         killed = process.submit(os.kill, process.submit(os.getpid).result(), signal.SIGKILL)
+        log = TrialLog(process, parent, "coarse", [killed])
         with pytest.raises(RunFailedError, match="writes trials to MLflow was killed"):
-            TrialLog(process, parent, "coarse", [killed]).close()
+            log.close(print)
+        with pytest.raises(RunFailedError, match="writes trials to MLflow was killed"):
+            TrialLog(process, parent, "coarse").add(made_up_result(0, 0.5))
+
+
+def test_a_pack_that_fails_does_not_wait_for_a_server_that_hangs(tmp_path: Path) -> None:
+    script = f"""
+import signal
+from components.hyperparameter_search.trial_log import tracking_process
+with tracking_process("sqlite:///{tmp_path / "mlflow.db"}") as process:
+    for _ in range(10):
+        process.submit(signal.pause)
+    raise ValueError("failed")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith("ValueError: failed")
+
+
+def test_what_takes_long_is_said(parent: RunReference, thread: ThreadPoolExecutor) -> None:
+    released, said = threading.Event(), Said()
+    waiting = [thread.submit(released.wait, SECONDS), thread.submit(int)]
+
+    def say(line: str) -> None:
+        said(line)
+        released.set()
+
+    TrialLog(thread, parent, "coarse", waiting).close(say, silent_seconds=0.0)  # type: ignore[arg-type]
+    assert said == ["2 trials are still to be written to MLflow"]
+
+
+def test_where_mlflow_is_in_use_already_the_process_starts_from_nothing(parent: RunReference) -> None:
+    assert tracking.is_connected()
+    with tracking_process(parent.tracking_uri) as process:
+        command = psutil.Process(process.submit(os.getpid).result()).cmdline()
+        assert any("spawn_main" in part for part in command)
+        log = TrialLog(process, parent, "coarse")
+        log.add(made_up_result(7, 0.5))
+        log.close(print)
+    assert children(parent) == ["coarse-0007"]

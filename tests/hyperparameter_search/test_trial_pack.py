@@ -110,9 +110,7 @@ def pack(digits: DatasetReference, digits_stats: ChannelStats, reference: Callab
         said, parent = Said(), reference(name)
         settings = {"seed": 0, "packs_per_machine": 1000, "devices": [torch.device("cpu")], "say": said} | options
         with ThreadPoolExecutor(1) as beside:
-            uri = run_pack(
-                plan_of(trials), digits, digits_stats, network, optimizer, parent, tracking=beside, **settings
-            )
+            uri = run_pack(plan_of(trials), digits, digits_stats, network, optimizer, parent, writer=beside, **settings)
         lines = Said(line for line in said if line.startswith("val_acc"))
         return PackResult.model_validate_json(Path(uri).read_bytes()), parent, lines
 
@@ -373,7 +371,7 @@ def test_a_trials_line_is_one_line_whatever_the_message() -> None:
 def test_a_pack_trains_on_a_gpu_as_on_the_cpu(pack: RunPack) -> None:
     trials = [trial(0)]
     on_cpu, _, _ = pack(trials, "cpu")
-    on_gpu, _, _ = pack(trials, "gpu", device=torch.device("cuda"))
+    on_gpu, _, _ = pack(trials, "gpu", devices=[torch.device("cuda")])
     [a], [b] = on_cpu.results, on_gpu.results
     assert b.status == "ok"
     assert a.validation_accuracy == pytest.approx(b.validation_accuracy, abs=0.03)

@@ -166,7 +166,7 @@ def test_a_pack_whose_storage_is_in_s3_takes_from_there_what_was_trained(
                 seed=0,
                 packs_per_machine=1000,
                 devices=[torch.device("cpu")],
-                tracking=beside,
+                writer=beside,
                 say=said,
                 checkpoint_seconds=0.0,
             )
