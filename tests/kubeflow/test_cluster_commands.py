@@ -196,6 +196,11 @@ def test_a_change_with_a_run_in_progress_is_status_1(double: KubeflowDouble, san
     assert sanefit("schedule", "delete", "digits").status == 1
 
 
+def _heed_interrupts() -> None:
+    """A pytest that a shell runs in the background ignores SIGINT, and so would what it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_wait_that_is_cancelled_puts_the_schedule_back(
     number: signal.Signals, double: KubeflowDouble, sanefit: Sanefit, tmp_path: Path
@@ -203,7 +208,8 @@ def test_a_wait_that_is_cancelled_puts_the_schedule_back(
     sanefit("schedule", "set", *SETS, "--cron", "30 3 * * 1")
     double.store.trigger(next(iter(double.store.schedules)))
     line = [sys.executable, "-m", "pipeline", "schedule", "set", *SETS, "--cron", "30 4 * * 1", "--wait"]
-    waiting = subprocess.Popen(line, env=user(double, tmp_path), stderr=subprocess.PIPE, text=True)
+    environment = user(double, tmp_path)
+    waiting = subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_interrupts)
 
     def before(request: Request) -> None:
         if request.path.endswith(":disable"):
