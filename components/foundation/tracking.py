@@ -45,6 +45,8 @@ def client(tracking_uri: str) -> Client:
     global _connected
     _connected = True
     mlflow.set_tracking_uri(tracking_uri)
+    # Whatever the environment says: what a thread fails to write would be lost, and its run closed as complete.
+    mlflow.config.enable_async_logging(False)  # type: ignore[no-untyped-call]
     return MlflowClient(tracking_uri)
 
 
@@ -81,7 +83,7 @@ def open_run(
     run_id = str(run.info.run_id)
     entries = [Param(key, value) for key, value in params.items()]
     for start in range(0, len(entries), PARAMS_PER_BATCH):
-        tracking.log_batch(run_id, params=entries[start : start + PARAMS_PER_BATCH], synchronous=True)
+        tracking.log_batch(run_id, params=entries[start : start + PARAMS_PER_BATCH])
     return run_id
 
 
@@ -144,7 +146,6 @@ def log_child_run(
             run.info.run_id,
             metrics=metrics[start : start + METRICS_PER_BATCH],
             params=[Param(key, value) for key, value in params.items()] if start == 0 else [],
-            synchronous=True,  # whatever the environment says: the run is closed next
         )
     tracking.set_terminated(run.info.run_id, "FAILED" if failed else "FINISHED", int(ended * 1000))
 
@@ -153,7 +154,7 @@ def log_summary(tracking: Client, run_id: str, metrics: Mapping[str, float], now
     """Write single metrics to a run, but for values that it has already; ``now`` is in epoch seconds."""
     known = tracking.get_run(run_id).data.metrics
     new = {name: value for name, value in metrics.items() if known.get(name) != value}
-    tracking.log_batch(run_id, metrics=_metrics(new, int(now * 1000)), synchronous=True)
+    tracking.log_batch(run_id, metrics=_metrics(new, int(now * 1000)))
 
 
 def register_model(

@@ -11,7 +11,6 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from components.foundation.artifacts import RunReference
@@ -52,7 +51,10 @@ def tracking_process(tracking_uri: str) -> Iterator[Executor]:
 
 @dataclass
 class TrialLog:
-    """The trials of a pack on their way to MLflow. ``writer``: of ``tracking_process``, or any that has MLflow."""
+    """The trials of a pack on their way to MLflow.
+
+    ``writer``: of ``tracking_process``, or any that does one thing after another. ``waiting``: in that order.
+    """
 
     writer: Executor
     run: RunReference
@@ -67,7 +69,8 @@ class TrialLog:
             RunFailedError: when the writer was killed.
         """
         with _death_explained():
-            self._raise_failures([future for future in self.waiting if future.done()])
+            while self.waiting and self.waiting[0].done():
+                self.waiting.pop(0).result()
             self.waiting.append(self.writer.submit(log_trial, self.run, self.stage, result))
 
     def close(self, say: Say, silent_seconds: float = SILENT_SECONDS) -> None:
@@ -81,20 +84,17 @@ class TrialLog:
         if late:
             say(f"{len(late)} trials are still to be written to MLflow")
         with _death_explained():
-            self._raise_failures(self.waiting)
-
-    def _raise_failures(self, ended: list[Future[None]]) -> None:
-        for future in ended:
-            future.result()
-        self.waiting = [future for future in self.waiting if future not in ended]
+            for future in self.waiting:
+                future.result()
 
 
 def log_trial(run: RunReference, stage: str, result: TrialResult) -> None:
     """Write a trial to MLflow, once: its times are its own, so that a second writing is the same."""
-    tracking, client = _tracking(run.tracking_uri)
+    from components.foundation import tracking
+
     folds = {f"val_acc_fold_{number}": value for number, value in enumerate(result.fold_accuracies, start=1)}
     tracking.log_child_run(
-        client,
+        _client(run.tracking_uri),
         run,
         name=f"{stage}-{result.spec.number:04d}",
         params={key: shown(value) for key, value in result.spec.setting.searched.items()},
@@ -131,13 +131,15 @@ def _death_explained() -> Iterator[None]:
 
 def _connect(tracking_uri: str) -> None:
     gc.disable()  # it would walk all that is being imported again and again
-    _tracking(tracking_uri)
-    gc.freeze()
-    gc.enable()
+    try:
+        _client(tracking_uri)
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 @functools.cache
-def _tracking(uri: str) -> tuple[ModuleType, "tracking.Client"]:
+def _client(uri: str) -> "tracking.Client":
     from components.foundation import tracking
 
-    return tracking, tracking.client(uri)
+    return tracking.client(uri)

@@ -131,8 +131,10 @@ def test_a_pack_that_fails_does_not_wait_for_a_server_that_hangs(tmp_path: Path)
 import signal
 from components.hyperparameter_search.trial_log import tracking_process
 with tracking_process("sqlite:///{tmp_path / "mlflow.db"}") as process:
-    for _ in range(10):
-        process.submit(signal.pause)
+    process.submit(int).result()  # it is connected
+    first, *_ = [process.submit(signal.pause) for _ in range(10)]
+    while not first.running():
+        pass
     raise ValueError("failed")
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=SECONDS)

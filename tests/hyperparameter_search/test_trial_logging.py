@@ -8,6 +8,7 @@ import pytest
 from containers.servers import mlflow_server
 from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage, Metric, Run, ViewType
+from mlflow.exceptions import MlflowException
 from trial_results import made_up_result
 
 from components.foundation import tracking
@@ -245,3 +246,12 @@ def test_the_same_trial_of_another_run_is_another_child(
     other = parent.model_copy(update={"run_name": f"{parent.run_name}2", "tracking_run_id": other_id})
     log(under=other)
     assert only_child(client, parent).info.run_id != only_child(client, other).info.run_id
+
+
+def test_what_cannot_be_written_is_an_error_even_where_mlflow_is_told_to_write_later(
+    client: tracking.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_LOGGING", "true")
+    connected = tracking.client(client.tracking_uri)
+    with pytest.raises(MlflowException, match="not found"):
+        connected.log_batch("0" * 32, metrics=[Metric("val_acc", 0.5, 0, 0)])

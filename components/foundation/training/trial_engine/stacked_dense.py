@@ -79,7 +79,7 @@ class StackedDense:
                 normed = batch_norm(channels, f"norm{layer}", trained, self.weights, training=dropout is not None)
                 stacked = normed.reshape(stacked.shape)
             stacked = activation(self.activation_name)(stacked)
-            if dropout is not None and dropout.active:
+            if dropout is not None:
                 stacked = dropout(stacked.transpose(1, 2), layer - 1).transpose(1, 2)
         return linear(stacked, trained["output.weight"], trained["output.bias"])
 
