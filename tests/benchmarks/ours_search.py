@@ -45,9 +45,9 @@ def main() -> None:
 def ours_search(search: Search) -> None:
     """From JPEG files to the last trial's result; a result is there when its line is said.
 
-    It calls what the DAG's steps call, but in one process, and the one that writes trials opens the run as well: nothing
-    is imported twice, where in the DAG each step is a process. A trial that ends early, for it diverged, counts as one
-    that reached its last epoch.
+    It calls what the DAG's steps call, but in one process, and the one that writes trials opens the run as well:
+    nothing is imported twice, where in the DAG each step is a process. A trial that ends early, for it diverged, counts
+    as one that reached its last epoch.
     """
     said: dict[int, float] = {}
 
