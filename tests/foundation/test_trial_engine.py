@@ -147,6 +147,42 @@ def test_training_goes_on_from_any_engines_state(name: str, engine: EngineName, 
             assert_same([first[number], *rest[number]], alone(one))
 
 
+# What a step leaves of a weight is 1 minus these: all, nearly all, some, nothing, and some with its sign changed.
+SHRINKAGES = [0.0, 1e-3, 0.3, 1.0, 1.7]
+
+
+@pytest.mark.parametrize("name", ["two_layer", "mlp"])
+@settings(deadline=None, max_examples=10)
+@given(st.lists(st.tuples(st.sampled_from(SHRINKAGES), st.sampled_from([0.05, 0.01])), min_size=1, max_size=4))
+def test_weights_decay_as_they_would_alone(name: str, drawn: list[tuple[float, float]]) -> None:
+    trials = [
+        trial(
+            NETWORKS[name],
+            seed,
+            momentum=0.0,
+            batch_size=3,
+            learning_rate=rate,
+            weight_decay=shrinkage / rate,
+            init="xavier",
+        )
+        for seed, (shrinkage, rate) in enumerate(drawn)
+    ]
+    for one, curve in zip(trials, together("stacked", trials), strict=True):
+        assert_same(curve, alone(one))
+
+
+@pytest.mark.parametrize("name", ["two_layer", "mlp"])
+@pytest.mark.parametrize("exploding", [{"learning_rate": 1e150, "weight_decay": 0.0}, {"weight_decay": 1e9}])
+def test_weights_go_on_decaying_when_a_neighbour_explodes(name: str, exploding: dict[str, float]) -> None:
+    sound = [trial(NETWORKS[name], seed, momentum=0.0, weight_decay=1.0, batch_size=3) for seed in range(2)]
+    bad = trial(NETWORKS[name], momentum=0.0, batch_size=3, **exploding)
+    mixed = together("stacked", [sound[0], bad, sound[1]])
+    assert is_diverged(mixed[1][-1])
+    assert_same(mixed[1], alone(bad))
+    assert_same(mixed[0], alone(sound[0]))
+    assert_same(mixed[2], alone(sound[1]))
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 @pytest.mark.parametrize("name", ["two_layer_norm_tanh", "mlp_norm_maxout"])
 def test_products_may_be_taken_in_bfloat16(name: str, optimizer: str) -> None:

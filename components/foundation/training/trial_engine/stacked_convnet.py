@@ -10,6 +10,7 @@ from components.foundation.settings import Activation
 from components.foundation.training.trial_engine.stacked_dense import batch_norm, linear
 from components.foundation.training.trial_engine.stacked_network import (
     Gradient,
+    Scales,
     StackedDropout,
     as_leaves,
     gradients_of,
@@ -28,7 +29,7 @@ class StackedConvNet:
     batch_norm: bool
 
     def losses_and_gradients(
-        self, inputs: Tensor, labels: Tensor, dropout: StackedDropout
+        self, inputs: Tensor, labels: Tensor, dropout: StackedDropout, _scales: Scales
     ) -> tuple[Tensor, Tensor, dict[str, Gradient]]:
         """As ``StackedNetwork``."""
         leaves = as_leaves(self.weights, trained_names(self.weights))

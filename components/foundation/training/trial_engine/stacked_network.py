@@ -1,5 +1,6 @@
 """What a network stack is: T networks of one shape, whose weights lie in common tensors."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -26,6 +27,8 @@ class OuterProduct:
 
 
 Gradient = Tensor | OuterProduct
+# By the name of a weight: (T,), what it is to be multiplied by, for in memory it is not yet.
+Scales = Mapping[str, Tensor]
 
 
 @dataclass
@@ -58,7 +61,7 @@ class StackedNetwork(Protocol):
     weights: dict[str, Tensor]
 
     def losses_and_gradients(
-        self, inputs: Tensor, labels: Tensor, dropout: StackedDropout
+        self, inputs: Tensor, labels: Tensor, dropout: StackedDropout, scales: Scales
     ) -> tuple[Tensor, Tensor, dict[str, Gradient]]:
         """In training mode: cross-entropies (T,), right answers (T,), and the gradient of each parameter.
 
@@ -66,6 +69,7 @@ class StackedNetwork(Protocol):
             inputs: float (images, channels, height, width), the same for all networks.
             labels: int64 (images,).
             dropout: of this step.
+            scales: of weights whose gradients are outer products; no others have any.
         """
 
     def scores(self, inputs: Tensor) -> Tensor:

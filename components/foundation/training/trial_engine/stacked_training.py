@@ -112,6 +112,7 @@ class StackedTraining:
                 records |= self._take_out_diverged(epoch, sizes)
                 if not self.members:
                     return records
+        self.optimizer.settle(self.network.weights)
         self.epochs, self.steps = epoch, self.steps + len(batches)
         records |= self._validated(epoch, sizes)
         self._keep([place for place, member in enumerate(self.members) if not is_diverged(records[member])])
@@ -168,7 +169,7 @@ class StackedTraining:
         # A recorded step must cast anew each time: the cache would be one of values that have changed since.
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.autocast, cache_enabled=False):
             losses, right, gradients = self.network.losses_and_gradients(
-                self.normalisation(pixels), labels, self.dropout
+                self.normalisation(pixels), labels, self.dropout, self.optimizer.scales
             )
         self.tally.add(losses, right, len(indices))
         rates, steps = tables.now(tables.rates), tables.now(tables.counts)

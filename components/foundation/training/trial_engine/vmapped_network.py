@@ -8,7 +8,12 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from components.foundation.classifiers.keyed_dropout import KeyedDropout, key_dropout
-from components.foundation.training.trial_engine.stacked_network import Gradient, StackedDropout, losses_and_right
+from components.foundation.training.trial_engine.stacked_network import (
+    Gradient,
+    Scales,
+    StackedDropout,
+    losses_and_right,
+)
 
 # torch says so of some operations whenever they are used; whether vmap pays is measured.
 warnings.filterwarnings("ignore", message="There is a performance drop because", category=UserWarning)
@@ -27,7 +32,7 @@ class VmappedNetwork:
         self.dropouts = [name for name, module in self.template.named_modules() if isinstance(module, KeyedDropout)]
 
     def losses_and_gradients(
-        self, inputs: Tensor, labels: Tensor, dropout: StackedDropout
+        self, inputs: Tensor, labels: Tensor, dropout: StackedDropout, _scales: Scales
     ) -> tuple[Tensor, Tensor, dict[str, Gradient]]:
         """As ``StackedNetwork``."""
         self.template.train()
