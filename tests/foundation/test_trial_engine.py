@@ -20,6 +20,7 @@ from components.foundation.settings import (
 )
 from components.foundation.training.plain_loop import PlainTraining, TrainingData, TrainingState, is_diverged, train
 from components.foundation.training.recipe import Recipe
+from components.foundation.training.trial_engine.stacked_dense import wide_product
 from components.foundation.training.trial_engine.stacks import EngineName, start_training
 from components.foundation.training.trial_engine.trial import Problem, Trial
 from components.foundation.training_artifacts import EpochRecord
@@ -181,6 +182,17 @@ def test_weights_go_on_decaying_when_a_neighbour_explodes(name: str, exploding: 
     assert_same(mixed[1], alone(bad))
     assert_same(mixed[0], alone(sound[0]))
     assert_same(mixed[2], alone(sound[1]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@settings(deadline=None)
+@given(st.integers(1, 70), st.integers(1, 200), st.integers(1, 70), st.integers(0, 5))
+def test_the_wide_product_is_a_product(dtype: torch.dtype, images: int, values: int, neurons: int, seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(images, values, dtype=dtype, generator=random)
+    weight = torch.randn(neurons, values, dtype=dtype, generator=random)
+    exact = (inputs.double().unsqueeze(1) * weight.double()).sum(dim=2)
+    torch.testing.assert_close(wide_product(inputs, weight), exact.to(dtype), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])

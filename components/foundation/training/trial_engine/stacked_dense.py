@@ -63,8 +63,7 @@ class StackedDense:
     def _first(self, flat: Tensor, scale: Tensor | None) -> Tensor:
         """(T * neurons, images) before norm and activation."""
         weight, bias = self.weights[f"{FIRST}.weight"], self.weights.get(f"{FIRST}.bias")
-        # Not ``weight @ flat.T``, which takes half as long again with 63 images as with 64.
-        outputs = (flat @ weight.flatten(0, 1).T).T.contiguous()
+        outputs = wide_product(flat, weight.flatten(0, 1)).T.contiguous()
         if scale is not None:
             outputs.mul_(scale.repeat_interleave(weight.shape[1]).unsqueeze(1))
         return outputs if bias is None else outputs.add_(bias.flatten().unsqueeze(1))
@@ -84,6 +83,24 @@ class StackedDense:
             if dropout is not None:
                 stacked = dropout(stacked.transpose(1, 2), layer - 1).transpose(1, 2)
         return linear(stacked, trained["output.weight"], trained["output.bias"])
+
+
+def wide_product(inputs: Tensor, weight: Tensor) -> Tensor:
+    """``inputs @ weight.T``, without a gradient.
+
+    On a CPU it is taken by oneDNN, through the operation into which torch.compile turns such a product. torch itself
+    has MKL take it, which needs 10 to 25 % longer (AMD EPYC; 16 to 1,000 images of 784 to 12,288 values), and with the
+    factors the other way round half as long again when images are an odd number.
+
+    Args:
+        inputs: float (images, values).
+        weight: float (neurons, values).
+    """
+    on_cpu = inputs.device.type == "cpu" and inputs.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    if on_cpu and torch.backends.mkldnn.is_available():
+        outputs: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, None, "none", [], "")
+        return outputs
+    return inputs @ weight.T
 
 
 def linear(stacked: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
