@@ -172,6 +172,17 @@ def test_weights_decay_as_they_would_alone(name: str, drawn: list[tuple[float, f
         assert_same(curve, alone(one))
 
 
+def test_neighbours_that_decay_fast_change_no_digit() -> None:
+    problem = dataclasses.replace(PROBLEM, dtype=torch.float32)
+    slow, fast = ({"momentum": 0.0, "batch_size": 3, "weight_decay": decay} for decay in (0.1, 10.0))
+    curves = []
+    for other in (slow, fast):
+        trials = [trial(NETWORKS["two_layer"], 0, **slow), trial(NETWORKS["two_layer"], 1, **other)]
+        training = start_training("stacked", trials, problem, DATA)
+        curves.append([training.train_epoch(epoch)[0] for epoch in range(1, EPOCHS + 1)])
+    assert curves[0] == curves[1]
+
+
 @pytest.mark.parametrize("name", ["two_layer", "mlp"])
 @pytest.mark.parametrize("exploding", [{"learning_rate": 1e150, "weight_decay": 0.0}, {"weight_decay": 1e9}])
 def test_weights_go_on_decaying_when_a_neighbour_explodes(name: str, exploding: dict[str, float]) -> None:

@@ -87,9 +87,10 @@ class StackedOptimizer:
     def _rescale(self, name: str, weight: Tensor, factors: Tensor) -> Tensor:
         """Let a weight stand for ``factors`` (T,) times what it stood for; its scale (T,) from now on."""
         scale = self.scales.setdefault(name, torch.ones_like(factors)).mul_(factors)
-        if not bool(((scale > 1 / LARGEST_SCALE) & (scale < LARGEST_SCALE)).all()):  # 0 and NaN, too
-            weight.mul_(_along(scale, weight))
-            scale.fill_(1)
+        far = ((scale > 1 / LARGEST_SCALE) & (scale < LARGEST_SCALE)).logical_not_()  # 0 and NaN, too
+        if bool(far.any()):
+            weight.mul_(_along(torch.where(far, scale, 1), weight))
+            scale.masked_fill_(far, 1)
         return scale
 
     def _with_momentum(self, name: str, weight: Tensor, gradient: Gradient, rates: Tensor, decays: bool) -> None:
