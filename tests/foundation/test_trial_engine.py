@@ -148,7 +148,7 @@ def test_training_goes_on_from_any_engines_state(name: str, engine: EngineName, 
             assert_same([first[number], *rest[number]], alone(one))
 
 
-# What a step leaves of a weight is 1 minus these: all, nearly all, some, nothing, and some with its sign changed.
+# What a step leaves of a weight is 1 minus these: all, all but a thousandth, 0.7, nothing, and -0.7.
 SHRINKAGES = [0.0, 1e-3, 0.3, 1.0, 1.7]
 
 
@@ -170,6 +170,15 @@ def test_weights_decay_as_they_would_alone(name: str, drawn: list[tuple[float, f
     ]
     for one, curve in zip(trials, together("stacked", trials), strict=True):
         assert_same(curve, alone(one))
+
+
+@pytest.mark.parametrize("shrinkage", [0.3, 0.9, 0.999])
+def test_weights_decay_in_float32_until_nothing_is_left(shrinkage: float) -> None:
+    problem = dataclasses.replace(PROBLEM, dtype=torch.float32)
+    one = trial(NETWORKS["two_layer"], momentum=0.0, batch_size=3, weight_decay=shrinkage / RECIPE.learning_rate)
+    training = start_training("stacked", [one], problem, DATA)
+    curve = [training.train_epoch(epoch)[0] for epoch in range(1, EPOCHS + 1)]
+    assert_same(curve, train(problem.classifier(one), DATA, one.recipe)[1], within=1e-4)
 
 
 def test_neighbours_that_decay_fast_change_no_digit() -> None:
@@ -196,14 +205,21 @@ def test_weights_go_on_decaying_when_a_neighbour_explodes(name: str, exploding: 
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("biased", [True, False])
 @settings(deadline=None)
 @given(st.integers(1, 70), st.integers(1, 200), st.integers(1, 70), st.integers(0, 5))
-def test_the_wide_product_is_a_product(dtype: torch.dtype, images: int, values: int, neurons: int, seed: int) -> None:
+def test_the_wide_product_is_a_product(
+    dtype: torch.dtype, biased: bool, images: int, values: int, neurons: int, seed: int
+) -> None:
     random = torch.Generator().manual_seed(seed)
     inputs = torch.randn(images, values, dtype=dtype, generator=random)
     weight = torch.randn(neurons, values, dtype=dtype, generator=random)
-    exact = (inputs.double().unsqueeze(1) * weight.double()).sum(dim=2)
-    torch.testing.assert_close(wide_product(inputs, weight), exact.to(dtype), rtol=1e-4, atol=1e-4)
+    bias = torch.randn(neurons, dtype=dtype, generator=random) if biased else None
+    exact = (inputs.double().unsqueeze(1) * weight.double()).sum(dim=2) + (0 if bias is None else bias.double())
+    within = 1e-4 if dtype == torch.float32 else 1e-10
+    torch.testing.assert_close(wide_product(inputs, weight, bias), exact.to(dtype), rtol=within, atol=within)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert wide_product(inputs.float(), weight.float(), None).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])

@@ -90,10 +90,12 @@ def assert_same(curve: list[EpochRecord], expected: list[EpochRecord]) -> None:
 
 
 @pytest.mark.parametrize("recorded", [False, True])
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize(("optimizer", "momentum"), [("sgd", 0.9), ("sgd", 0.0), ("adamw", 0.9)])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_each_trial_learns_as_it_would_alone_on_the_cpu(name: str, optimizer: str, recorded: bool) -> None:
-    chosen = trials(name, 4, optimizer=optimizer)
+def test_each_trial_learns_as_it_would_alone_on_the_cpu(
+    name: str, optimizer: str, momentum: float, recorded: bool
+) -> None:
+    chosen = trials(name, 4, optimizer=optimizer, momentum=momentum)
     for curve, trial in zip(on_gpu(name, chosen, recorded=recorded), chosen, strict=True):
         assert_same(curve, train(CPU_PROBLEM.classifier(trial), DATA, trial.recipe)[1])
 

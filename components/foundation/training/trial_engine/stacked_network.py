@@ -27,7 +27,7 @@ class OuterProduct:
 
 
 Gradient = Tensor | OuterProduct
-# By the name of a weight: (T,), what it is to be multiplied by, for in memory it is not yet.
+# By the name of a weight: (T,), what lies in memory is to be multiplied by it.
 Scales = Mapping[str, Tensor]
 
 
@@ -73,7 +73,7 @@ class StackedNetwork(Protocol):
         """
 
     def scores(self, inputs: Tensor) -> Tensor:
-        """In evaluation mode: float (T, classes, images)."""
+        """In evaluation mode, from weights without scales: float (T, classes, images)."""
 
 
 def losses_and_right(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,15 +11,16 @@ from components.foundation.training_settings import OptimizerKind
 
 EPSILON = 1e-8  # torch's, of Adam
 DECAYED_FROM = 3  # dimensions, T among them: matrices and kernels, as ``decayed_weights``
-LARGEST_SCALE = 2.0**10  # far from where float32 ends, and seldom reached in an epoch
+SMALLEST_SCALE = 2.0**-10  # far from where float32 ends, and seldom reached in an epoch
 
 
 @dataclass
 class StackedOptimizer:
     """T optimisers of one kind. ``momentum``, ``weight_decay``: (T,). ``slots``: as ``optimizer_slots``, T in front.
 
-    ``scales``: of first layers of plain SGD. Their decay is a factor for each network, kept beside the weights, rather
-    than another pass over memory in each step (Bottou 2012, Stochastic gradient descent tricks).
+    ``scales``: (T,) by name, of the first layers of plain SGD on a CPU: what the weights in memory are to be multiplied
+    by. Their decay is kept beside them so, rather than another pass over memory in each step (Bottou 2012, Stochastic
+    gradient descent tricks).
     """
 
     kind: OptimizerKind
@@ -41,7 +42,7 @@ class StackedOptimizer:
 
     @torch.no_grad()
     def step(self, name: str, weight: Tensor, gradient: Gradient, rates: Tensor, steps: Tensor) -> None:
-        """Change a weight (T, ...) and its slots in place.
+        """Change a weight (T, ...) and its slots in place; its decay may go to ``scales`` instead, until ``settle``.
 
         Args:
             name: of the parameter.
@@ -59,7 +60,7 @@ class StackedOptimizer:
             self._adam(name, weight, gradient, rates, steps, decays)
 
     def settle(self, weights: dict[str, Tensor]) -> None:
-        """Multiply the scales into these weights, in place."""
+        """Multiply the scales into these weights, in place; then they are 1. Before it weights are not to be read."""
         for name, scale in self.scales.items():
             weights[name].mul_(_along(scale, weights[name]))
             scale.fill_(1)
@@ -71,26 +72,24 @@ class StackedOptimizer:
         return StackedOptimizer(self.kind, self.momentum[kept], self.weight_decay[kept], slots, scales)
 
     def _plain(self, name: str, weight: Tensor, gradient: Gradient, rates: Tensor, decays: bool) -> None:
-        factors = 1 - rates * self.weight_decay
-        if not isinstance(gradient, OuterProduct):
-            if decays:
-                weight.mul_(_along(factors, weight))
+        # A look at a scale would wait for a GPU.
+        if decays and isinstance(gradient, OuterProduct) and weight.device.type == "cpu":
+            rates = rates / self._decay_scale(name, weight, rates)
+        elif decays:
+            weight.mul_(_along(1 - rates * self.weight_decay, weight))
+        if isinstance(gradient, OuterProduct):
+            left = gradient.left * rates.repeat_interleave(weight.shape[1]).unsqueeze(1)
+            weight.flatten(0, 1).addmm_(left, gradient.right, alpha=-1)
+        else:
             weight.addcmul_(gradient, _along(rates, weight), value=-1)
-            return
-        if decays and weight.device.type == "cpu":
-            rates = rates / self._rescale(name, weight, factors)
-        elif decays:  # a look at the scale would wait for a GPU
-            weight.mul_(_along(factors, weight))
-        left = gradient.left * rates.repeat_interleave(weight.shape[1]).unsqueeze(1)
-        weight.flatten(0, 1).addmm_(left, gradient.right, alpha=-1)
 
-    def _rescale(self, name: str, weight: Tensor, factors: Tensor) -> Tensor:
-        """Let a weight stand for ``factors`` (T,) times what it stood for; its scale (T,) from now on."""
-        scale = self.scales.setdefault(name, torch.ones_like(factors)).mul_(factors)
-        far = ((scale > 1 / LARGEST_SCALE) & (scale < LARGEST_SCALE)).logical_not_()  # 0 and NaN, too
-        if bool(far.any()):
-            weight.mul_(_along(torch.where(far, scale, 1), weight))
-            scale.masked_fill_(far, 1)
+    def _decay_scale(self, name: str, weight: Tensor, rates: Tensor) -> Tensor:
+        """Decay a weight by its scale, or the networks whose scale gets small by themselves; the scale (T,) then."""
+        scale = self.scales.setdefault(name, torch.ones_like(rates)).mul_(1 - rates * self.weight_decay)
+        small = (scale > SMALLEST_SCALE).logical_not_()  # negative, 0 and NaN, too
+        if bool(small.any()):
+            weight.mul_(_along(torch.where(small, scale, 1), weight))
+            scale.masked_fill_(small, 1)
         return scale
 
     def _with_momentum(self, name: str, weight: Tensor, gradient: Gradient, rates: Tensor, decays: bool) -> None:
