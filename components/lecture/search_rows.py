@@ -9,21 +9,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from components.foundation.step_log import Say
-from components.foundation.training.two_layer_trials import TwoLayerTrial, train_two_layer_trials
+from components.foundation.training.evaluation import evaluate
+from components.foundation.training.plain_loop import TrainingState
+from components.foundation.training.trial_engine.trial import Trial
 from components.lecture.comparison import Comparison
 from components.lecture.toy_data import ToyData
-from components.lecture.toy_rows import HIDDEN
+from components.lecture.toy_training import STACKED, toy_trial, train_toys
 
 TRIALS = 100
-STACKED = 25  # networks trained at once: the fastest on two cores
 BATCH = 100
+VALIDATED = 1000  # images, in each epoch
 
 
 @dataclass(frozen=True)
 class SearchedTrial:
-    """A trial's validation accuracies: the best of its epochs on 1,000 images, and the last on all."""
+    """A trial's validation accuracies: the best of its epochs on 1,000 images; the last on all, or 0 if it diverged."""
 
-    trial: TwoLayerTrial
+    trial: Trial
     best: float
     last: float
 
@@ -32,12 +34,12 @@ def coarse_search(data: ToyData, say: Say) -> Iterator[Comparison]:
     """H1: lr 10^U(-6,-3), reg 10^U(-5,5), 100 trials of 5 epochs."""
     found = _search(data, (-6, -3), (-5, 5), epochs=5, seed=1, say=say)
     yield _best("H1", "coarse", found, "0.482", 0.46)
-    drowned = [searched.last for searched in found if searched.trial.weight_decay >= 1e3]
+    drowned = [searched.last for searched in found if searched.trial.recipe.weight_decay >= 1e3]
     yield Comparison(
         "H1",
         "trials with reg of 1e3 and more: validation accuracy",
         "0.079",
-        f"{min(drowned):.3f} to {max(drowned):.3f} ({len(drowned)} trials)",
+        f"{min(drowned):.3f} to {max(drowned):.3f} ({len(drowned)} trials; what exploded counts as 0)",
         "at chance: below 0.13",
         max(drowned) < 0.13,
     )
@@ -56,7 +58,7 @@ def _best(row: str, stage: str, found: Sequence[SearchedTrial], theirs: str, lea
         row,
         f"{stage}: best validation accuracy of {TRIALS} trials and their epochs, on 1,000 images",
         theirs,
-        f"{best.best:.3f} at lr {best.trial.learning_rate:.1e}, reg {best.trial.weight_decay:.1e} "
+        f"{best.best:.3f} at lr {best.trial.recipe.learning_rate:.1e}, reg {best.trial.recipe.weight_decay:.1e} "
         f"(after the last epoch, on 5,000 images: {highest:.3f})",
         f"{least} at least; 1,000 images have a standard error of 0.016",
         best.best >= least,
@@ -68,26 +70,27 @@ def _search(
 ) -> list[SearchedTrial]:
     drawn = random.Random(seed)
     settings = [(10 ** drawn.uniform(*rates), 10 ** drawn.uniform(*decays)) for _ in range(TRIALS)]
-    trials = [TwoLayerTrial(rate, decay, seed=number) for number, (rate, decay) in enumerate(settings)]
     found: list[SearchedTrial] = []
-    for start in range(0, TRIALS, STACKED):
-        part = trials[start : start + STACKED]
-        curves = train_two_layer_trials(
-            part,
-            *data.train,
-            *data.validation,
-            shift=data.shift,
-            classes=data.classes,
-            hidden=HIDDEN,
-            batch_size=BATCH,
-            epochs=epochs,
-            seed=seed + start,
-        )
-        for trial, curve in zip(part, curves, strict=True):
-            best = max(parts[-1] for parts in curve.validation_parts)
-            found.append(SearchedTrial(trial, best, curve.validation_accuracies[-1]))
+    for start in range(0, TRIALS, STACKED.networks_at_once):
+        trials = [
+            toy_trial(rate, decay, number, batch_size=BATCH, epochs=epochs, batch_seed=seed + start)
+            for number, (rate, decay) in enumerate(settings[start : start + STACKED.networks_at_once], start)
+        ]
+        trained = train_toys(trials, data.problem, data.splits(VALIDATED))
+        for number, (trial, curve) in enumerate(zip(trials, trained.records, strict=True)):
+            best = max(record.validation_accuracy for record in curve)
+            last = _accuracy(data, trial, trained.states[number]) if number in trained.states else 0.0
+            found.append(SearchedTrial(trial, best, last))
             say(
-                f"val_acc: {best:.6f}, lr: {trial.learning_rate:.6e}, reg: {trial.weight_decay:.6e}, "
+                f"val_acc: {best:.6f}, lr: {trial.recipe.learning_rate:.6e}, reg: {trial.recipe.weight_decay:.6e}, "
                 f"({len(found)} / {TRIALS})"
             )
     return found
+
+
+def _accuracy(data: ToyData, trial: Trial, state: TrainingState) -> float:
+    """Of a trained network, on all validation images."""
+    classifier = data.problem.classifier(trial)
+    classifier.network.load_state_dict(dict(state.weights))
+    splits = data.splits()
+    return evaluate(classifier, splits.validation_pixels, splits.validation_labels).accuracy

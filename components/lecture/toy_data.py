@@ -2,17 +2,21 @@
 
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from components.foundation.artifacts import ChannelStats
 from components.foundation.errors import DataError
 from components.foundation.image_dataset.decoding import decode
 from components.foundation.image_dataset.sources.listing import list_source
 from components.foundation.image_dataset.sources.location import read_content
 from components.foundation.step_log import Say
+from components.foundation.training.plain_loop import TrainingData
+from components.foundation.training.trial_engine.trial import Problem
 
 VALIDATION = 5000
 SAY_EVERY = 10_000
@@ -20,27 +24,25 @@ SAY_EVERY = 10_000
 
 @dataclass(frozen=True)
 class ToyData:
-    """Pixels are uint8 (images, 32, 32, 3), labels int64 (images,); ``shift`` is float32 (3072,), the channel means."""
+    """Pixels are uint8 (images, 32, 32, 3), labels int64 (images,); the last 5,000 images are there to validate."""
 
     pixels: Tensor
     labels: Tensor
     classes: int
 
-    @property
-    def train(self) -> tuple[Tensor, Tensor]:
-        """Pixels and labels to train on."""
-        return self.pixels[:-VALIDATION], self.labels[:-VALIDATION]
+    def splits(self, validated: int = VALIDATION) -> TrainingData:
+        """All to train on, and the last so many to validate."""
+        train, validation = slice(-VALIDATION), slice(-validated, None)
+        return TrainingData(self.pixels[train], self.labels[train], self.pixels[validation], self.labels[validation])
 
-    @property
-    def validation(self) -> tuple[Tensor, Tensor]:
-        """The last 5,000."""
-        return self.pixels[-VALIDATION:], self.labels[-VALIDATION:]
-
-    @property
-    def shift(self) -> Tensor:
-        """The training images' channel means, for each pixel."""
-        means = self.train[0].double().mean(dim=(0, 1, 2)).float()
-        return means.repeat(self.pixels[0].numel() // len(means))
+    @cached_property
+    def problem(self) -> Problem:
+        """The training images' channel means are subtracted."""
+        means = self.pixels[:-VALIDATION].double().mean(dim=(0, 1, 2)).tolist()
+        stats = ChannelStats(
+            normalization="channel_mean", images=1, mean=means, std=means, shift=means, scale=[1.0] * 3, histogram=[]
+        )
+        return Problem((32, 32, 3), self.classes, stats)
 
 
 def read_toy_data(source: str, seed: int, say: Say) -> ToyData:

@@ -7,15 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from components.foundation.errors import DataError
+from components.foundation.training.plain_loop import train
 from components.lecture.comparison import Comparison, same_numbers
 from components.lecture.lecture import ROWS, chosen_experiments, run_experiments
 from components.lecture.page import render
-from components.lecture.toy_data import read_toy_data
+from components.lecture.search_rows import BATCH, coarse_search
+from components.lecture.toy_data import ToyData, read_toy_data
 from components.lecture.toy_rows import channel_means, first_losses, overfit_samples
+from components.lecture.toy_training import toy_trial
 
 WITHOUT_IMAGES = ["W1", "W2", "W3", "W4", "W5", "B1", "B3"]
 
@@ -39,6 +43,21 @@ def test_first_losses_and_the_twenty_samples_on_real_images(cifar10_archive: Pat
     assert len(data.labels) == 50_000
     for comparisons in (channel_means(data), first_losses(data), overfit_samples(data)):
         assert [(c.row, c.ours) for c in comparisons if not c.passed] == []
+
+
+def test_a_search_shows_the_best_epoch_on_the_last_thousand_images() -> None:
+    random = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (5_400, 32, 32, 3), dtype=torch.uint8, generator=random)
+    data = ToyData(pixels, torch.randint(0, 10, (5_400,), generator=random), classes=10)
+    lines: list[str] = []
+    [best, drowned] = coarse_search(data, lines.append)
+    assert len(lines) == 100
+    first = dict(part.split(": ") for part in lines[0].split(", ")[:3])
+    alone = toy_trial(float(first["lr"]), float(first["reg"]), seed=0, batch_size=BATCH, epochs=5, batch_seed=1)
+    curve = train(data.problem.classifier(alone), data.splits(validated=1000), alone.recipe)[1]
+    assert float(first["val_acc"]) == pytest.approx(max(record.validation_accuracy for record in curve), abs=0.002)
+    assert not best.passed  # there is nothing to learn
+    assert drowned.passed
 
 
 @given(st.floats(0.001, 10), st.floats(-0.2, 0.2))
