@@ -63,14 +63,18 @@ ENGINES: dict[str, tuple[EngineName, ...]] = {
 CASES = [(name, engine) for name, engines in ENGINES.items() for engine in engines]
 
 
-def alone(trial: Trial) -> list[EpochRecord]:
-    return train(PROBLEM.classifier(trial), DATA, trial.recipe)[1]
+def alone(trial: Trial, problem: Problem = PROBLEM) -> list[EpochRecord]:
+    return train(problem.classifier(trial), DATA, trial.recipe)[1]
 
 
 def together(
-    engine: EngineName, trials: Sequence[Trial], states: Sequence[TrainingState] | None = None, first: int = 1
+    engine: EngineName,
+    trials: Sequence[Trial],
+    states: Sequence[TrainingState] | None = None,
+    first: int = 1,
+    problem: Problem = PROBLEM,
 ) -> list[list[EpochRecord]]:
-    training = start_training(engine, trials, PROBLEM, DATA, states)
+    training = start_training(engine, trials, problem, DATA, states)
     curves: list[list[EpochRecord]] = [[] for _ in trials]
     for epoch in range(first, EPOCHS + 1):
         for number, record in training.train_epoch(epoch).items():
@@ -176,9 +180,8 @@ def test_weights_decay_as_they_would_alone(name: str, drawn: list[tuple[float, f
 def test_weights_decay_in_float32_until_nothing_is_left(shrinkage: float) -> None:
     problem = dataclasses.replace(PROBLEM, dtype=torch.float32)
     one = trial(NETWORKS["two_layer"], momentum=0.0, batch_size=3, weight_decay=shrinkage / RECIPE.learning_rate)
-    training = start_training("stacked", [one], problem, DATA)
-    curve = [training.train_epoch(epoch)[0] for epoch in range(1, EPOCHS + 1)]
-    assert_same(curve, train(problem.classifier(one), DATA, one.recipe)[1], within=1e-4)
+    [curve] = together("stacked", [one], problem=problem)
+    assert_same(curve, alone(one, problem), within=1e-4)
 
 
 def test_neighbours_that_decay_fast_change_no_digit() -> None:
@@ -187,8 +190,7 @@ def test_neighbours_that_decay_fast_change_no_digit() -> None:
     curves = []
     for other in (slow, fast):
         trials = [trial(NETWORKS["two_layer"], 0, **slow), trial(NETWORKS["two_layer"], 1, **other)]
-        training = start_training("stacked", trials, problem, DATA)
-        curves.append([training.train_epoch(epoch)[0] for epoch in range(1, EPOCHS + 1)])
+        curves.append(together("stacked", trials, problem=problem)[0])
     assert curves[0] == curves[1]
 
 

@@ -17,6 +17,7 @@ from components.foundation.training.trial_engine.stacked_network import (
     Scales,
     StackedDropout,
     as_leaves,
+    by_neuron,
     gradients_of,
     losses_and_right,
     trained_names,
@@ -66,7 +67,7 @@ class StackedDense:
         wide, offset = weight.flatten(0, 1), None if bias is None else bias.flatten()
         if scale is None:
             return wide_product(flat, wide, offset).T.contiguous()
-        outputs = wide_product(flat, wide, None).T.contiguous().mul_(_by_neuron(scale, weight))
+        outputs = wide_product(flat, wide, None).T.contiguous().mul_(by_neuron(scale, weight))
         return outputs if offset is None else outputs.add_(offset.unsqueeze(1))
 
     def _after_first(self, tall: Tensor, trained: dict[str, Tensor], dropout: StackedDropout | None) -> Tensor:
@@ -106,11 +107,6 @@ def wide_product(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         outputs: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
         return outputs
     return inputs @ weight.T if bias is None else torch.addmm(bias, inputs, weight.T)
-
-
-def _by_neuron(per_network: Tensor, weight: Tensor) -> Tensor:
-    """(T,) as (T * neurons, 1), for a weight (T, neurons, values)."""
-    return per_network.repeat_interleave(weight.shape[1]).unsqueeze(1)
 
 
 def linear(stacked: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -26,6 +26,11 @@ class OuterProduct:
         return (self.left @ self.right).reshape(like.shape)
 
 
+def by_neuron(per_network: Tensor, weight: Tensor) -> Tensor:
+    """(T,) as (T * neurons, 1), for a first layer's weight (T, neurons, inputs)."""
+    return per_network.repeat_interleave(weight.shape[1]).unsqueeze(1)
+
+
 Gradient = Tensor | OuterProduct
 # By the name of a weight: (T,), what lies in memory is to be multiplied by it.
 Scales = Mapping[str, Tensor]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from components.foundation.training.optimizers import SECOND_MOMENT_DECAY, SLOTS
-from components.foundation.training.trial_engine.stacked_network import Gradient, OuterProduct
+from components.foundation.training.trial_engine.stacked_network import Gradient, OuterProduct, by_neuron
 from components.foundation.training_settings import OptimizerKind
 
 EPSILON = 1e-8  # torch's, of Adam
@@ -78,7 +78,7 @@ class StackedOptimizer:
         elif decays:
             weight.mul_(_along(1 - rates * self.weight_decay, weight))
         if isinstance(gradient, OuterProduct):
-            left = gradient.left * rates.repeat_interleave(weight.shape[1]).unsqueeze(1)
+            left = gradient.left * by_neuron(rates, weight)
             weight.flatten(0, 1).addmm_(left, gradient.right, alpha=-1)
         else:
             weight.addcmul_(gradient, _along(rates, weight), value=-1)
