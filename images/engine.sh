@@ -26,5 +26,5 @@ case $ENGINE in
 esac
 "$ENGINE" info >/dev/null 2>&1 || fail "ENGINE=$ENGINE: '$ENGINE info' fails; install or start it, or choose another"
 
-VERSION=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' pipeline/__init__.py)
+VERSION=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' src/sanefit/__init__.py)
 IMAGES="data trainer"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from kfp import compiler
 
-from pipeline.container_images import ContainerImages
-from pipeline.placement import Placement
-from pipeline.run_config import RunConfig, pipeline_arguments
-from pipeline.training_pipeline import training_pipeline
+from sanefit.pipeline.container_images import ContainerImages
+from sanefit.pipeline.placement import Placement
+from sanefit.pipeline.settings.run_config import RunConfig, pipeline_arguments
+from sanefit.pipeline.training_pipeline import training_pipeline
 
 
 def compile_pipeline(config: RunConfig, images: ContainerImages, output: Path) -> None:

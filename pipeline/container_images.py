@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from components.foundation.errors import SettingsError
-from components.foundation.settings import Settings
-from pipeline import __version__
+from sanefit import __version__
+from sanefit.components.foundation.errors import SettingsError
+from sanefit.components.foundation.schemas.bases import Settings
 
 PUSHED_IMAGES = Path(__file__).with_name("pushed_images.json")  # `make push` writes it
 

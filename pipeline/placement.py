@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
-from pipeline.cluster_settings import ClusterSettings, NodeRequirement, StepSettings, Toleration
-from pipeline.container_images import ContainerImages
+from sanefit.pipeline.container_images import ContainerImages
+from sanefit.pipeline.settings.cluster_settings import ClusterSettings, NodeRequirement, StepSettings, Toleration
 
 IMAGE_USER = 10001  # as in images/*/Dockerfile
 S3_SECRET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")

@@ -19,14 +19,14 @@ from typing import Any
 
 from kfp import dsl
 
-from components.channel_stats.component import channel_stats
-from components.dataset_snapshot.component import snapshot
-from components.final_training.component import final_training
-from components.hyperparameter_search.component import plan_trials, rank_trials, train_pack
-from components.model_registry.component import close_run, compare_with_champion, open_run, register_model
-from components.run_report.component import run_report
-from components.sanity_checks.component import gate, sanity
-from pipeline.placement import Placement
+from sanefit.components.channel_stats.component import channel_stats
+from sanefit.components.dataset_snapshot.component import snapshot
+from sanefit.components.final_training.component import final_training
+from sanefit.components.hyperparameter_search.component import plan_trials, rank_trials, train_pack
+from sanefit.components.model_registry.component import close_run, compare_with_champion, open_run, register_model
+from sanefit.components.run_report.component import run_report
+from sanefit.components.sanity_checks.component import gate, sanity
+from sanefit.pipeline.placement import Placement
 
 TRAINING_PIPELINE = "sanefit-training"
 

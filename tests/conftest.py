@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from said import Said
 
-from components.channel_stats.channel_stats import measure_channel_stats
-from components.dataset_snapshot.snapshot import take_snapshot
-from components.foundation.artifacts import ChannelStats, DatasetReference
-from components.foundation.settings import DataSettings, StatsSettings
+from sanefit.components.channel_stats.channel_stats import measure_channel_stats
+from sanefit.components.dataset_snapshot.snapshot import take_snapshot
+from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # another test may have the core
 hypothesis.settings.load_profile("untimed")

@@ -4,9 +4,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.foundation.artifacts import SplitName
-from components.foundation.image_dataset.sources.listing import list_source
-from components.foundation.image_dataset.sources.location import read_content
+from sanefit.components.foundation.image_dataset.sources.listing import list_source
+from sanefit.components.foundation.image_dataset.sources.location import read_content
+from sanefit.components.foundation.schemas.images import SplitName
 
 
 @dataclass(frozen=True)

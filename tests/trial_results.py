@@ -1,6 +1,7 @@
 """Trials with results that tests make up."""
 
-from components.foundation.training_artifacts import EpochRecord, TrialResult, TrialSetting, TrialSpec
+from sanefit.components.foundation.schemas.search import TrialResult, TrialSetting, TrialSpec
+from sanefit.components.foundation.schemas.training import EpochRecord
 
 
 def made_up_result(

@@ -3,23 +3,23 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from components.channel_stats.exact_statistics import channel_histogram, channel_sums, mean_and_std
-from components.channel_stats.pixel_statistics import mean_image, whitening
-from components.channel_stats.sampled_statistics import MeasuredChannels, sample_channel_statistics
-from components.foundation import object_store
-from components.foundation.artifacts import ChannelStats, DatasetReference
-from components.foundation.image_dataset.batch_size import images_at_once
-from components.foundation.image_dataset.pixel_transform import PixelTransform, write_transform
-from components.foundation.image_dataset.shards import (
+from sanefit.components.channel_stats.exact_statistics import channel_histogram, channel_sums, mean_and_std
+from sanefit.components.channel_stats.pixel_statistics import mean_image, whitening
+from sanefit.components.channel_stats.sampled_statistics import MeasuredChannels, sample_channel_statistics
+from sanefit.components.foundation.image_dataset.batch_size import images_at_once
+from sanefit.components.foundation.image_dataset.pixel_transform import PixelTransform, write_transform
+from sanefit.components.foundation.image_dataset.shards import (
     ShardRows,
     SplitImages,
     blocks_of,
     open_split,
     verify_shard,
 )
-from components.foundation.parallel_work import usable_cores, working_in_parallel
-from components.foundation.settings import StatsSettings
-from components.foundation.step_log import Say
+from sanefit.components.foundation.machine.parallel_work import usable_cores, working_in_parallel
+from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
+from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.storage import object_store
 
 SMALLEST_SCALE = 1e-3  # a channel that never changes would otherwise be divided by 0
 SAMPLED_AT_ONCE = 256

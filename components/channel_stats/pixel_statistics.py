@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from components.foundation.errors import SettingsError
-from components.foundation.image_dataset.pixel_transform import PixelTransform
+from sanefit.components.foundation.errors import SettingsError
+from sanefit.components.foundation.image_dataset.pixel_transform import PixelTransform
 
 MOST_VALUES = 4096  # the covariance of more fills memory: 64x64x1, or 36x36x3
 SOFTENING = 1e-3  # of the mean eigenvalue: what hardly varies is noise, and would be blown up

@@ -12,7 +12,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from components.channel_stats.exact_statistics import mean_and_std
+from sanefit.components.channel_stats.exact_statistics import mean_and_std
 
 FIRST_LOOK = 200
 MOST_GROWTH = 2.0  # from one look to the next: the first spreads are rough

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from components.channel_stats.exact_statistics import channel_sums, mean_and_std
-from components.channel_stats.sampled_statistics import MeasuredChannels, sample_channel_statistics
-from components.foundation.errors import DataError
-from components.foundation.image_dataset.reading import contents_of, decode_image, too_many_broken
-from components.foundation.image_dataset.sources.listing import list_source
-from components.foundation.image_dataset.sources.source_image import SourceImage
-from components.foundation.parallel_work import InParallel, working_in_parallel
-from components.foundation.settings import DataSettings, StatsSettings
+from sanefit.components.channel_stats.exact_statistics import channel_sums, mean_and_std
+from sanefit.components.channel_stats.sampled_statistics import MeasuredChannels, sample_channel_statistics
+from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.image_dataset.reading import contents_of, decode_image, too_many_broken
+from sanefit.components.foundation.image_dataset.sources.listing import list_source
+from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
+from sanefit.components.foundation.machine.parallel_work import InParallel, working_in_parallel
+from sanefit.components.foundation.schemas.images import DataSettings
+from sanefit.components.foundation.schemas.statistics import StatsSettings
 
 MOST_IN_BATCH = 256
 BATCHES_PER_WORKER = 4  # so that workers end at about the same time

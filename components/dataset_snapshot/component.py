@@ -6,9 +6,9 @@ from kfp import dsl
 @dsl.component(base_image="sanefit-data", install_kfp_package=False)
 def snapshot(data: str, storage: str) -> str:
     """Take a snapshot of the images; returns a DatasetReference."""
-    from components.dataset_snapshot.snapshot import take_snapshot
-    from components.foundation.settings import DataSettings
-    from components.foundation.step_log import running_step
+    from sanefit.components.dataset_snapshot.snapshot import take_snapshot
+    from sanefit.components.foundation.schemas.images import DataSettings
+    from sanefit.components.foundation.step_lines.step_log import running_step
 
     with running_step("snapshot") as say:
         return take_snapshot(DataSettings.model_validate_json(data), storage, say).model_dump_json()

@@ -14,10 +14,9 @@ from typing import IO
 
 import numpy as np
 
-from components.dataset_snapshot.publishing import published
-from components.foundation import object_store
-from components.foundation.artifacts import SPLITS, Shard, SplitName
-from components.foundation.settings import DataSettings
+from sanefit.components.dataset_snapshot.publishing import published
+from sanefit.components.foundation.schemas.images import SPLITS, DataSettings, Shard, SplitName
+from sanefit.components.foundation.storage import object_store
 
 SHARD_BYTES = 64 * 2**20
 COPIED_AT_ONCE = 2**20

@@ -4,9 +4,8 @@ import hashlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from components.foundation.artifacts import SPLITS, LabelConflict, SplitName
-from components.foundation.errors import DataError
-from components.foundation.settings import DataSettings
+from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.schemas.images import SPLITS, DataSettings, LabelConflict, SplitName
 
 HELD_OUT_FIRST: tuple[SplitName, ...] = ("test", "validation", "train")
 

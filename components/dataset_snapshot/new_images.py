@@ -7,16 +7,15 @@ from typing import IO
 
 import numpy as np
 
-from components.dataset_snapshot.decoded_images import DecodedImages, PartWriter, Shape
-from components.dataset_snapshot.reading import BATCH_IMAGES, ReadImage, ReadingTask, read_batch
-from components.foundation.artifacts import SplitName
-from components.foundation.errors import DataError, StorageError
-from components.foundation.image_dataset.reading import too_many_broken
-from components.foundation.image_dataset.sources.source_image import SourceImage
-from components.foundation.image_dataset.splits import split_of
-from components.foundation.parallel_work import working_in_parallel
-from components.foundation.settings import DataSettings
-from components.foundation.step_log import Say
+from sanefit.components.dataset_snapshot.decoded_images import DecodedImages, PartWriter, Shape
+from sanefit.components.dataset_snapshot.reading import BATCH_IMAGES, ReadImage, ReadingTask, read_batch
+from sanefit.components.foundation.errors import DataError, StorageError
+from sanefit.components.foundation.image_dataset.reading import too_many_broken
+from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
+from sanefit.components.foundation.image_dataset.splits import split_of
+from sanefit.components.foundation.machine.parallel_work import working_in_parallel
+from sanefit.components.foundation.schemas.images import DataSettings, SplitName
+from sanefit.components.foundation.step_lines.step_log import Say
 
 PROGRESS_EVERY = 10_000
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from components.foundation import object_store
-from components.foundation.errors import StorageError
+from sanefit.components.foundation.errors import StorageError
+from sanefit.components.foundation.storage import object_store
 
 
 @contextmanager

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from components.foundation.errors import DataError
-from components.foundation.image_dataset.reading import contents_of, decode_image
-from components.foundation.image_dataset.sources.source_image import SourceImage
-from components.foundation.image_dataset.splits import content_digest
-from components.foundation.settings import DataSettings
+from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.image_dataset.reading import contents_of, decode_image
+from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
+from sanefit.components.foundation.image_dataset.splits import content_digest
+from sanefit.components.foundation.schemas.images import DataSettings
 
 BATCH_IMAGES = 256
 

@@ -8,25 +8,37 @@ from pathlib import Path
 
 import numpy as np
 
-from components.dataset_snapshot.decoded_images import DecodedImages, PartWriter, folder_of, read_decoded
-from components.dataset_snapshot.distinct import (
+from sanefit.components.dataset_snapshot.decoded_images import DecodedImages, PartWriter, folder_of, read_decoded
+from sanefit.components.dataset_snapshot.distinct import (
     ListedImage,
     distinct_images,
     fingerprint_of,
     require_enough,
     storage_order,
 )
-from components.dataset_snapshot.new_images import read_new_images, require_few_broken, sizes_differ, split_of_image
-from components.dataset_snapshot.publishing import published, scratch_folder
-from components.foundation import object_store
-from components.foundation.artifacts import SPLITS, DatasetReference, Manifest, QuarantinedFile, SplitIndex, SplitName
-from components.foundation.image_dataset.shards import MANIFEST_FILE, read_manifest
-from components.foundation.image_dataset.sources.listing import list_source
-from components.foundation.image_dataset.sources.location import identity_of
-from components.foundation.image_dataset.sources.source_image import SourceImage
-from components.foundation.parallel_work import usable_cores
-from components.foundation.settings import DataSettings
-from components.foundation.step_log import Say
+from sanefit.components.dataset_snapshot.new_images import (
+    read_new_images,
+    require_few_broken,
+    sizes_differ,
+    split_of_image,
+)
+from sanefit.components.dataset_snapshot.publishing import published, scratch_folder
+from sanefit.components.foundation.image_dataset.shards import MANIFEST_FILE, read_manifest
+from sanefit.components.foundation.image_dataset.sources.listing import list_source
+from sanefit.components.foundation.image_dataset.sources.location import identity_of
+from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
+from sanefit.components.foundation.machine.parallel_work import usable_cores
+from sanefit.components.foundation.schemas.images import (
+    SPLITS,
+    DatasetReference,
+    DataSettings,
+    Manifest,
+    QuarantinedFile,
+    SplitIndex,
+    SplitName,
+)
+from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.storage import object_store
 
 SHOWN = 3
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from components.foundation.image_dataset.batch_size import images_at_once
-from components.foundation.training.training_images import Images
+from sanefit.components.foundation.image_dataset.batch_size import images_at_once
+from sanefit.components.foundation.training.loop.training_images import Images
 
 STATISTICS_BATCH = 256
 

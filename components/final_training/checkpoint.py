@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from components.final_training.long_training import LongState
-from components.foundation import object_store
-from components.foundation.errors import StorageError
-from components.foundation.step_log import Say
-from components.foundation.training.checkpoint_pace import CHECKPOINT_SECONDS, CheckpointPace
-from components.foundation.training.saved_state import plain_state, state_from
-from components.foundation.training_artifacts import EpochRecord
+from sanefit.components.final_training.long_training import LongState
+from sanefit.components.foundation.errors import StorageError
+from sanefit.components.foundation.schemas.training import EpochRecord
+from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS, CheckpointPace
+from sanefit.components.foundation.training.checkpoints.saved_state import plain_state, state_from
 
 DIGEST_BYTES = hashlib.sha256().digest_size
 

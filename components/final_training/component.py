@@ -16,13 +16,16 @@ def final_training(
     metrics: dsl.Output[dsl.Metrics],
 ) -> str:
     """Train the best setting and test it; returns a TrainedModel."""
-    from components.final_training.final_training import train_final
-    from components.final_training.member_runs import visible_workers
-    from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
-    from components.foundation.settings import network_settings
-    from components.foundation.step_log import running_step
-    from components.foundation.training_artifacts import Ranking
-    from components.foundation.training_settings import FinalTrainingSettings, OptimizerSettings
+    from sanefit.components.final_training.final_training import train_final
+    from sanefit.components.final_training.member_runs import visible_workers
+    from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
+    from sanefit.components.foundation.schemas.images import DatasetReference
+    from sanefit.components.foundation.schemas.networks import network_settings
+    from sanefit.components.foundation.schemas.runs import RunReference
+    from sanefit.components.foundation.schemas.search import Ranking
+    from sanefit.components.foundation.schemas.statistics import ChannelStats
+    from sanefit.components.foundation.schemas.training import OptimizerSettings
+    from sanefit.components.foundation.step_lines.step_log import running_step
 
     with running_step("train") as say:
         trained = train_final(

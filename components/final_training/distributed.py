@@ -1,4 +1,4 @@
-"""A process among several that train one network: ``torchrun ... -m components.final_training.distributed FOLDER``."""
+"""A process among several that train one network; torchrun starts it with the folder of its job."""
 
 import os
 import sys
@@ -8,15 +8,15 @@ from pathlib import Path
 import torch
 from torch import distributed
 
-from components.final_training.checkpoint import Checkpoint, MemberProgress, progress_bytes
-from components.final_training.gpu_arithmetic import final_arithmetic
-from components.final_training.member_training import train_member
-from components.final_training.torchrun import JOB_FILE, OUTCOME_FILE, SAYS, MemberJob
-from components.foundation.classifiers.classifier import build_classifier
-from components.foundation.image_dataset.batches import BatchPart
-from components.foundation.image_dataset.shards import read_manifest
-from components.foundation.parallel_work import end_with_parent
-from components.foundation.training.plain_loop import read_training_data
+from sanefit.components.final_training.checkpoint import Checkpoint, MemberProgress, progress_bytes
+from sanefit.components.final_training.gpu_arithmetic import final_arithmetic
+from sanefit.components.final_training.member_training import train_member
+from sanefit.components.final_training.torchrun import JOB_FILE, OUTCOME_FILE, SAYS, MemberJob
+from sanefit.components.foundation.classifiers.classifier import build_classifier
+from sanefit.components.foundation.image_dataset.batches import BatchPart
+from sanefit.components.foundation.image_dataset.shards import read_manifest
+from sanefit.components.foundation.machine.parallel_work import end_with_parent
+from sanefit.components.foundation.training.loop.plain_loop import read_training_data
 
 PATIENCE = timedelta(hours=1)  # with another process, which may be validating or writing a checkpoint
 

@@ -7,27 +7,30 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from components.final_training.batch_norm import reestimate_batch_norm
-from components.final_training.gpu_arithmetic import describe_arithmetic, final_arithmetic
-from components.final_training.member_runs import MemberRuns, TrainedMember, Workers
-from components.final_training.members import Member, plan_members
-from components.final_training.tracked_result import log_result
-from components.foundation import object_store
-from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
-from components.foundation.errors import RunFailedError
-from components.foundation.image_dataset.shards import read_manifest
-from components.foundation.run_folder import storage_of
-from components.foundation.settings import NetworkSettings
-from components.foundation.step_log import Say
-from components.foundation.training.checkpoint_pace import CHECKPOINT_SECONDS
-from components.foundation.training.curve_diagnosis import diagnose
-from components.foundation.training.evaluation import evaluate
-from components.foundation.training.plain_loop import CPU, TrainingData, read_training_data
-from components.foundation.training.trained_model import joined, write_weights
-from components.foundation.training.training_images import training_images
-from components.foundation.training.trial_engine.trial import Problem
-from components.foundation.training_artifacts import Ranking, TrainedModel
-from components.foundation.training_settings import FinalTrainingSettings, OptimizerSettings
+from sanefit.components.final_training.batch_norm import reestimate_batch_norm
+from sanefit.components.final_training.gpu_arithmetic import describe_arithmetic, final_arithmetic
+from sanefit.components.final_training.member_runs import MemberRuns, TrainedMember, Workers
+from sanefit.components.final_training.members import Member, plan_members
+from sanefit.components.final_training.tracked_result import log_result
+from sanefit.components.foundation.diagnosis.curve_diagnosis import diagnose
+from sanefit.components.foundation.errors import RunFailedError
+from sanefit.components.foundation.image_dataset.shards import read_manifest
+from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings, TrainedModel
+from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.schemas.networks import NetworkSettings
+from sanefit.components.foundation.schemas.runs import RunReference
+from sanefit.components.foundation.schemas.search import Ranking
+from sanefit.components.foundation.schemas.statistics import ChannelStats
+from sanefit.components.foundation.schemas.training import OptimizerSettings
+from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.run_folder import storage_of
+from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS
+from sanefit.components.foundation.training.checkpoints.trained_model import joined, write_weights
+from sanefit.components.foundation.training.loop.evaluation import evaluate
+from sanefit.components.foundation.training.loop.plain_loop import CPU, TrainingData, read_training_data
+from sanefit.components.foundation.training.loop.training_images import training_images
+from sanefit.components.foundation.training.stacks.trial import Problem
 
 ON_CPU = Workers()
 

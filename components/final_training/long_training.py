@@ -14,28 +14,28 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from components.final_training.gpu_arithmetic import has_bfloat16
-from components.final_training.part_dropout import convert_part_dropout
-from components.final_training.several_processes import as_the_first_has_it, sum_of_all
-from components.foundation.classifiers.classifier import Classifier
-from components.foundation.classifiers.keyed_dropout import dropout_layers, key_dropout
-from components.foundation.image_dataset.augmentation import augment
-from components.foundation.image_dataset.batches import WHOLE, BatchPart, shuffled_batches
-from components.foundation.seeds import derive_seed
-from components.foundation.training.evaluation import evaluate
-from components.foundation.training.loss import decayed_weights, penalty
-from components.foundation.training.optimizers import (
+from sanefit.components.final_training.gpu_arithmetic import has_bfloat16
+from sanefit.components.final_training.part_dropout import convert_part_dropout
+from sanefit.components.final_training.several_processes import as_the_first_has_it, sum_of_all
+from sanefit.components.foundation.classifiers.classifier import Classifier
+from sanefit.components.foundation.classifiers.keyed_dropout import dropout_layers, key_dropout
+from sanefit.components.foundation.image_dataset.augmentation import augment
+from sanefit.components.foundation.image_dataset.batches import WHOLE, BatchPart, shuffled_batches
+from sanefit.components.foundation.randomness import derive_seed
+from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
+from sanefit.components.foundation.schemas.training import EpochRecord
+from sanefit.components.foundation.training.loop.evaluation import evaluate
+from sanefit.components.foundation.training.loop.loss import decayed_weights, penalty
+from sanefit.components.foundation.training.loop.optimizers import (
     make_optimizer,
     optimizer_slots,
     restore_slots,
     set_learning_rate,
 )
-from components.foundation.training.plain_loop import TrainingData, TrainingState, augmentation_keys
-from components.foundation.training.recipe import Recipe
-from components.foundation.training.schedules import learning_rate_at
-from components.foundation.training.training_images import read_batch
-from components.foundation.training_artifacts import EpochRecord
-from components.foundation.training_settings import FinalTrainingSettings
+from sanefit.components.foundation.training.loop.plain_loop import TrainingData, TrainingState, augmentation_keys
+from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.loop.schedules import learning_rate_at
+from sanefit.components.foundation.training.loop.training_images import read_batch
 
 LOOK_EVERY = 50  # steps; to look at a number on a GPU, or at all processes' sum, makes them wait
 

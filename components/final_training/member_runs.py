@@ -7,20 +7,21 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from components.final_training.checkpoint import Checkpoint, MemberProgress, checkpoint_uri
-from components.final_training.member_training import train_member
-from components.final_training.members import Member
-from components.final_training.torchrun import MemberJob, train_with_torchrun, useful_processes
-from components.foundation import object_store
-from components.foundation.artifacts import DatasetReference
-from components.foundation.classifiers.classifier import Classifier
-from components.foundation.code_digest import digest_of_code
-from components.foundation.step_log import Say
-from components.foundation.training.checkpoint_pace import CHECKPOINT_SECONDS
-from components.foundation.training.plain_loop import CPU, TrainingData, visible_devices
-from components.foundation.training.trial_engine.trial import Problem
-from components.foundation.training_artifacts import EpochRecord, TrialSetting
-from components.foundation.training_settings import FinalTrainingSettings
+from sanefit.components.final_training.checkpoint import Checkpoint, MemberProgress, checkpoint_uri
+from sanefit.components.final_training.member_training import train_member
+from sanefit.components.final_training.members import Member
+from sanefit.components.final_training.torchrun import MemberJob, train_with_torchrun, useful_processes
+from sanefit.components.foundation.classifiers.classifier import Classifier
+from sanefit.components.foundation.identity import digest_of_code
+from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
+from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.schemas.search import TrialSetting
+from sanefit.components.foundation.schemas.training import EpochRecord
+from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS
+from sanefit.components.foundation.training.loop.plain_loop import CPU, TrainingData, visible_devices
+from sanefit.components.foundation.training.stacks.trial import Problem
 
 
 @dataclass(frozen=True)

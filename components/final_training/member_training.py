@@ -1,14 +1,14 @@
 """One member of the final model, trained from its first epoch, or a checkpoint, to its last."""
 
-from components.final_training.checkpoint import Checkpoint, MemberProgress
-from components.final_training.long_training import LongTraining, copies
-from components.foundation.classifiers.classifier import Classifier
-from components.foundation.image_dataset.batches import WHOLE, BatchPart
-from components.foundation.step_log import Say
-from components.foundation.training.plain_loop import TrainingData, is_diverged
-from components.foundation.training.recipe import Recipe
-from components.foundation.training_artifacts import EpochRecord
-from components.foundation.training_settings import FinalTrainingSettings
+from sanefit.components.final_training.checkpoint import Checkpoint, MemberProgress
+from sanefit.components.final_training.long_training import LongTraining, copies
+from sanefit.components.foundation.classifiers.classifier import Classifier
+from sanefit.components.foundation.image_dataset.batches import WHOLE, BatchPart
+from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
+from sanefit.components.foundation.schemas.training import EpochRecord
+from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.training.loop.plain_loop import TrainingData, is_diverged
+from sanefit.components.foundation.training.loop.recipe import Recipe
 
 
 def train_member(

@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 
-from components.foundation.seeds import derive_seed
-from components.foundation.settings import NetworkSettings
-from components.foundation.step_log import Say
-from components.foundation.training.recipe import recipe_of
-from components.foundation.training.resolved_settings import resolve_network, resolve_optimizer
-from components.foundation.training.trial_engine.trial import Trial
-from components.foundation.training_artifacts import Ranking, TrialSetting
-from components.foundation.training_settings import FinalTrainingSettings, OptimizerSettings
+from sanefit.components.foundation.randomness import derive_seed
+from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
+from sanefit.components.foundation.schemas.networks import NetworkSettings
+from sanefit.components.foundation.schemas.search import Ranking, TrialSetting
+from sanefit.components.foundation.schemas.training import OptimizerSettings
+from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.training.loop.recipe import recipe_of
+from sanefit.components.foundation.training.resolved_settings import resolve_network, resolve_optimizer
+from sanefit.components.foundation.training.stacks.trial import Trial
 
 
 @dataclass(frozen=True)

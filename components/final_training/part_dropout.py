@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from components.foundation.classifiers.keyed_dropout import KeyedDropout, step_key
-from components.foundation.image_dataset.batches import BatchPart
-from components.foundation.keyed_random import keyed_uniform
+from sanefit.components.foundation.classifiers.keyed_dropout import KeyedDropout, step_key
+from sanefit.components.foundation.image_dataset.batches import BatchPart
+from sanefit.components.foundation.randomness import keyed_uniform
 
 
 class PartDropout(nn.Module):
@@ -20,7 +20,7 @@ class PartDropout(nn.Module):
         if not self.training:
             return inputs
         key = step_key(self.layer.key, self.layer.step)
-        kept = keyed_uniform(key, tuple(inputs.shape), self.part) >= self.layer.share
+        kept = keyed_uniform(key, tuple(inputs.shape), self.part.rank, self.part.ranks) >= self.layer.share
         return torch.where(kept, inputs / (1 - self.layer.share), 0.0)
 
 

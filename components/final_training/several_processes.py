@@ -2,7 +2,7 @@
 
 from torch import Tensor, distributed
 
-from components.foundation.image_dataset.batches import BatchPart
+from sanefit.components.foundation.image_dataset.batches import BatchPart
 
 
 def sum_of_all(values: Tensor, part: BatchPart) -> Tensor:

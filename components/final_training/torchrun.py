@@ -6,14 +6,16 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-from components.final_training.checkpoint import MemberProgress, progress_from
-from components.foundation.artifacts import Artifact, ChannelStats, DatasetReference
-from components.foundation.errors import RunFailedError
-from components.foundation.settings import NetworkSettings
-from components.foundation.step_log import Say
-from components.foundation.training.checkpoint_pace import CHECKPOINT_SECONDS
-from components.foundation.training.recipe import Recipe
-from components.foundation.training_settings import FinalTrainingSettings
+from sanefit.components.final_training.checkpoint import MemberProgress, progress_from
+from sanefit.components.foundation.errors import RunFailedError
+from sanefit.components.foundation.schemas.bases import Artifact
+from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
+from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.schemas.networks import NetworkSettings
+from sanefit.components.foundation.schemas.statistics import ChannelStats
+from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS
+from sanefit.components.foundation.training.loop.recipe import Recipe
 
 SAYS = "[sanefit-says] "  # before a line that the step is to say
 JOB_FILE, OUTCOME_FILE = "job.json", "outcome"
@@ -59,7 +61,7 @@ def useful_processes(processes: int, images: int, batch_size: int) -> int:
 
 
 def _command(processes: int, folder: str) -> list[str]:
-    worker = ["-m", "components.final_training.distributed", folder]
+    worker = ["-m", "sanefit.components.final_training.distributed", folder]
     return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", *worker]
 
 

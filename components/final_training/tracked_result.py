@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from components.final_training.member_runs import TrainedMember
-from components.foundation import tracking
-from components.foundation.artifacts import RunReference
-from components.foundation.training.resolved_settings import resolve_optimizer
-from components.foundation.training_artifacts import TrainedModel
-from components.foundation.training_settings import FinalTrainingSettings, OptimizerSettings
+from sanefit.components.final_training.member_runs import TrainedMember
+from sanefit.components.foundation import tracking
+from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings, TrainedModel
+from sanefit.components.foundation.schemas.runs import RunReference
+from sanefit.components.foundation.schemas.training import OptimizerSettings
+from sanefit.components.foundation.training.resolved_settings import resolve_optimizer
 
 
 def log_result(

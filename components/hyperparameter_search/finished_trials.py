@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from components.foundation.training_artifacts import TrialResult
+from sanefit.components.foundation.schemas.search import TrialResult
 
 
 def best_first(results: Iterable[TrialResult]) -> list[TrialResult]:

@@ -7,8 +7,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.samplers import BaseSampler
 
-from components.foundation.training_artifacts import SearchRange, TrialResult, TrialSetting
-from components.hyperparameter_search.finished_trials import worth
+from sanefit.components.foundation.schemas.search import SearchRange, TrialResult, TrialSetting
+from sanefit.components.hyperparameter_search.finished_trials import worth
 
 
 def search_space(searched: SearchRange) -> dict[str, BaseDistribution]:

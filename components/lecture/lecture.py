@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
-from components.foundation.errors import SettingsError
-from components.foundation.step_log import Say
-from components.lecture import search_rows, toy_rows, weight_rows
-from components.lecture.comparison import Comparison
-from components.lecture.toy_data import ToyData, read_toy_data
+from sanefit.components.foundation.errors import SettingsError
+from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.lecture import search_rows, toy_rows, weight_rows
+from sanefit.components.lecture.comparison import Comparison
+from sanefit.components.lecture.toy_data import ToyData, read_toy_data
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from components.lecture.comparison import Comparison
+from sanefit.components.lecture.comparison import Comparison
 
 
 def render(comparisons: Sequence[Comparison], source: str) -> str:
@@ -14,7 +14,7 @@ def render(comparisons: Sequence[Comparison], source: str) -> str:
         comparisons: the table's rows.
         source: of the images.
     """
-    loader = PackageLoader("components.lecture", ".")
+    loader = PackageLoader("sanefit.components.lecture", ".")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     passed = sum(comparison.passed for comparison in comparisons)
     return environment.get_template("page.html.j2").render(comparisons=comparisons, source=source, passed=passed)

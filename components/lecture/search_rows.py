@@ -8,13 +8,13 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from components.foundation.step_log import Say
-from components.foundation.training.evaluation import evaluate
-from components.foundation.training.plain_loop import TrainingState
-from components.foundation.training.trial_engine.trial import Trial
-from components.lecture.comparison import Comparison
-from components.lecture.toy_data import ToyData
-from components.lecture.toy_training import STACKED, toy_trial, train_toys
+from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.training.loop.evaluation import evaluate
+from sanefit.components.foundation.training.loop.plain_loop import TrainingState
+from sanefit.components.foundation.training.stacks.trial import Trial
+from sanefit.components.lecture.comparison import Comparison
+from sanefit.components.lecture.toy_data import ToyData
+from sanefit.components.lecture.toy_training import STACKED, toy_trial, train_toys
 
 TRIALS = 100
 BATCH = 100

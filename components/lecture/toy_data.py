@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from components.foundation.artifacts import ChannelStats
-from components.foundation.errors import DataError
-from components.foundation.image_dataset.decoding import decode
-from components.foundation.image_dataset.sources.listing import list_source
-from components.foundation.image_dataset.sources.location import read_content
-from components.foundation.step_log import Say
-from components.foundation.training.plain_loop import TrainingData
-from components.foundation.training.trial_engine.trial import Problem
+from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.image_dataset.decoding import decode
+from sanefit.components.foundation.image_dataset.sources.listing import list_source
+from sanefit.components.foundation.image_dataset.sources.location import read_content
+from sanefit.components.foundation.schemas.statistics import ChannelStats
+from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.training.loop.plain_loop import TrainingData
+from sanefit.components.foundation.training.stacks.trial import Problem
 
 VALIDATION = 5000
 SAY_EVERY = 10_000

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import torch
 
-from components.foundation.training.curve_diagnosis import diagnose
-from components.foundation.training.loss import decayed_weights, regularised_loss
-from components.foundation.training.plain_loop import TrainingData
-from components.foundation.training_artifacts import EpochRecord
-from components.lecture.comparison import Comparison, same_numbers
-from components.lecture.toy_data import ToyData
-from components.lecture.toy_training import toy_trial, train_toys
+from sanefit.components.foundation.diagnosis.curve_diagnosis import diagnose
+from sanefit.components.foundation.schemas.training import EpochRecord
+from sanefit.components.foundation.training.loop.loss import decayed_weights, regularised_loss
+from sanefit.components.foundation.training.loop.plain_loop import TrainingData
+from sanefit.components.lecture.comparison import Comparison, same_numbers
+from sanefit.components.lecture.toy_data import ToyData
+from sanefit.components.lecture.toy_training import toy_trial, train_toys
 
 BATCH = 64  # the slides do not say; with it 3e-3 falls at first and explodes later, as theirs
 EPOCHS = 10

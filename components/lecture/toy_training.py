@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from components.foundation.settings import TwoLayerSettings
-from components.foundation.training.plain_loop import TrainingData
-from components.foundation.training.recipe import Recipe
-from components.foundation.training.trial_engine.train_together import EnginePlan, Progress, train_together
-from components.foundation.training.trial_engine.trial import Problem, Trial
+from sanefit.components.foundation.schemas.networks import TwoLayerSettings
+from sanefit.components.foundation.training.loop.plain_loop import TrainingData
+from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.stacks.train_together import EnginePlan, Progress, train_together
+from sanefit.components.foundation.training.stacks.trial import Problem, Trial
 
 NETWORK = TwoLayerSettings(kind="two_layer", hidden=50, init="gaussian:1e-4")
 STACKED = EnginePlan("stacked", 25)  # networks trained at once: the fastest on two cores

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.foundation.classifiers.activations import activation
-from components.foundation.settings import Activation
-from components.foundation.training.gradient_step import gradient_step
-from components.foundation.training.layer_signals import Signal, measure_signals
-from components.lecture.comparison import Comparison, same_numbers
+from sanefit.components.foundation.classifiers.activations import activation
+from sanefit.components.foundation.diagnosis.layer_signals import Signal, measure_signals
+from sanefit.components.foundation.schemas.networks import Activation
+from sanefit.components.foundation.training.loop.gradient_step import gradient_step
+from sanefit.components.lecture.comparison import Comparison, same_numbers
 
 LAYERS, WIDTH, INPUTS = 10, 500, 1000  # of the slides' network; as many inputs as in its source (cs231n)
 RELATIVE = 0.05

@@ -21,9 +21,9 @@ def open_run(
     seed: int,
 ) -> str:
     """Open the MLflow run; returns a RunReference."""
-    from components.foundation.artifacts import DatasetReference
-    from components.foundation.step_log import running_step
-    from components.model_registry.run_lifecycle import flat_settings, open_tracking_run
+    from sanefit.components.foundation.schemas.images import DatasetReference
+    from sanefit.components.foundation.step_lines.step_log import running_step
+    from sanefit.components.model_registry.run_lifecycle import flat_settings, open_tracking_run
 
     with running_step("open run") as say:
         reference = DatasetReference.model_validate_json(dataset)
@@ -56,10 +56,10 @@ def compare_with_champion(
     seed: int,
 ) -> str:
     """Say ``news`` or ``nothing new``: whether training could give anything but the champion again."""
-    from components.foundation.artifacts import DatasetReference
-    from components.foundation.step_log import running_step
-    from components.model_registry.run_lifecycle import flat_settings
-    from components.model_registry.run_origin import compare, origin_of
+    from sanefit.components.foundation.schemas.images import DatasetReference
+    from sanefit.components.foundation.step_lines.step_log import running_step
+    from sanefit.components.model_registry.run_lifecycle import flat_settings
+    from sanefit.components.model_registry.run_origin import compare, origin_of
 
     with running_step("compare") as say:
         settings = flat_settings(
@@ -78,11 +78,13 @@ def compare_with_champion(
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
 def register_model(name: str, dataset: str, stats: str, network: str, trained: str, run: str) -> str:
     """Register the model and decide between champion and challenger; returns a Registration."""
-    from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
-    from components.foundation.settings import network_settings
-    from components.foundation.step_log import running_step
-    from components.foundation.training_artifacts import TrainedModel
-    from components.model_registry.registration import register
+    from sanefit.components.foundation.schemas.final_model import TrainedModel
+    from sanefit.components.foundation.schemas.images import DatasetReference
+    from sanefit.components.foundation.schemas.networks import network_settings
+    from sanefit.components.foundation.schemas.runs import RunReference
+    from sanefit.components.foundation.schemas.statistics import ChannelStats
+    from sanefit.components.foundation.step_lines.step_log import running_step
+    from sanefit.components.model_registry.registration import register
 
     with running_step("register") as say:
         return register(
@@ -101,8 +103,8 @@ def close_run(
     name: str, run_name: str, job_name: str, storage: str, tracking_uri: str, status: dsl.PipelineTaskFinalStatus
 ) -> None:
     """Close the MLflow run with the pipeline's true status, whatever happened."""
-    from components.foundation.step_log import running_step
-    from components.model_registry.run_lifecycle import close_tracking_run
+    from sanefit.components.foundation.step_lines.step_log import running_step
+    from sanefit.components.model_registry.run_lifecycle import close_tracking_run
 
     with running_step("close run") as say:
         message = status.error_message or ""

@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 
-from components.foundation import tracking
-from components.foundation.artifacts import ChannelStats, DatasetReference, Registration, RunReference
-from components.foundation.classifiers.classifier import ProbabilityModel
-from components.foundation.errors import RunFailedError
-from components.foundation.image_dataset.batch_size import images_at_once
-from components.foundation.image_dataset.shards import SplitImages, open_split, read_manifest
-from components.foundation.settings import NetworkSettings
-from components.foundation.step_log import Say
-from components.foundation.training.trained_model import read_trained
-from components.foundation.training.trial_engine.trial import Problem
-from components.foundation.training_artifacts import TrainedModel
-from components.model_registry.promotion import Champion, decide
+from sanefit.components.foundation import tracking
+from sanefit.components.foundation.classifiers.classifier import ProbabilityModel
+from sanefit.components.foundation.errors import RunFailedError
+from sanefit.components.foundation.image_dataset.batch_size import images_at_once
+from sanefit.components.foundation.image_dataset.shards import SplitImages, open_split, read_manifest
+from sanefit.components.foundation.schemas.final_model import TrainedModel
+from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.schemas.networks import NetworkSettings
+from sanefit.components.foundation.schemas.runs import Registration, RunReference
+from sanefit.components.foundation.schemas.statistics import ChannelStats
+from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.training.checkpoints.trained_model import read_trained
+from sanefit.components.foundation.training.stacks.trial import Problem
+from sanefit.components.model_registry.promotion import Champion, decide
 
 PREDICTION_BATCH = 1000
 

@@ -5,11 +5,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from components.foundation import object_store, tracking
-from components.foundation.artifacts import DatasetReference, RunReference, RunSummary
-from components.foundation.run_folder import REPORT_FILE, SUMMARY_FILE, run_folder
-from components.foundation.step_log import Say
-from components.model_registry.run_origin import origin_of
+from sanefit.components.foundation import tracking
+from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.schemas.runs import RunReference, RunSummary
+from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.run_folder import REPORT_FILE, SUMMARY_FILE, run_folder
+from sanefit.components.model_registry.run_origin import origin_of
 
 GOOD_STATES = frozenset({"SUCCEEDED", "COMPLETE", "CACHED"})  # kfp.local says the first, a cluster the others
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from components.foundation import tracking
-from components.foundation.artifacts import DatasetReference
-from components.foundation.code_digest import STEPS, digest_of_code
-from components.foundation.step_log import Say
+from sanefit.components.foundation import tracking
+from sanefit.components.foundation.identity import STEPS, digest_of_code
+from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.step_lines.step_log import Say
 
 
 @dataclass(frozen=True)

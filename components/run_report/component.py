@@ -16,8 +16,8 @@ def run_report(
     registration: str = "",
 ) -> None:
     """Write the run's page from what is known so far."""
-    from components.foundation.step_log import running_step
-    from components.run_report.report import parse_findings, write_report
+    from sanefit.components.foundation.step_lines.step_log import running_step
+    from sanefit.components.run_report.report import parse_findings, write_report
 
     with running_step("report") as say:
         findings = parse_findings(run, dataset, stats, checks, coarse, fine, trained, registration)

@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.foundation.artifacts import ChannelStats, LayerSignal, ProbedRate
-from components.foundation.training_artifacts import EpochRecord, TrialResult, TrialSetting
+from sanefit.components.foundation.schemas.checks import LayerSignal, ProbedRate
+from sanefit.components.foundation.schemas.search import TrialResult, TrialSetting
+from sanefit.components.foundation.schemas.statistics import ChannelStats
+from sanefit.components.foundation.schemas.training import EpochRecord
 
 CHANNEL_COLOURS = {1: ("0.3",), 3: ("tab:red", "tab:green", "tab:blue")}
 VERDICT_COLOURS = {"too_low": "0.6", "good": "tab:green", "too_high": "tab:orange", "exploded": "tab:red"}

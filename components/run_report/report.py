@@ -7,21 +7,18 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import BaseModel
 
-from components.foundation import object_store
-from components.foundation.artifacts import (
-    ChannelStats,
-    CheckReport,
-    DatasetReference,
-    Registration,
-    RunReference,
-    RunSummary,
-)
-from components.foundation.image_dataset.shards import open_split, read_manifest
-from components.foundation.run_folder import REPORT_FILE, SUMMARY_FILE, read_trials
-from components.foundation.step_log import Say
-from components.foundation.training.curve_diagnosis import diagnose
-from components.foundation.training_artifacts import Ranking, TrainedModel, TrialResult
-from components.run_report.figures import (
+from sanefit.components.foundation.diagnosis.curve_diagnosis import diagnose
+from sanefit.components.foundation.image_dataset.shards import open_split, read_manifest
+from sanefit.components.foundation.schemas.checks import CheckReport
+from sanefit.components.foundation.schemas.final_model import TrainedModel
+from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.schemas.runs import Registration, RunReference, RunSummary
+from sanefit.components.foundation.schemas.search import Ranking, TrialResult
+from sanefit.components.foundation.schemas.statistics import ChannelStats
+from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.run_folder import REPORT_FILE, SUMMARY_FILE, read_trials
+from sanefit.components.run_report.figures import (
     curves_figure,
     histogram_figure,
     probe_figure,
@@ -80,7 +77,7 @@ def render(findings: Findings) -> str:
     train = open_split(findings.dataset, "train")
     shown = np.arange(min(SHOWN_FROM, len(train)))
     environment = Environment(
-        loader=PackageLoader("components.run_report", "."), autoescape=True, undefined=StrictUndefined
+        loader=PackageLoader("sanefit.components.run_report", "."), autoescape=True, undefined=StrictUndefined
     )
     stages = [_stage(ranking) for ranking in (findings.coarse, findings.fine) if ranking is not None]
     trained = findings.trained

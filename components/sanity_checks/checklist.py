@@ -2,33 +2,44 @@
 
 from collections.abc import Callable, Iterator
 
-from components.foundation.artifacts import ChannelStats, CheckReport, DatasetReference, GateResult, LayerSignal
-from components.foundation.classifiers.classifier import build_classifier
-from components.foundation.image_dataset.shards import read_manifest
-from components.foundation.seeds import derive_seed
-from components.foundation.settings import CheckName, CheckSettings, NetworkSettings
-from components.foundation.step_log import Say
-from components.foundation.training.plain_loop import read_training_data
-from components.foundation.training_settings import CoarseSettings, OptimizerSettings
-from components.sanity_checks.carry_over_gate import check_carry_over
-from components.sanity_checks.data_gates import check_labels, check_splits_alike, check_splits_apart
-from components.sanity_checks.first_loss_gates import check_first_loss, check_regularisation, check_weight_decays
-from components.sanity_checks.gradient_step_gate import check_gradient_step
-from components.sanity_checks.input_gate import check_inputs
-from components.sanity_checks.learning_rate_gate import check_learning_rates
-from components.sanity_checks.learning_rate_probe import (
+from sanefit.components.foundation.classifiers.classifier import build_classifier
+from sanefit.components.foundation.image_dataset.shards import read_manifest
+from sanefit.components.foundation.randomness import derive_seed
+from sanefit.components.foundation.schemas.checks import CheckName, CheckReport, CheckSettings, GateResult, LayerSignal
+from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.schemas.networks import NetworkSettings
+from sanefit.components.foundation.schemas.search import CoarseSettings
+from sanefit.components.foundation.schemas.statistics import ChannelStats
+from sanefit.components.foundation.schemas.training import OptimizerSettings
+from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.training.loop.plain_loop import read_training_data
+from sanefit.components.sanity_checks.checks.activations_between import check_activations
+from sanefit.components.sanity_checks.checks.carry_over import check_carry_over
+from sanefit.components.sanity_checks.checks.first_loss import (
+    check_first_loss,
+    check_regularisation,
+    check_weight_decays,
+)
+from sanefit.components.sanity_checks.checks.gradient_steps import check_gradient_step
+from sanefit.components.sanity_checks.checks.inputs import check_inputs
+from sanefit.components.sanity_checks.checks.labels_and_splits import (
+    check_labels,
+    check_splits_alike,
+    check_splits_apart,
+)
+from sanefit.components.sanity_checks.checks.learning_rates import check_learning_rates
+from sanefit.components.sanity_checks.checks.modes import check_modes
+from sanefit.components.sanity_checks.checks.overfit import check_overfit, overfit_samples
+from sanefit.components.sanity_checks.checks.raw_scores import check_raw_scores
+from sanefit.components.sanity_checks.checks.signals import check_signals, report_signals, shown_layers
+from sanefit.components.sanity_checks.checks.symmetry import check_symmetry
+from sanefit.components.sanity_checks.probe.learning_rate_probe import (
     learning_rate_band,
     probe_batches,
     probe_learning_rates,
     recommended_rate,
 )
-from components.sanity_checks.linearity_gate import check_activations
-from components.sanity_checks.mode_gate import check_modes
-from components.sanity_checks.overfit_gate import check_overfit, overfit_samples
-from components.sanity_checks.score_gate import check_raw_scores
-from components.sanity_checks.setup import Setup
-from components.sanity_checks.signal_gate import check_signals, report_signals, shown_layers
-from components.sanity_checks.symmetry_gate import check_symmetry
+from sanefit.components.sanity_checks.setup import Setup
 
 FIRST_LOSS_IMAGES = 1000
 Check = tuple[CheckName, Callable[[], GateResult]]

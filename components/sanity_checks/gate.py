@@ -1,8 +1,8 @@
 """The gate after the checks: nothing costly starts unless every check holds."""
 
-from components.foundation.artifacts import CheckReport
-from components.foundation.errors import ChecksFailedError
-from components.foundation.step_log import Say
+from sanefit.components.foundation.errors import ChecksFailedError
+from sanefit.components.foundation.schemas.checks import CheckReport
+from sanefit.components.foundation.step_lines.step_log import Say
 
 
 def require_passed(report: CheckReport, say: Say) -> None:

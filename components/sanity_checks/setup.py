@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.foundation.training.gradient_step import Loss, Step, gradient_step
-from components.foundation.training.training_images import Images
+from sanefit.components.foundation.training.loop.gradient_step import Loss, Step, gradient_step
+from sanefit.components.foundation.training.loop.training_images import Images
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,14 @@ import numpy as np
 from figures import print_figure
 from PIL import Image
 
-from components.channel_stats.channel_stats import measure_channel_stats, shard_sums
-from components.channel_stats.source_statistics import measure_images
-from components.dataset_snapshot.snapshot import take_snapshot
-from components.foundation.image_dataset.shards import ShardRows, open_split
-from components.foundation.image_dataset.sources.folder import list_folder
-from components.foundation.parallel_work import working_in_parallel
-from components.foundation.settings import DataSettings, StatsSettings
+from sanefit.components.channel_stats.channel_stats import measure_channel_stats, shard_sums
+from sanefit.components.channel_stats.source_statistics import measure_images
+from sanefit.components.dataset_snapshot.snapshot import take_snapshot
+from sanefit.components.foundation.image_dataset.shards import ShardRows, open_split
+from sanefit.components.foundation.image_dataset.sources.folder import list_folder
+from sanefit.components.foundation.machine.parallel_work import working_in_parallel
+from sanefit.components.foundation.schemas.images import DataSettings
+from sanefit.components.foundation.schemas.statistics import StatsSettings
 
 WORKERS = 2
 REPEATS = 3

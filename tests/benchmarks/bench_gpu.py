@@ -25,19 +25,20 @@ import torch  # noqa: E402
 import torchvision  # noqa: E402
 import yaml  # noqa: E402
 
-from components.final_training.long_training import LongTraining  # noqa: E402
-from components.foundation.artifacts import ChannelStats  # noqa: E402
-from components.foundation.settings import (  # noqa: E402
+from sanefit.components.final_training.long_training import LongTraining  # noqa: E402
+from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings  # noqa: E402
+from sanefit.components.foundation.schemas.networks import (  # noqa: E402
     ConvNetSettings,
     NetworkSettings,
     TwoLayerSettings,
     network_settings,
 )
-from components.foundation.training.plain_loop import PlainTraining, TrainingData, data_on  # noqa: E402
-from components.foundation.training.recipe import Recipe, recipe_of  # noqa: E402
-from components.foundation.training.trial_engine.train_together import EnginePlan, start  # noqa: E402
-from components.foundation.training.trial_engine.trial import Problem, Trial  # noqa: E402
-from components.foundation.training_settings import FinalTrainingSettings, OptimizerSettings  # noqa: E402
+from sanefit.components.foundation.schemas.statistics import ChannelStats  # noqa: E402
+from sanefit.components.foundation.schemas.training import OptimizerSettings  # noqa: E402
+from sanefit.components.foundation.training.loop.plain_loop import PlainTraining, TrainingData, data_on  # noqa: E402
+from sanefit.components.foundation.training.loop.recipe import Recipe, recipe_of  # noqa: E402
+from sanefit.components.foundation.training.stacks.train_together import EnginePlan, start  # noqa: E402
+from sanefit.components.foundation.training.stacks.trial import Problem, Trial  # noqa: E402
 
 SIZES = {"lecture": (1, 4, 16, 64, 100, 128, 256), "convnet": (1, 4, 16, 32, 64)}
 NETWORKS: dict[str, NetworkSettings] = {

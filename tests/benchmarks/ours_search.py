@@ -12,18 +12,12 @@ from typing import Any
 from search_peers.protocol import Search, Trial, read_search, say_ready, say_result
 from search_peers.recipes import CHANNELS, HIDDEN, RECIPES
 
-from components.channel_stats.channel_stats import measure_channel_stats
-from components.dataset_snapshot.snapshot import take_snapshot
-from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
-from components.foundation.settings import (
-    ConvNetSettings,
-    DataSettings,
-    NetworkSettings,
-    StatsSettings,
-    TwoLayerSettings,
-)
-from components.foundation.step_log import Say
-from components.foundation.training_artifacts import (
+from sanefit.components.channel_stats.channel_stats import measure_channel_stats
+from sanefit.components.dataset_snapshot.snapshot import take_snapshot
+from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.networks import ConvNetSettings, NetworkSettings, TwoLayerSettings
+from sanefit.components.foundation.schemas.runs import RunReference
+from sanefit.components.foundation.schemas.search import (
     PackPlan,
     PackResult,
     SearchRange,
@@ -31,8 +25,10 @@ from components.foundation.training_artifacts import (
     TrialSetting,
     TrialSpec,
 )
-from components.foundation.training_settings import OptimizerSettings
-from components.hyperparameter_search.trial_log import tracking_process
+from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
+from sanefit.components.foundation.schemas.training import OptimizerSettings
+from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.hyperparameter_search.pack.trial_log import tracking_process
 
 PLACE = re.compile(r"\((\d+) / \d+\)")  # at the end of a trial's line
 
@@ -94,7 +90,7 @@ def _run_pack(search: Search, writer: Executor, say: Say) -> list[TrialResult]:
 
     import torch
 
-    from components.hyperparameter_search.trial_pack import run_pack
+    from sanefit.components.hyperparameter_search.pack.trial_pack import run_pack
 
     run_id = opening.result() or ""
     uri = run_pack(
@@ -160,7 +156,7 @@ def _tracking_uri(search: Search) -> str:
 
 
 def _open_run(search: Search) -> str:
-    from components.foundation import tracking
+    from sanefit.components.foundation import tracking
 
     return tracking.open_run(
         tracking.client(_tracking_uri(search)),

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from components.foundation.classifiers.classifier import Classifier
-from components.sanity_checks.setup import Setup
+from sanefit.components.foundation.classifiers.classifier import Classifier
+from sanefit.components.sanity_checks.setup import Setup
 
 BATCH = 64
 STEPS = 5

@@ -17,15 +17,15 @@ from PIL import Image
 from said import Said
 from sklearn.datasets import load_digits
 
-from components.channel_stats import exact_statistics
-from components.channel_stats.channel_stats import measure_channel_stats
-from components.channel_stats.exact_statistics import channel_histogram, channel_sums, mean_and_std
-from components.channel_stats.source_statistics import measure_source
-from components.dataset_snapshot import decoded_images, new_images, snapshot
-from components.foundation.artifacts import ChannelStats, DatasetReference
-from components.foundation.errors import DataError
-from components.foundation.image_dataset.shards import open_split, read_split
-from components.foundation.settings import DataSettings, StatsSettings
+from sanefit.components.channel_stats import exact_statistics
+from sanefit.components.channel_stats.channel_stats import measure_channel_stats
+from sanefit.components.channel_stats.exact_statistics import channel_histogram, channel_sums, mean_and_std
+from sanefit.components.channel_stats.source_statistics import measure_source
+from sanefit.components.dataset_snapshot import decoded_images, new_images, snapshot
+from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.image_dataset.shards import open_split, read_split
+from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
 
 Pixels = NDArray[np.uint8]
 ImageFolder = Callable[..., Path]

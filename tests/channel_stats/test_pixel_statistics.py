@@ -8,16 +8,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from said import Said
 
-from components.channel_stats.channel_stats import measure_channel_stats
-from components.channel_stats.pixel_statistics import mean_image, whitening
-from components.foundation.artifacts import DatasetReference
-from components.foundation.classifiers.classifier import ProbabilityModel, build_classifier
-from components.foundation.classifiers.pixel_normalisation import PixelNormalisation
-from components.foundation.errors import SettingsError
-from components.foundation.image_dataset.pixel_transform import PixelTransform, read_transform
-from components.foundation.image_dataset.shards import read_split
-from components.foundation.settings import ConvNetSettings, StatsSettings
-from pipeline.run_config import DEFAULT_CONFIG, load_config
+from sanefit.components.channel_stats.channel_stats import measure_channel_stats
+from sanefit.components.channel_stats.pixel_statistics import mean_image, whitening
+from sanefit.components.foundation.classifiers.classifier import ProbabilityModel, build_classifier
+from sanefit.components.foundation.classifiers.pixel_normalization import PixelNormalisation
+from sanefit.components.foundation.errors import SettingsError
+from sanefit.components.foundation.image_dataset.pixel_transform import PixelTransform, read_transform
+from sanefit.components.foundation.image_dataset.shards import read_split
+from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.schemas.networks import ConvNetSettings
+from sanefit.components.foundation.schemas.statistics import StatsSettings
+from sanefit.pipeline.settings.run_config import DEFAULT_CONFIG, load_config
 
 Pixels = NDArray[np.uint8]
 SHAPE = (3, 4, 2)

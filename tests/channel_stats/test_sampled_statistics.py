@@ -12,12 +12,12 @@ from listed_sources import read_all
 from numpy.typing import NDArray
 from said import Said
 
-from components.channel_stats.channel_stats import measure_channel_stats
-from components.channel_stats.exact_statistics import channel_sums, mean_and_std
-from components.channel_stats.sampled_statistics import sample_channel_statistics
-from components.foundation.artifacts import ChannelStats, DatasetReference
-from components.foundation.image_dataset.decoding import decode
-from components.foundation.settings import StatsSettings
+from sanefit.components.channel_stats.channel_stats import measure_channel_stats
+from sanefit.components.channel_stats.exact_statistics import channel_sums, mean_and_std
+from sanefit.components.channel_stats.sampled_statistics import sample_channel_statistics
+from sanefit.components.foundation.image_dataset.decoding import decode
+from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
 
 Pixels = NDArray[np.uint8]
 Sums = NDArray[np.int64]

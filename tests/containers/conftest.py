@@ -17,7 +17,7 @@ from foundation.conftest import s3_server  # noqa: F401
 from package_index import build_secrets
 from servers import mlflow_server, running
 
-from pipeline.container_images import ContainerImages
+from sanefit.pipeline.container_images import ContainerImages
 
 TOOLS = ("buildah", "podman", "runc", "debootstrap", "docker-registry", "git", "make")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sanefit-test-containers"

@@ -13,9 +13,9 @@ from kfp import local
 from kfp.local import docker_task_handler
 from task_containers import NO_PRIVILEGES, TaskContainer, container_runner
 
-from pipeline.placement import ON_THIS_MACHINE
-from pipeline.run_config import DEFAULT_CONFIG, load_config, pipeline_arguments
-from pipeline.training_pipeline import training_pipeline
+from sanefit.pipeline.placement import ON_THIS_MACHINE
+from sanefit.pipeline.settings.run_config import DEFAULT_CONFIG, load_config, pipeline_arguments
+from sanefit.pipeline.training_pipeline import training_pipeline
 
 
 @dataclass(frozen=True)

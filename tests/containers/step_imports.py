@@ -35,7 +35,7 @@ def import_all(modules: list[str]) -> None:
     waiting, seen = list(modules), set(modules)
     while waiting:
         module = importlib.import_module(waiting.pop())
-        if module.__name__.split(".")[0] == "components" and module.__file__ is not None:
+        if module.__name__.split(".")[0] == "sanefit" and module.__file__ is not None:
             new = set(imported_by(module.__file__)) - seen
             seen |= new
             waiting += new

@@ -10,7 +10,7 @@ import pytest
 from built_images import Images
 from container_engine import ROOT, ContainerEngine
 
-from pipeline import __version__
+from sanefit import __version__
 
 pytestmark = pytest.mark.containers
 

@@ -14,7 +14,7 @@ import yaml
 from container_engine import ROOT, ContainerEngine, engine_with_storage
 from servers import registry
 
-from pipeline import __version__
+from sanefit import __version__
 
 pytestmark = pytest.mark.containers
 
@@ -45,8 +45,8 @@ def two_images(tmp_path: Path) -> Iterator[ContainerEngine]:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy, for the push writes into the project."""
-    for folder in ("images", "pipeline", "components"):
-        shutil.copytree(ROOT / folder, tmp_path / "project" / folder)
+    for folder in ("images", "pipeline", "components", "src"):
+        shutil.copytree(ROOT / folder, tmp_path / "project" / folder, symlinks=True)
     (tmp_path / "project" / "pipeline" / "pushed_images.json").unlink(missing_ok=True)
     return tmp_path / "project"
 
@@ -71,9 +71,9 @@ def test_pushed_images_are_what_the_pipeline_names(
         two_images.podman("pull", "--tls-verify=false", written[name])
     compiled = project / "pipeline.yaml"
     subprocess.run(
-        [sys.executable, "-m", "pipeline", "compile", "-o", str(compiled)],
+        [sys.executable, "-m", "sanefit", "compile", "-o", str(compiled)],
         cwd=project,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(project / "src")},
         check=True,
         capture_output=True,
     )

@@ -12,11 +12,10 @@ import pytest
 from PIL import Image
 from said import Said
 
-from components.dataset_snapshot.snapshot import take_snapshot
-from components.foundation.artifacts import SPLITS
-from components.foundation.errors import DataError
-from components.foundation.image_dataset.shards import read_manifest, read_split
-from components.foundation.settings import DataSettings
+from sanefit.components.dataset_snapshot.snapshot import take_snapshot
+from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.image_dataset.shards import read_manifest, read_split
+from sanefit.components.foundation.schemas.images import SPLITS, DataSettings
 
 KINDS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "BMP": "bmp", "TIFF": "tif", "WEBP": "webp"}
 HOSTILE = 300

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 from said import Said
 
-from components.dataset_snapshot.snapshot import take_snapshot
-from components.foundation.artifacts import SPLITS, DatasetReference, SplitName
-from components.foundation.errors import DataError, SettingsError
-from components.foundation.image_dataset.shards import read_manifest, read_split
-from components.foundation.settings import DataSettings
-from pipeline.run_config import DEFAULT_CONFIG, load_config
+from sanefit.components.dataset_snapshot.snapshot import take_snapshot
+from sanefit.components.foundation.errors import DataError, SettingsError
+from sanefit.components.foundation.image_dataset.shards import read_manifest, read_split
+from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference, DataSettings, SplitName
+from sanefit.pipeline.settings.run_config import DEFAULT_CONFIG, load_config
 
 FOLDERS: dict[str, SplitName] = {"train": "train", "val": "validation", "test": "test"}
 COUNTS: dict[SplitName, int] = {"train": 12, "validation": 7, "test": 5}

@@ -18,15 +18,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from said import Said
 
-from components.dataset_snapshot import decoded_images, new_images, reading
-from components.dataset_snapshot.distinct import ListedImage, distinct_images, fingerprint_of, require_enough
-from components.dataset_snapshot.snapshot import take_snapshot
-from components.foundation.artifacts import SPLITS, DatasetReference, SplitName
-from components.foundation.errors import DataError, StorageError
-from components.foundation.image_dataset.shards import open_split, read_manifest, read_split
-from components.foundation.image_dataset.sources.location import read_content
-from components.foundation.image_dataset.splits import content_digest, split_of
-from components.foundation.settings import DataSettings
+from sanefit.components.dataset_snapshot import decoded_images, new_images, reading
+from sanefit.components.dataset_snapshot.distinct import ListedImage, distinct_images, fingerprint_of, require_enough
+from sanefit.components.dataset_snapshot.snapshot import take_snapshot
+from sanefit.components.foundation.errors import DataError, StorageError
+from sanefit.components.foundation.image_dataset.shards import open_split, read_manifest, read_split
+from sanefit.components.foundation.image_dataset.sources.location import read_content
+from sanefit.components.foundation.image_dataset.splits import content_digest, split_of
+from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference, DataSettings, SplitName
 
 ImageFolder = Callable[..., Path]
 Settings = DataSettings
@@ -191,7 +190,7 @@ def test_a_thousand_more_images_move_no_old_one_and_only_they_are_read(
         seen.append(Path(location.path).name)
         return read_content(location)
 
-    monkeypatch.setattr("components.foundation.image_dataset.reading.read_content", recording)
+    monkeypatch.setattr("sanefit.components.foundation.image_dataset.reading.read_content", recording)
     second = snapshot_of(root, storage, workers=1)
     assert len(seen) == 1000
     assert all(name.startswith("new-") for name in seen)
@@ -240,9 +239,9 @@ def test_a_snapshot_that_is_killed_goes_on_from_its_last_part(
     root = image_folder({"cat": 300, "dog": 300})
     killed = f"""
 import os
-from components.dataset_snapshot import decoded_images, new_images
-from components.dataset_snapshot.snapshot import take_snapshot
-from components.foundation.settings import DataSettings
+from sanefit.components.dataset_snapshot import decoded_images, new_images
+from sanefit.components.dataset_snapshot.snapshot import take_snapshot
+from sanefit.components.foundation.schemas.images import DataSettings
 decoded_images.SHARD_BYTES, new_images.BATCH_IMAGES = 100 * 90, 10
 read = new_images.read_batch
 def read_then_die(task):

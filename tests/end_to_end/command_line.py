@@ -39,7 +39,7 @@ def user_environment() -> dict[str, str]:
 def sanefit(*arguments: str, sets: Sequence[str] = (), tracking_uri: str | None = None) -> Command:
     overrides = [part for value in sets for part in ("--set", value)]
     finished = subprocess.run(
-        [sys.executable, "-m", "pipeline", *arguments, *overrides],
+        [sys.executable, "-m", "sanefit", *arguments, *overrides],
         capture_output=True,
         text=True,
         env={**user_environment(), **({"MLFLOW_TRACKING_URI": tracking_uri} if tracking_uri else {})},

@@ -5,16 +5,18 @@ from pathlib import Path
 
 from kfp import dsl
 
-from components.channel_stats.component import channel_stats
-from components.dataset_snapshot.component import snapshot
-from components.final_training.component import final_training
-from components.foundation.artifacts import CheckReport, Registration
-from components.foundation.training_artifacts import Ranking, TrainedModel
-from components.hyperparameter_search.component import plan_trials, rank_trials, train_pack
-from components.model_registry.component import close_run, open_run, register_model
-from components.run_report.component import run_report
-from components.sanity_checks.component import gate, sanity
-from pipeline.run_config import DEFAULT_CONFIG, load_config, pipeline_arguments
+from sanefit.components.channel_stats.component import channel_stats
+from sanefit.components.dataset_snapshot.component import snapshot
+from sanefit.components.final_training.component import final_training
+from sanefit.components.foundation.schemas.checks import CheckReport
+from sanefit.components.foundation.schemas.final_model import TrainedModel
+from sanefit.components.foundation.schemas.runs import Registration
+from sanefit.components.foundation.schemas.search import Ranking
+from sanefit.components.hyperparameter_search.component import plan_trials, rank_trials, train_pack
+from sanefit.components.model_registry.component import close_run, open_run, register_model
+from sanefit.components.run_report.component import run_report
+from sanefit.components.sanity_checks.component import gate, sanity
+from sanefit.pipeline.settings.run_config import DEFAULT_CONFIG, load_config, pipeline_arguments
 
 
 def test_the_wrappers_pass_the_work_on(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 from command_line import SMALL, Command, sanefit
 from mlflow import MlflowClient
 
-from components.foundation.artifacts import SPLITS
-from components.foundation.image_dataset.splits import split_of
+from sanefit.components.foundation.image_dataset.splits import split_of
+from sanefit.components.foundation.schemas.images import SPLITS
 
 PREDICT = """
 import json, sys

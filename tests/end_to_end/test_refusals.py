@@ -152,7 +152,7 @@ def test_sigterm_stops_the_steps_and_closes_the_run(tmp_path: Path) -> None:
     arguments = ["run", "--workdir", str(workdir), *endless]
     environment = {**user_environment(), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *arguments], stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-m", "sanefit", *arguments], stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:  # until the search has begun

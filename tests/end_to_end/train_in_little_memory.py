@@ -12,15 +12,16 @@ from pathlib import Path
 import psutil
 import torch
 
-from components.channel_stats.channel_stats import measure_channel_stats
-from components.dataset_snapshot.snapshot import take_snapshot
-from components.foundation.artifacts import ChannelStats
-from components.foundation.classifiers.classifier import build_classifier
-from components.foundation.image_dataset.shards import read_manifest
-from components.foundation.settings import DataSettings, StatsSettings, TwoLayerSettings
-from components.foundation.training.plain_loop import TrainingData, read_training_data, train
-from components.foundation.training.recipe import Recipe
-from components.foundation.training.training_images import StreamedImages
+from sanefit.components.channel_stats.channel_stats import measure_channel_stats
+from sanefit.components.dataset_snapshot.snapshot import take_snapshot
+from sanefit.components.foundation.classifiers.classifier import build_classifier
+from sanefit.components.foundation.image_dataset.shards import read_manifest
+from sanefit.components.foundation.schemas.images import DataSettings
+from sanefit.components.foundation.schemas.networks import TwoLayerSettings
+from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
+from sanefit.components.foundation.training.loop.plain_loop import TrainingData, read_training_data, train
+from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.loop.training_images import StreamedImages
 
 NETWORK = TwoLayerSettings(kind="two_layer", hidden=8)
 SOME = ChannelStats(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from zoo_data import Images, digits, statistics, stripes
 
-from components.sanity_checks.setup import Setup
+from sanefit.components.sanity_checks.setup import Setup
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from typing import Any
 from torch import nn
 from zoo_data import Images, statistics
 
-from components.foundation.artifacts import ChannelStats
-from components.foundation.classifiers.classifier import Classifier, build_classifier
-from components.foundation.classifiers.input_normalisation import InputNormalisation
-from components.foundation.settings import network_settings
-from components.sanity_checks.setup import Setup
+from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
+from sanefit.components.foundation.classifiers.input_normalization import InputNormalisation
+from sanefit.components.foundation.schemas.networks import network_settings
+from sanefit.components.foundation.schemas.statistics import ChannelStats
+from sanefit.components.sanity_checks.setup import Setup
 
 TWO_LAYER = {"kind": "two_layer", "hidden": 32}
 MLP = {"kind": "mlp", "depth": 3, "width": 64}

@@ -2,9 +2,8 @@
 
 from setups import Make
 
-from components.foundation.artifacts import CheckReport, GateResult
-from components.foundation.settings import CheckSettings
-from components.sanity_checks.checklist import run_checks
+from sanefit.components.foundation.schemas.checks import CheckReport, CheckSettings, GateResult
+from sanefit.components.sanity_checks.checklist import run_checks
 
 
 def report_on(make: Make) -> CheckReport:

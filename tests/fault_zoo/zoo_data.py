@@ -9,8 +9,8 @@ import torch
 from listed_sources import read_all
 from torch import Tensor
 
-from components.foundation.artifacts import ChannelStats
-from components.foundation.image_dataset.decoding import decode
+from sanefit.components.foundation.image_dataset.decoding import decode
+from sanefit.components.foundation.schemas.statistics import ChannelStats
 
 CIFAR10_IMAGES = 6000
 

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.final_training.batch_norm import reestimate_batch_norm
-from components.foundation.artifacts import ChannelStats
-from components.foundation.classifiers.classifier import Classifier, build_classifier
-from components.foundation.classifiers.input_normalisation import InputNormalisation
-from components.foundation.settings import ConvNetSettings, TwoLayerSettings
+from sanefit.components.final_training.batch_norm import reestimate_batch_norm
+from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
+from sanefit.components.foundation.classifiers.input_normalization import InputNormalisation
+from sanefit.components.foundation.schemas.networks import ConvNetSettings, TwoLayerSettings
+from sanefit.components.foundation.schemas.statistics import ChannelStats
 
 SHIFT, SCALE = [120.0, 128.0, 131.5], [70.0, 74.0, 80.25]
 STATS = ChannelStats(

@@ -15,20 +15,22 @@ from hypothesis import strategies as st
 from said import Said
 from torch import Tensor
 
-from components.final_training import checkpoint as checkpoint_module
-from components.final_training.checkpoint import (
+from sanefit.components.final_training import checkpoint as checkpoint_module
+from sanefit.components.final_training.checkpoint import (
     Checkpoint,
     MemberProgress,
     checkpoint_uri,
     progress_bytes,
     progress_from,
 )
-from components.final_training.long_training import LongState
-from components.foundation import tracking
-from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
-from components.foundation.errors import StorageError
-from components.foundation.training.plain_loop import TrainingState
-from components.foundation.training_artifacts import EpochRecord
+from sanefit.components.final_training.long_training import LongState
+from sanefit.components.foundation import tracking
+from sanefit.components.foundation.errors import StorageError
+from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.schemas.runs import RunReference
+from sanefit.components.foundation.schemas.statistics import ChannelStats
+from sanefit.components.foundation.schemas.training import EpochRecord
+from sanefit.components.foundation.training.loop.plain_loop import TrainingState
 
 PROGRAM = Path(__file__).parent / "train_until_killed.py"
 KILLED_AT = ["Finished epoch 3", "member 2 of 2", "Finished epoch 1", "Finished epoch 4"]

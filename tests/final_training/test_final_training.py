@@ -14,25 +14,28 @@ from said import Said
 from sklearn import metrics
 from torch import Tensor
 
-from components.final_training import final_training, member_training
-from components.final_training.batch_norm import reestimate_batch_norm
-from components.final_training.checkpoint import Checkpoint
-from components.final_training.final_training import ON_CPU, confusion_matrix, train_final
-from components.final_training.gpu_arithmetic import final_arithmetic
-from components.final_training.member_runs import Workers
-from components.final_training.member_training import train_member
-from components.final_training.members import plan_members
-from components.foundation import tracking
-from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
-from components.foundation.classifiers.classifier import Classifier, build_classifier
-from components.foundation.errors import RunFailedError
-from components.foundation.image_dataset.shards import read_split
-from components.foundation.settings import ConvNetSettings, NetworkSettings, TwoLayerSettings
-from components.foundation.training import training_images
-from components.foundation.training.plain_loop import TrainingData, read_training_data
-from components.foundation.training.recipe import Recipe
-from components.foundation.training_artifacts import EpochRecord, Ranking, SearchRange, TrainedModel, TrialSetting
-from components.foundation.training_settings import FinalTrainingSettings, OptimizerSettings
+from sanefit.components.final_training import final_training, member_training
+from sanefit.components.final_training.batch_norm import reestimate_batch_norm
+from sanefit.components.final_training.checkpoint import Checkpoint
+from sanefit.components.final_training.final_training import ON_CPU, confusion_matrix, train_final
+from sanefit.components.final_training.gpu_arithmetic import final_arithmetic
+from sanefit.components.final_training.member_runs import Workers
+from sanefit.components.final_training.member_training import train_member
+from sanefit.components.final_training.members import plan_members
+from sanefit.components.foundation import tracking
+from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
+from sanefit.components.foundation.errors import RunFailedError
+from sanefit.components.foundation.image_dataset.shards import read_split
+from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings, TrainedModel
+from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.schemas.networks import ConvNetSettings, NetworkSettings, TwoLayerSettings
+from sanefit.components.foundation.schemas.runs import RunReference
+from sanefit.components.foundation.schemas.search import Ranking, SearchRange, TrialSetting
+from sanefit.components.foundation.schemas.statistics import ChannelStats
+from sanefit.components.foundation.schemas.training import EpochRecord, OptimizerSettings
+from sanefit.components.foundation.training.loop import training_images
+from sanefit.components.foundation.training.loop.plain_loop import TrainingData, read_training_data
+from sanefit.components.foundation.training.loop.recipe import Recipe
 
 TWO_LAYER = TwoLayerSettings(kind="two_layer", hidden=16)
 CONVNET = ConvNetSettings(kind="convnet", channels=(4, 6))

@@ -9,15 +9,17 @@ import pytest
 import torch
 from said import Said
 
-from components.final_training import member_runs
-from components.final_training.member_runs import MemberRuns
-from components.final_training.members import Member, plan_members
-from components.foundation.artifacts import ChannelStats, DatasetReference
-from components.foundation.settings import TwoLayerSettings
-from components.foundation.training.plain_loop import TrainingData
-from components.foundation.training.trial_engine.trial import Problem
-from components.foundation.training_artifacts import Ranking, SearchRange, TrialSetting
-from components.foundation.training_settings import FinalTrainingSettings, OptimizerSettings
+from sanefit.components.final_training import member_runs
+from sanefit.components.final_training.member_runs import MemberRuns
+from sanefit.components.final_training.members import Member, plan_members
+from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
+from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.schemas.networks import TwoLayerSettings
+from sanefit.components.foundation.schemas.search import Ranking, SearchRange, TrialSetting
+from sanefit.components.foundation.schemas.statistics import ChannelStats
+from sanefit.components.foundation.schemas.training import OptimizerSettings
+from sanefit.components.foundation.training.loop.plain_loop import TrainingData
+from sanefit.components.foundation.training.stacks.trial import Problem
 
 RANDOM = torch.Generator().manual_seed(0)
 DATA = TrainingData(

@@ -3,12 +3,13 @@
 import pytest
 from said import Said
 
-from components.final_training.members import Member, plan_members
-from components.foundation.errors import SettingsError
-from components.foundation.seeds import derive_seed
-from components.foundation.settings import MlpSettings, TwoLayerSettings
-from components.foundation.training_artifacts import Ranking, SearchRange, TrialSetting
-from components.foundation.training_settings import FinalTrainingSettings, OptimizerSettings
+from sanefit.components.final_training.members import Member, plan_members
+from sanefit.components.foundation.errors import SettingsError
+from sanefit.components.foundation.randomness import derive_seed
+from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
+from sanefit.components.foundation.schemas.networks import MlpSettings, TwoLayerSettings
+from sanefit.components.foundation.schemas.search import Ranking, SearchRange, TrialSetting
+from sanefit.components.foundation.schemas.training import OptimizerSettings
 
 NETWORK = MlpSettings(kind="mlp", depth=2, width=10, dropout=0.1)
 OPTIMIZER = OptimizerSettings(kind="sgd", batch_size=64, momentum=0.8, schedule="cosine", augmentation="flip")

@@ -8,18 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from said import Said
 
-from components.final_training.checkpoint import Checkpoint, MemberProgress
-from components.final_training.long_training import LongTraining, copies
-from components.final_training.torchrun import MemberJob, train_with_torchrun, useful_processes
-from components.foundation.artifacts import ChannelStats, DatasetReference
-from components.foundation.classifiers.classifier import build_classifier
-from components.foundation.errors import RunFailedError
-from components.foundation.image_dataset.batches import shuffled_batches
-from components.foundation.image_dataset.shards import read_manifest
-from components.foundation.settings import MlpSettings
-from components.foundation.training.plain_loop import read_training_data
-from components.foundation.training.recipe import Recipe
-from components.foundation.training_settings import FinalTrainingSettings
+from sanefit.components.final_training.checkpoint import Checkpoint, MemberProgress
+from sanefit.components.final_training.long_training import LongTraining, copies
+from sanefit.components.final_training.torchrun import MemberJob, train_with_torchrun, useful_processes
+from sanefit.components.foundation.classifiers.classifier import build_classifier
+from sanefit.components.foundation.errors import RunFailedError
+from sanefit.components.foundation.image_dataset.batches import shuffled_batches
+from sanefit.components.foundation.image_dataset.shards import read_manifest
+from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
+from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.schemas.networks import MlpSettings
+from sanefit.components.foundation.schemas.statistics import ChannelStats
+from sanefit.components.foundation.training.loop.plain_loop import read_training_data
+from sanefit.components.foundation.training.loop.recipe import Recipe
 
 NETWORK = MlpSettings(kind="mlp", depth=2, width=9, dropout=0.3)
 RECIPE = Recipe(

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import torch
 
-from components.final_training.final_training import train_final
-from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
-from components.foundation.settings import ConvNetSettings
-from components.foundation.training_artifacts import Ranking, SearchRange, TrialSetting
-from components.foundation.training_settings import FinalTrainingSettings, OptimizerSettings
+from sanefit.components.final_training.final_training import train_final
+from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
+from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.schemas.networks import ConvNetSettings
+from sanefit.components.foundation.schemas.runs import RunReference
+from sanefit.components.foundation.schemas.search import Ranking, SearchRange, TrialSetting
+from sanefit.components.foundation.schemas.statistics import ChannelStats
+from sanefit.components.foundation.schemas.training import OptimizerSettings
 
 NETWORK = ConvNetSettings(kind="convnet", channels=(3, 4), dropout=0.2)
 OPTIMIZER = OptimizerSettings(batch_size=128, schedule="cosine", warmup=0.1, augmentation="flip_crop")

@@ -16,7 +16,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from components.foundation import object_store
+from sanefit.components.foundation.storage import object_store
 
 WEED = Path(sys.executable).with_name("weed")
 GRPC_OFFSET = 10_000

@@ -8,17 +8,17 @@ import dataclasses
 import pytest
 import torch
 
-from components.final_training.batch_norm import reestimate_batch_norm
-from components.final_training.gpu_arithmetic import describe_arithmetic, final_arithmetic
-from components.final_training.long_training import LongState, LongTraining
-from components.foundation.artifacts import ChannelStats
-from components.foundation.settings import ConvNetSettings, NetworkSettings, ResNetSettings
-from components.foundation.training.evaluation import evaluate
-from components.foundation.training.plain_loop import TrainingData, data_on, visible_devices
-from components.foundation.training.recipe import Recipe
-from components.foundation.training.trial_engine.trial import Problem, Trial
-from components.foundation.training_artifacts import EpochRecord
-from components.foundation.training_settings import FinalTrainingSettings
+from sanefit.components.final_training.batch_norm import reestimate_batch_norm
+from sanefit.components.final_training.gpu_arithmetic import describe_arithmetic, final_arithmetic
+from sanefit.components.final_training.long_training import LongState, LongTraining
+from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
+from sanefit.components.foundation.schemas.networks import ConvNetSettings, NetworkSettings, ResNetSettings
+from sanefit.components.foundation.schemas.statistics import ChannelStats
+from sanefit.components.foundation.schemas.training import EpochRecord
+from sanefit.components.foundation.training.loop.evaluation import evaluate
+from sanefit.components.foundation.training.loop.plain_loop import TrainingData, data_on, visible_devices
+from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.stacks.trial import Problem, Trial
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
 

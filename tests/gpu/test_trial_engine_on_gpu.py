@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from components.foundation.artifacts import ChannelStats
-from components.foundation.settings import (
+from sanefit.components.foundation.schemas.networks import (
     ConvNetSettings,
     MlpSettings,
     NetworkSettings,
@@ -18,12 +17,13 @@ from components.foundation.settings import (
     TwoLayerSettings,
     has_stack,
 )
-from components.foundation.training.plain_loop import TrainingData, data_on, is_diverged, train
-from components.foundation.training.recipe import Recipe
-from components.foundation.training.trial_engine.engine_plan import choose_plan
-from components.foundation.training.trial_engine.train_together import EnginePlan, train_together
-from components.foundation.training.trial_engine.trial import Problem, Trial
-from components.foundation.training_artifacts import EpochRecord
+from sanefit.components.foundation.schemas.statistics import ChannelStats
+from sanefit.components.foundation.schemas.training import EpochRecord
+from sanefit.components.foundation.training.loop.plain_loop import TrainingData, data_on, is_diverged, train
+from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.stacks.engine_plan import choose_plan
+from sanefit.components.foundation.training.stacks.train_together import EnginePlan, train_together
+from sanefit.components.foundation.training.stacks.trial import Problem, Trial
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
 

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trial_results import made_up_result
 
-from components.hyperparameter_search.finished_trials import best_first, worth
+from sanefit.components.hyperparameter_search.finished_trials import best_first, worth
 
 
 def test_the_order_is_by_epochs_then_accuracy_then_number() -> None:

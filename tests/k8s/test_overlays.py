@@ -4,9 +4,9 @@ import pytest
 from overlays import SETS, Object, name_of, of_kind
 from policies import POLICIES, Policy
 
-from pipeline.cluster_findings import API_VERBS
-from pipeline.cluster_settings import ClusterSettings
-from pipeline.placement import GPU_TAINT, IMAGE_USER, MLFLOW_SECRET_KEYS, S3_SECRET_KEYS
+from sanefit.pipeline.doctor.cluster_findings import API_VERBS
+from sanefit.pipeline.placement import GPU_TAINT, IMAGE_USER, MLFLOW_SECRET_KEYS, S3_SECRET_KEYS
+from sanefit.pipeline.settings.cluster_settings import ClusterSettings
 
 Rendered = dict[str, list[Object]]
 

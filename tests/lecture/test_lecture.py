@@ -11,22 +11,22 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.foundation.errors import DataError
-from components.foundation.training.plain_loop import train
-from components.lecture.comparison import Comparison, same_numbers
-from components.lecture.lecture import ROWS, chosen_experiments, run_experiments
-from components.lecture.page import render
-from components.lecture.search_rows import BATCH, coarse_search
-from components.lecture.toy_data import ToyData, read_toy_data
-from components.lecture.toy_rows import channel_means, first_losses, overfit_samples
-from components.lecture.toy_training import toy_trial
+from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.training.loop.plain_loop import train
+from sanefit.components.lecture.comparison import Comparison, same_numbers
+from sanefit.components.lecture.lecture import ROWS, chosen_experiments, run_experiments
+from sanefit.components.lecture.page import render
+from sanefit.components.lecture.search_rows import BATCH, coarse_search
+from sanefit.components.lecture.toy_data import ToyData, read_toy_data
+from sanefit.components.lecture.toy_rows import channel_means, first_losses, overfit_samples
+from sanefit.components.lecture.toy_training import toy_trial
 
 WITHOUT_IMAGES = ["W1", "W2", "W3", "W4", "W5", "B1", "B3"]
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
     finished = subprocess.run(
-        [sys.executable, "-m", "pipeline", "lecture", *arguments], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "sanefit", "lecture", *arguments], capture_output=True, text=True, check=False
     )
     return finished.returncode, finished.stdout, finished.stderr
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.model_registry.promotion import Champion, decide
+from sanefit.components.model_registry.promotion import Champion, decide
 
 ACCURACIES = st.floats(0, 1)
 

@@ -11,25 +11,27 @@ import torch
 from numpy.typing import NDArray
 from said import Said
 
-from components.channel_stats.channel_stats import measure_channel_stats
-from components.dataset_snapshot.snapshot import take_snapshot
-from components.foundation import object_store, tracking
-from components.foundation.artifacts import ChannelStats, DatasetReference, RunReference
-from components.foundation.classifiers.classifier import Classifier, build_classifier
-from components.foundation.errors import RunFailedError
-from components.foundation.image_dataset.shards import read_manifest, read_split
-from components.foundation.settings import (
+from sanefit.components.channel_stats.channel_stats import measure_channel_stats
+from sanefit.components.dataset_snapshot.snapshot import take_snapshot
+from sanefit.components.foundation import tracking
+from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
+from sanefit.components.foundation.errors import RunFailedError
+from sanefit.components.foundation.image_dataset.shards import read_manifest, read_split
+from sanefit.components.foundation.schemas.final_model import TrainedModel
+from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.networks import (
     ConvNetSettings,
-    DataSettings,
     MlpSettings,
     NetworkSettings,
     ResNetSettings,
-    StatsSettings,
     TwoLayerSettings,
 )
-from components.foundation.training_artifacts import TrainedModel, TrialSetting
-from components.model_registry.registration import register
-from components.model_registry.run_lifecycle import close_tracking_run, flat_settings, open_tracking_run
+from sanefit.components.foundation.schemas.runs import RunReference
+from sanefit.components.foundation.schemas.search import TrialSetting
+from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
+from sanefit.components.foundation.storage import object_store
+from sanefit.components.model_registry.registration import register
+from sanefit.components.model_registry.run_lifecycle import close_tracking_run, flat_settings, open_tracking_run
 
 NETWORK = TwoLayerSettings(kind="two_layer", hidden=16)
 

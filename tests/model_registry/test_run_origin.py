@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from mlflow import MlflowClient
 from said import Said
 
-from components.foundation.artifacts import DatasetReference
-from components.foundation.code_digest import STEPS, digest_of_code
-from components.model_registry.run_lifecycle import flat_settings, open_tracking_run
-from components.model_registry.run_origin import compare, origin_of
+from sanefit.components.foundation.identity import STEPS, digest_of_code
+from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.model_registry.run_lifecycle import flat_settings, open_tracking_run
+from sanefit.components.model_registry.run_origin import compare, origin_of
 
 DATASET = DatasetReference(folder_uri="/somewhere", fingerprint="f" * 64)
 SETTINGS = flat_settings(0, search='{"packs": 2}', final='{"epochs": 3}')

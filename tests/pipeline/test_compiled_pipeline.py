@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.cluster_settings import ClusterSettings
-from pipeline.compile import compile_pipeline
-from pipeline.container_images import ContainerImages
-from pipeline.run_config import CONFIGS, load_config
+from sanefit.pipeline.compile import compile_pipeline
+from sanefit.pipeline.container_images import ContainerImages
+from sanefit.pipeline.settings.cluster_settings import ClusterSettings
+from sanefit.pipeline.settings.run_config import CONFIGS, load_config
 
 ROOT = Path(__file__).parents[2]
 PARAMETERS = {

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from components.foundation.errors import SettingsError
-from pipeline import __version__
-from pipeline.container_images import ContainerImages, container_images
+from sanefit import __version__
+from sanefit.components.foundation.errors import SettingsError
+from sanefit.pipeline.container_images import ContainerImages, container_images
 
 DATA = "registry.example.com/team/sanefit-data@sha256:" + "0a" * 32
 TRAINER = "registry.example.com:5000/sanefit-trainer@sha256:" + "9f" * 32

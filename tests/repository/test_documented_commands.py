@@ -10,9 +10,9 @@ import pytest
 import typer.main
 import yaml
 
-from pipeline.cli import app
-from pipeline.cluster_settings import ClusterSettings
-from pipeline.run_config import DEFAULT_CONFIG, load_config
+from sanefit.pipeline.commands.main import app
+from sanefit.pipeline.settings.cluster_settings import ClusterSettings
+from sanefit.pipeline.settings.run_config import DEFAULT_CONFIG, load_config
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -5,20 +5,15 @@ import pytest
 from said import Said
 from trial_results import made_up_result
 
-from components.channel_stats.channel_stats import measure_channel_stats
-from components.dataset_snapshot.snapshot import take_snapshot
-from components.foundation.artifacts import (
-    ChannelStats,
-    CheckReport,
-    DatasetReference,
-    GateResult,
-    LayerSignal,
-    RunReference,
-)
-from components.foundation.run_folder import write_pack_result
-from components.foundation.settings import DataSettings, StatsSettings
-from components.foundation.training_artifacts import PackResult, Ranking, SearchRange, TrialResult
-from components.run_report.report import Findings, render, write_report
+from sanefit.components.channel_stats.channel_stats import measure_channel_stats
+from sanefit.components.dataset_snapshot.snapshot import take_snapshot
+from sanefit.components.foundation.schemas.checks import CheckReport, GateResult, LayerSignal
+from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.runs import RunReference
+from sanefit.components.foundation.schemas.search import PackResult, Ranking, SearchRange, TrialResult
+from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
+from sanefit.components.foundation.storage.run_folder import write_pack_result
+from sanefit.components.run_report.report import Findings, render, write_report
 
 RUN = RunReference(run_name="r", folder_uri="", tracking_uri="sqlite:///x", tracking_run_id="1")
 

@@ -7,24 +7,19 @@ import pytest
 import torch
 from said import Said
 
-from components.channel_stats.channel_stats import measure_channel_stats
-from components.dataset_snapshot.snapshot import take_snapshot
-from components.foundation.artifacts import ChannelStats, CheckReport, DatasetReference, GateResult
-from components.foundation.errors import ChecksFailedError
-from components.foundation.settings import (
-    CheckName,
-    CheckSettings,
-    ConvNetSettings,
-    DataSettings,
-    NetworkSettings,
-    StatsSettings,
-    TwoLayerSettings,
-)
-from components.foundation.training import training_images
-from components.foundation.training_settings import CoarseSettings, OptimizerSettings
-from components.sanity_checks import checklist
-from components.sanity_checks.checklist import run_checklist
-from components.sanity_checks.gate import require_passed
+from sanefit.components.channel_stats.channel_stats import measure_channel_stats
+from sanefit.components.dataset_snapshot.snapshot import take_snapshot
+from sanefit.components.foundation.errors import ChecksFailedError
+from sanefit.components.foundation.schemas.checks import CheckName, CheckReport, CheckSettings, GateResult
+from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.networks import ConvNetSettings, NetworkSettings, TwoLayerSettings
+from sanefit.components.foundation.schemas.search import CoarseSettings
+from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
+from sanefit.components.foundation.schemas.training import OptimizerSettings
+from sanefit.components.foundation.training.loop import training_images
+from sanefit.components.sanity_checks import checklist
+from sanefit.components.sanity_checks.checklist import run_checklist
+from sanefit.components.sanity_checks.gate import require_passed
 
 BEFORE_THE_PROBE = [
     "labels",

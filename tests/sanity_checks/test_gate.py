@@ -3,9 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from said import Said
 
-from components.foundation.artifacts import CheckReport, GateResult
-from components.foundation.errors import ChecksFailedError
-from components.sanity_checks.gate import require_passed
+from sanefit.components.foundation.errors import ChecksFailedError
+from sanefit.components.foundation.schemas.checks import CheckReport, GateResult
+from sanefit.components.sanity_checks.gate import require_passed
 
 
 def gate(row: str, verdict: str) -> GateResult:

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from components.foundation.settings import Activation
+from sanefit.components.foundation.schemas.networks import Activation
 
 MAXOUT_PIECES = 2
 

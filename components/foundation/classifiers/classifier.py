@@ -3,18 +3,17 @@
 import torch
 from torch import Tensor, nn
 
-from components.foundation.artifacts import ChannelStats
-from components.foundation.classifiers.convnet import convnet
-from components.foundation.classifiers.initialisation import initialise, scheme_for
-from components.foundation.classifiers.input_normalisation import InputNormalisation
-from components.foundation.classifiers.mlp import mlp
-from components.foundation.classifiers.own_module import own_module
-from components.foundation.classifiers.pixel_normalisation import PixelNormalisation
-from components.foundation.classifiers.pretrained_weights import load_pretrained
-from components.foundation.classifiers.resnet import resnet
-from components.foundation.classifiers.torchvision_network import torchvision_network
-from components.foundation.image_dataset.pixel_transform import read_transform
-from components.foundation.settings import (
+from sanefit.components.foundation.classifiers.convnet import convnet
+from sanefit.components.foundation.classifiers.initialization import initialise, scheme_for
+from sanefit.components.foundation.classifiers.input_normalization import InputNormalisation
+from sanefit.components.foundation.classifiers.mlp import mlp
+from sanefit.components.foundation.classifiers.own_module import own_module
+from sanefit.components.foundation.classifiers.pixel_normalization import PixelNormalisation
+from sanefit.components.foundation.classifiers.pretrained_weights import load_pretrained
+from sanefit.components.foundation.classifiers.resnet import resnet
+from sanefit.components.foundation.classifiers.torchvision_network import torchvision_network
+from sanefit.components.foundation.image_dataset.pixel_transform import read_transform
+from sanefit.components.foundation.schemas.networks import (
     ConvNetSettings,
     MlpSettings,
     ModuleSettings,
@@ -23,6 +22,7 @@ from components.foundation.settings import (
     TorchvisionSettings,
     TwoLayerSettings,
 )
+from sanefit.components.foundation.schemas.statistics import ChannelStats
 
 
 class Classifier(nn.Module):

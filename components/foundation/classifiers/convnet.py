@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from components.foundation.classifiers.activations import activation, width_before
-from components.foundation.classifiers.keyed_dropout import KeyedDropout
-from components.foundation.settings import Activation
+from sanefit.components.foundation.classifiers.activations import activation, width_before
+from sanefit.components.foundation.classifiers.keyed_dropout import KeyedDropout
+from sanefit.components.foundation.schemas.networks import Activation
 
 
 def convnet(

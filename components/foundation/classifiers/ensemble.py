@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from components.foundation.classifiers.classifier import Classifier
+from sanefit.components.foundation.classifiers.classifier import Classifier
 
 
 class Ensemble(nn.Module):

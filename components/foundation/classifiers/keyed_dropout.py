@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from components.foundation.keyed_random import BITS, keyed_uniform, mix
-from components.foundation.seeds import derive_seed
+from sanefit.components.foundation.randomness import BITS, derive_seed, keyed_uniform, mix
 
 UNSET = -1
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from components.foundation.errors import SettingsError
+from sanefit.components.foundation.errors import SettingsError
 
 
 def own_module(path: str, arguments: Mapping[str, Any], image_shape: tuple[int, int, int], classes: int) -> nn.Module:

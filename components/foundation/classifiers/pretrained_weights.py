@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from components.foundation import object_store
-from components.foundation.errors import SettingsError
+from sanefit.components.foundation.errors import SettingsError
+from sanefit.components.foundation.storage import object_store
 
 
 def load_pretrained(network: nn.Module, uri: str) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from components.foundation.errors import SettingsError
+from sanefit.components.foundation.errors import SettingsError
 
 # Two of them train a second output beside the scores, unless told not to.
 WITHOUT_SECOND_OUTPUT = {"aux_logits": False, "init_weights": True}

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from components.foundation.image_dataset.batches import WHOLE, BatchPart
-from components.foundation.keyed_random import keyed_uniform
-from components.foundation.training_settings import Augmentation
+from sanefit.components.foundation.image_dataset.batches import WHOLE, BatchPart
+from sanefit.components.foundation.randomness import keyed_uniform
+from sanefit.components.foundation.schemas.training import Augmentation
 
 BORDER = 4  # pixels, as He et al. 2016 on CIFAR-10
 SMALL_BORDER, SMALL = 1, 16  # of images below 16 pixels
@@ -26,7 +26,7 @@ def augment(pixels: Tensor, augmentation: Augmentation, keys: Tensor, part: Batc
     if augmentation == "none":
         return pixels
     images, height, width, _ = pixels.shape
-    uniform = keyed_uniform(keys, (images,), part)
+    uniform = keyed_uniform(keys, (images,), part.rank, part.ranks)
     rows = torch.arange(height, device=pixels.device).expand(images, -1)
     columns = torch.arange(width, device=pixels.device).expand(images, -1)
     if augmentation in ("flip", "flip_crop"):

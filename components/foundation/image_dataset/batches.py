@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from components.foundation.seeds import derive_seed
+from sanefit.components.foundation.randomness import derive_seed
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from components.foundation.errors import DataError
+from sanefit.components.foundation.errors import DataError
 
 WHITE = (255, 255, 255)
 JPEG_START = b"\xff\xd8\xff"

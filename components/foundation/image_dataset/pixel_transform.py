@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from components.foundation import object_store
+from sanefit.components.foundation.storage import object_store
 
 
 @dataclass(frozen=True)

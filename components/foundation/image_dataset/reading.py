@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from components.foundation.errors import DataError
-from components.foundation.image_dataset.decoding import decode
-from components.foundation.image_dataset.sources.digits import digits_pixels
-from components.foundation.image_dataset.sources.location import read_content
-from components.foundation.image_dataset.sources.source_image import SourceImage
-from components.foundation.object_store import StoredObject
-from components.foundation.settings import DataSettings
+from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.image_dataset.decoding import decode
+from sanefit.components.foundation.image_dataset.sources.digits import digits_pixels
+from sanefit.components.foundation.image_dataset.sources.location import read_content
+from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
+from sanefit.components.foundation.schemas.images import DataSettings
+from sanefit.components.foundation.storage.object_store import StoredObject
 
 FETCHED_AT_ONCE = 16
 REASONS_SHOWN = 3

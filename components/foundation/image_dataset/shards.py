@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from components.foundation import object_store
-from components.foundation.artifacts import DatasetReference, Manifest, SplitName
-from components.foundation.errors import DataError
-from components.foundation.image_dataset.batch_size import images_at_once
-from components.foundation.object_store import join
+from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.image_dataset.batch_size import images_at_once
+from sanefit.components.foundation.schemas.images import DatasetReference, Manifest, SplitName
+from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.object_store import join
 
 MANIFEST_FILE = "manifest.json"
 OPEN_FILES = 128

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from components.foundation.artifacts import SplitName
+from sanefit.components.foundation.schemas.images import SplitName
 
 
 def content_digest(content: bytes) -> bytes:

@@ -2,18 +2,18 @@
 
 from typing import Any, TypeVar
 
-from components.foundation.errors import SettingsError
-from components.foundation.settings import (
+from sanefit.components.foundation.errors import SettingsError
+from sanefit.components.foundation.schemas.bases import Settings
+from sanefit.components.foundation.schemas.networks import (
     ConvNetSettings,
     MlpSettings,
     NetworkSettings,
     ResNetSettings,
-    Settings,
     TwoLayerSettings,
     has_setting,
 )
-from components.foundation.training_artifacts import TrialSetting
-from components.foundation.training_settings import OptimizerSettings
+from sanefit.components.foundation.schemas.search import TrialSetting
+from sanefit.components.foundation.schemas.training import OptimizerSettings
 
 SearchedSettings = TypeVar("SearchedSettings", bound=Settings)
 

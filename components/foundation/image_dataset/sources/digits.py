@@ -6,8 +6,8 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
-from components.foundation.image_dataset.sources.location import InMemory
-from components.foundation.image_dataset.sources.source_image import SourceImage, SourceListing
+from sanefit.components.foundation.image_dataset.sources.location import InMemory
+from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage, SourceListing
 
 SCANS = "digits.csv.gz"
 

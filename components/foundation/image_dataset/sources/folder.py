@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from components.foundation.errors import DataError
-from components.foundation.image_dataset.sources.location import local_file
-from components.foundation.image_dataset.sources.source_image import SourceImage, SourceListing, with_class
+from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.image_dataset.sources.location import local_file
+from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage, SourceListing, with_class
 
 
 def list_folder(folder: Path, *, own_splits: bool) -> SourceListing:

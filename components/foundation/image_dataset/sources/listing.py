@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from components.foundation.image_dataset.sources.digits import list_digits
-from components.foundation.image_dataset.sources.folder import list_folder
-from components.foundation.image_dataset.sources.s3_prefix import list_s3
-from components.foundation.image_dataset.sources.source_image import SourceListing
-from components.foundation.image_dataset.sources.table import list_csv, list_parquet
-from components.foundation.image_dataset.sources.tar_archive import list_tar
-from components.foundation.image_dataset.sources.torchvision_dataset import list_torchvision
-from components.foundation.image_dataset.sources.zip_archive import list_zip
+from sanefit.components.foundation.image_dataset.sources.digits import list_digits
+from sanefit.components.foundation.image_dataset.sources.folder import list_folder
+from sanefit.components.foundation.image_dataset.sources.s3_prefix import list_s3
+from sanefit.components.foundation.image_dataset.sources.source_image import SourceListing
+from sanefit.components.foundation.image_dataset.sources.table import list_csv, list_parquet
+from sanefit.components.foundation.image_dataset.sources.tar_archive import list_tar
+from sanefit.components.foundation.image_dataset.sources.torchvision_dataset import list_torchvision
+from sanefit.components.foundation.image_dataset.sources.zip_archive import list_zip
 
 
 def list_source(source: str, scratch: Path, *, own_splits: bool = False) -> SourceListing:

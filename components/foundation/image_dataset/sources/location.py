@@ -10,9 +10,9 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 
-from components.foundation import object_store
-from components.foundation.errors import DataError
-from components.foundation.object_store import StoredObject
+from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.object_store import StoredObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def read_content(location: Location) -> bytes:
         case StoredObject():
             return object_store.read_object(location)
         case TorchvisionItem():
-            from components.foundation.image_dataset.sources.torchvision_dataset import read_item
+            from sanefit.components.foundation.image_dataset.sources.torchvision_dataset import read_item
 
             return read_item(location)
 

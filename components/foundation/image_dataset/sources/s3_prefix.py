@@ -3,10 +3,10 @@
 import tempfile
 from pathlib import Path
 
-from components.foundation import object_store
-from components.foundation.image_dataset.sources.source_image import SourceImage, SourceListing, with_class
-from components.foundation.image_dataset.sources.tar_archive import list_tar
-from components.foundation.image_dataset.sources.zip_archive import list_zip
+from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage, SourceListing, with_class
+from sanefit.components.foundation.image_dataset.sources.tar_archive import list_tar
+from sanefit.components.foundation.image_dataset.sources.zip_archive import list_zip
+from sanefit.components.foundation.storage import object_store
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from posixpath import splitext
 
-from components.foundation.artifacts import SplitName
-from components.foundation.errors import DataError
-from components.foundation.image_dataset.sources.location import Location
+from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.image_dataset.sources.location import Location
+from sanefit.components.foundation.schemas.images import SplitName
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 

@@ -5,12 +5,12 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
-from components.foundation import object_store
-from components.foundation.artifacts import SplitName
-from components.foundation.errors import DataError, StorageError
-from components.foundation.image_dataset.sources.location import Location, local_file
-from components.foundation.image_dataset.sources.source_image import SPLIT_FOLDERS, SourceImage, SourceListing
-from components.foundation.object_store import StoredObject
+from sanefit.components.foundation.errors import DataError, StorageError
+from sanefit.components.foundation.image_dataset.sources.location import Location, local_file
+from sanefit.components.foundation.image_dataset.sources.source_image import SPLIT_FOLDERS, SourceImage, SourceListing
+from sanefit.components.foundation.schemas.images import SplitName
+from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.object_store import StoredObject
 
 COLUMNS = ("path", "label")
 Row = dict[str, str | None]

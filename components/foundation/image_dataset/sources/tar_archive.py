@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from components.foundation.errors import DataError
-from components.foundation.image_dataset.sources.location import PartOfFile, local_file
-from components.foundation.image_dataset.sources.source_image import SourceImage, SourceListing, with_class
+from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.image_dataset.sources.location import PartOfFile, local_file
+from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage, SourceListing, with_class
 
 COPIED_AT_ONCE = 2**20
 COMPRESSIONS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from components.foundation.artifacts import SplitName
-from components.foundation.errors import DataError
-from components.foundation.image_dataset.sources.location import TorchvisionItem
-from components.foundation.image_dataset.sources.source_image import SourceImage, SourceListing
+from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.image_dataset.sources.location import TorchvisionItem
+from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage, SourceListing
+from sanefit.components.foundation.schemas.images import SplitName
 
 PARTS: dict[str, SplitName] = {"train": "train", "val": "validation", "test": "test"}
 LABELS = ("targets", "labels", "_labels", "y")  # torchvision has no one name for them

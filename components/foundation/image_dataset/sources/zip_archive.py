@@ -3,9 +3,9 @@
 import zipfile
 from pathlib import Path
 
-from components.foundation.errors import DataError
-from components.foundation.image_dataset.sources.location import ZipMember, local_file, unreadable_zip
-from components.foundation.image_dataset.sources.source_image import SourceImage, SourceListing, with_class
+from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.image_dataset.sources.location import ZipMember, local_file, unreadable_zip
+from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage, SourceListing, with_class
 
 
 def list_zip(archive: Path, *, own_splits: bool, origin: str = "") -> SourceListing:

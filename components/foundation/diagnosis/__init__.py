@@ -1,0 +1,1 @@
+"""What curves and layers say, in words."""

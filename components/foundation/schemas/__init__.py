@@ -1,0 +1,1 @@
+"""Schemas of the settings, and of everything that passes between steps."""

@@ -1,0 +1,50 @@
+"""How the best setting is trained at length, and what came of it."""
+
+from typing import Annotated
+
+from pydantic import Field, PositiveInt
+
+from sanefit.components.foundation.schemas.bases import Artifact, Settings
+from sanefit.components.foundation.schemas.search import TrialSetting
+from sanefit.components.foundation.schemas.training import EpochRecord
+
+
+class FinalTrainingSettings(Settings):
+    """Training of the best setting.
+
+    ``label_smoothing``: share of each label that is spread over all classes. ``weight_averaging``: decay per step of an
+    exponential average of the weights, which is what is kept then; 0 is off. ``patience``: stop after so many epochs
+    without a better validation accuracy; None never does. ``mixed_precision``: bfloat16 on a GPU that has it.
+    ``ensemble``: how many of the best settings are trained; above 1 the model is the mean of their probabilities.
+    """
+
+    epochs: PositiveInt = 50
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weight_averaging: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    patience: PositiveInt | None = None
+    mixed_precision: bool = True
+    ensemble: Annotated[int, Field(ge=1, le=10)] = 1
+
+
+class TrainedModel(Artifact):
+    """The final training's outcome.
+
+    ``setting``: of the first member, whose ``epochs`` these are. ``ensemble``: the settings of all members, the first
+    one's first, where there are several. ``confusion[i][j]`` counts test images of class i called j.
+    """
+
+    weights_uri: str
+    setting: TrialSetting
+    ensemble: list[TrialSetting] = Field(default=[])
+    best_epoch: int
+    epochs: list[EpochRecord]
+    validation_accuracy: float
+    test_accuracy: float
+    test_loss: float
+    test_images: int
+    confusion: list[list[int]]
+
+    @property
+    def members(self) -> list[TrialSetting]:
+        """The settings of all members, the first one's first."""
+        return self.ensemble or [self.setting]

@@ -1,0 +1,41 @@
+"""A run, what it registered, and its short form."""
+
+from typing import Literal
+
+from sanefit.components.foundation.schemas.bases import Artifact
+
+
+class RunReference(Artifact):
+    """One run: its folder in the storage and its MLflow run."""
+
+    run_name: str
+    folder_uri: str
+    tracking_uri: str
+    tracking_run_id: str
+
+
+class Registration(Artifact):
+    """The registered version and the alias that it took."""
+
+    model_name: str
+    model_version: str
+    model_uri: str
+    alias: Literal["champion", "challenger"]
+    test_accuracy: float
+    champion_version_before: str | None
+    champion_accuracy_before: float | None
+    reason: str
+
+
+class RunSummary(Artifact):
+    """The short form of a report, for programs."""
+
+    run_name: str
+    fingerprint: str
+    failed_checks: list[str]
+    val_accuracy: float | None = None
+    test_accuracy: float | None = None
+    model_name: str | None = None
+    model_version: str | None = None
+    model_uri: str | None = None
+    alias: str | None = None

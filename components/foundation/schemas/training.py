@@ -1,0 +1,63 @@
+"""How a network is trained, and its curve."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sanefit.components.foundation.schemas.bases import Artifact, Settings
+
+OptimizerKind = Literal["sgd", "adam", "adamw"]
+Schedule = Literal["constant", "step", "cosine"]
+Augmentation = Literal["none", "flip", "crop", "flip_crop"]
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+Warmup = Annotated[float, Field(ge=0, le=0.5)]
+BatchSize = Annotated[int, Field(ge=4)]
+
+
+class OptimizerSettings(Settings):
+    """How a network is trained; shared by the checks, the search and the final training.
+
+    ``momentum``: of SGD; for Adam and AdamW the decay of the gradient's average (beta 1). ``warmup``: share of the
+    steps during which the rate rises in a straight line from 0. ``augmentation``: of each batch, ``flip`` left to
+    right, ``crop`` at random after 4 pixels of border (1 of images below 16 pixels), or both.
+
+    The search trains under the final training's schedule, so that it ranks settings under the
+    conditions that they will meet.
+    """
+
+    kind: OptimizerKind = "sgd"
+    batch_size: BatchSize = 128
+    momentum: Momentum = 0.9
+    schedule: Schedule = "cosine"
+    warmup: Warmup = 0.0
+    augmentation: Augmentation = "none"
+
+
+class EpochRecord(Artifact):
+    """Measurements after one epoch; ``train_loss`` includes the weight penalty."""
+
+    epoch: int
+    learning_rate: float
+    train_loss: float | None
+    train_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float
+
+
+class CurveDiagnosis(Artifact):
+    """What a curve says in words, the numbers that say it, and what to change."""
+
+    kind: Literal[
+        "exploded",
+        "rate_too_high",
+        "rate_too_low",
+        "plateau_then_fall",
+        "overfitting",
+        "underfitting",
+        "rise",
+        "too_short",
+        "healthy",
+    ]
+    words: str
+    evidence: str
+    fix: str

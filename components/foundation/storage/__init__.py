@@ -1,0 +1,1 @@
+"""Files by URI, and where everything lies in a storage. The only user of boto3."""

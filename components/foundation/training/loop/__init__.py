@@ -1,0 +1,1 @@
+"""One network, one batch after another: recipe, loss, optimizer, schedule, images, evaluation."""

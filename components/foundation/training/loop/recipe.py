@@ -1,0 +1,58 @@
+"""How one network is trained: everything but the network and the images."""
+
+from dataclasses import dataclass
+
+from sanefit.components.foundation.schemas.training import Augmentation, OptimizerKind, OptimizerSettings, Schedule
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of a training.
+
+    ``learning_rate``: above 0; its course over the steps is ``schedule``'s, after a ``warmup`` in [0, 0.5] of them.
+    ``weight_decay``: lambda of the penalty, at least 0; with ``adamw`` the weights shrink by learning rate times it.
+    ``momentum``: in [0, 1); with Adam its beta 1. ``batch_size``: most images in a batch. ``batch_seed``: of the order
+    of the images and their augmentation. ``noise_seed``: of dropout.
+    """
+
+    learning_rate: float
+    weight_decay: float
+    momentum: float
+    batch_size: int
+    epochs: int
+    batch_seed: int
+    noise_seed: int = 0
+    optimizer: OptimizerKind = "sgd"
+    schedule: Schedule = "constant"
+    warmup: float = 0.0
+    augmentation: Augmentation = "none"
+
+    @property
+    def penalised(self) -> float:
+        """Lambda of the penalty in the loss; AdamW shrinks the weights beside it (Loshchilov & Hutter 2019)."""
+        return 0.0 if self.optimizer == "adamw" else self.weight_decay
+
+
+def recipe_of(
+    optimizer: OptimizerSettings,
+    *,
+    learning_rate: float,
+    weight_decay: float,
+    epochs: int,
+    batch_seed: int,
+    noise_seed: int,
+) -> Recipe:
+    """The recipe with the settings of the section ``optimizer``."""
+    return Recipe(
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        momentum=optimizer.momentum,
+        batch_size=optimizer.batch_size,
+        epochs=epochs,
+        batch_seed=batch_seed,
+        noise_seed=noise_seed,
+        optimizer=optimizer.kind,
+        schedule=optimizer.schedule,
+        warmup=optimizer.warmup,
+        augmentation=optimizer.augmentation,
+    )

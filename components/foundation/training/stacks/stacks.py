@@ -1,0 +1,172 @@
+"""From trials to a training of them all: a stack of our own, one by torch.func, or one network after another."""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from sanefit.components.foundation.classifiers.classifier import Classifier
+from sanefit.components.foundation.classifiers.keyed_dropout import dropout_layers, layer_key
+from sanefit.components.foundation.schemas.networks import (
+    ConvNetSettings,
+    MlpSettings,
+    NetworkSettings,
+    TwoLayerSettings,
+)
+from sanefit.components.foundation.schemas.training import EpochRecord
+from sanefit.components.foundation.training.loop.plain_loop import (
+    PlainTraining,
+    TrainingData,
+    TrainingState,
+    is_diverged,
+)
+from sanefit.components.foundation.training.stacks.stacked_convnet import StackedConvNet
+from sanefit.components.foundation.training.stacks.stacked_dense import StackedDense
+from sanefit.components.foundation.training.stacks.stacked_network import StackedDropout, StackedNetwork
+from sanefit.components.foundation.training.stacks.stacked_optimizer import StackedOptimizer
+from sanefit.components.foundation.training.stacks.stacked_training import Repeat, StackedTraining, call
+from sanefit.components.foundation.training.stacks.trial import Problem, Trial
+from sanefit.components.foundation.training.stacks.vmapped_network import VmappedNetwork
+
+EngineName = Literal["stacked", "vmapped", "loop"]
+
+
+class TrialsInTraining(Protocol):
+    """Trials between two epochs; the same number of epochs lies behind all of them."""
+
+    def train_epoch(self, epoch: int) -> dict[int, EpochRecord]:
+        """A record for each trial that was alive before, by its number in the list of trials."""
+
+    def states(self) -> dict[int, TrainingState]:
+        """What each living trial needs for its next epoch, by its number."""
+
+
+def start_training(
+    engine: EngineName,
+    trials: Sequence[Trial],
+    problem: Problem,
+    data: TrainingData,
+    states: Sequence[TrainingState] | None = None,
+    repeat: Repeat = call,
+) -> TrialsInTraining:
+    """Trials of one shape, ready to train.
+
+    Args:
+        engine: ``stacked`` for the networks that ``has_stack`` names, ``vmapped`` or ``loop`` for any.
+        trials: at least one; networks alike but for initialisation and dropout, the same batches, epochs, augmentation
+            and kind of optimiser.
+        problem: what they learn.
+        data: both splits, on the problem's device.
+        states: where each goes on, all after the same epoch; without them they begin.
+        repeat: takes the steps of a stack.
+
+    Raises:
+        SettingsError, StorageError: as ``build_classifier``.
+    """
+    if engine == "loop":
+        return TrialsInTurn(trials, problem, data, states)
+    classifiers = [problem.classifier(trial) for trial in trials]
+    if states is not None:
+        for classifier, state in zip(classifiers, states, strict=True):
+            classifier.network.load_state_dict(dict(state.weights))
+    weights = _stack([dict(classifier.network.state_dict()) for classifier in classifiers])
+    template = max(classifiers, key=lambda classifier: len(dropout_layers(classifier.network))).network
+    return StackedTraining(
+        _network(engine, trials[0].network, weights, template),
+        _optimizer(trials, weights, states),
+        _dropout(trials, classifiers, weights),
+        classifiers[0].normalisation,
+        data,
+        [trial.recipe for trial in trials],
+        epochs=states[0].epochs if states else 0,
+        steps=states[0].steps if states else 0,
+        repeat=repeat,
+        autocast=autocast_is_safe(trials[0].network, problem),
+    )
+
+
+def autocast_is_safe(network: NetworkSettings, problem: Problem) -> bool:
+    """Whether products may be taken in bfloat16: on GPUs that have it, where batch norm keeps values near 1."""
+    normed = getattr(network, "batch_norm", network.kind == "resnet")
+    on_gpu = problem.device.type == "cuda" and problem.dtype == torch.float32
+    return bool(normed) and on_gpu and torch.cuda.is_bf16_supported()
+
+
+class TrialsInTurn:
+    """The plain loop for each trial, one after another; convolutions with the channels last, which CPUs like."""
+
+    def __init__(
+        self,
+        trials: Sequence[Trial],
+        problem: Problem,
+        data: TrainingData,
+        states: Sequence[TrainingState] | None,
+    ) -> None:
+        self.trainings = {
+            number: PlainTraining(
+                problem.classifier(trial).to(memory_format=torch.channels_last),
+                data,
+                trial.recipe,
+                states[number] if states else None,
+            )
+            for number, trial in enumerate(trials)
+        }
+
+    def train_epoch(self, epoch: int) -> dict[int, EpochRecord]:
+        """As ``TrialsInTraining``."""
+        records = {number: training.train_epoch(epoch) for number, training in self.trainings.items()}
+        self.trainings = {n: training for n, training in self.trainings.items() if not is_diverged(records[n])}
+        return records
+
+    def states(self) -> dict[int, TrainingState]:
+        """As ``TrialsInTraining``."""
+        return {number: training.state() for number, training in self.trainings.items()}
+
+
+def _stack(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.stack([state[name] for state in states]) for name in states[0]}
+
+
+def _network(
+    engine: EngineName, settings: NetworkSettings, weights: dict[str, Tensor], template: nn.Module
+) -> StackedNetwork:
+    if engine == "vmapped":
+        return VmappedNetwork(weights, template)
+    match settings:
+        case TwoLayerSettings(activation=activation, batch_norm=batch_norm):
+            return StackedDense(weights, 1, activation, batch_norm)
+        case MlpSettings(depth=depth, activation=activation, batch_norm=batch_norm):
+            return StackedDense(weights, depth, activation, batch_norm)
+        case ConvNetSettings(channels=channels, activation=activation, batch_norm=batch_norm):
+            return StackedConvNet(weights, len(channels), activation, batch_norm)
+    raise AssertionError(f"no stack for {settings.kind}")
+
+
+def _optimizer(
+    trials: Sequence[Trial], weights: dict[str, Tensor], states: Sequence[TrainingState] | None
+) -> StackedOptimizer:
+    like = next(value for value in weights.values() if value.is_floating_point())
+    recipes = [trial.recipe for trial in trials]
+    kept = [state.slots for state in states or ()]
+    return StackedOptimizer(
+        recipes[0].optimizer,
+        torch.tensor([recipe.momentum for recipe in recipes], dtype=like.dtype, device=like.device),
+        torch.tensor([recipe.weight_decay for recipe in recipes], dtype=like.dtype, device=like.device),
+        {
+            slot: {name: torch.stack([slots[slot][name].to(like.device) for slots in kept]) for name in values}
+            for slot, values in (kept[0].items() if kept else ())
+        },
+    )
+
+
+def _dropout(trials: Sequence[Trial], classifiers: Sequence[Classifier], weights: dict[str, Tensor]) -> StackedDropout:
+    like = next(value for value in weights.values() if value.is_floating_point())
+    shares = [float(getattr(trial.network, "dropout", 0.0)) for trial in trials]
+    layers = max(len(dropout_layers(classifier.network)) for classifier in classifiers)
+    keys = [[layer_key(trial.recipe.noise_seed, layer) for layer in range(layers)] for trial in trials]
+    return StackedDropout(
+        torch.tensor(shares, dtype=like.dtype, device=like.device),
+        torch.tensor(keys, dtype=torch.int64, device=like.device).reshape(len(trials), layers),
+        torch.zeros((), dtype=torch.int64, device=like.device),
+    )

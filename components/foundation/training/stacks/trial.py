@@ -1,0 +1,40 @@
+"""What the engine is given: networks to train, and what they have in common."""
+
+from dataclasses import dataclass, field
+
+import torch
+
+from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
+from sanefit.components.foundation.schemas.networks import NetworkSettings
+from sanefit.components.foundation.schemas.statistics import ChannelStats
+from sanefit.components.foundation.training.loop.plain_loop import CPU
+from sanefit.components.foundation.training.loop.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One network to train. ``seed``: of its initial weights."""
+
+    network: NetworkSettings
+    recipe: Recipe
+    seed: int
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What all networks learn, and where. ``image_shape``: (height, width, channels)."""
+
+    image_shape: tuple[int, int, int]
+    classes: int
+    stats: ChannelStats
+    device: torch.device = field(default=CPU)
+    dtype: torch.dtype = torch.float32
+
+    def classifier(self, trial: Trial) -> Classifier:
+        """A freshly initialised classifier of this trial, on the device.
+
+        Raises:
+            SettingsError, StorageError: as ``build_classifier``.
+        """
+        built = build_classifier(trial.network, self.image_shape, self.classes, self.stats, trial.seed)
+        return built.to(device=self.device, dtype=self.dtype)

@@ -1,0 +1,71 @@
+"""H3: cross-validation on the training split."""
+
+from collections.abc import Sequence
+from statistics import fmean
+
+import torch
+
+from sanefit.components.foundation.schemas.search import TrialResult, TrialSpec
+from sanefit.components.foundation.schemas.training import EpochRecord
+from sanefit.components.foundation.training.loop.plain_loop import TrainingData
+from sanefit.components.foundation.training.loop.training_images import select
+
+
+def fold_data(data: TrainingData, fold: int | None, folds: int, seed: int) -> TrainingData:
+    """The training split without one of its parts, and that part to validate on.
+
+    Args:
+        data: both splits; without a fold it is what is returned.
+        fold: from 0; None without cross-validation.
+        folds: into how many parts the training split is cut, sizes differing by at most one image.
+        seed: of the cut, which all trials share.
+    """
+    if fold is None:
+        return data
+    order = torch.randperm(len(data.train_labels), generator=torch.Generator().manual_seed(seed))
+    held_out = torch.zeros(len(order), dtype=torch.bool)
+    held_out[order[fold::folds]] = True
+    kept, tested = torch.nonzero(~held_out).flatten(), torch.nonzero(held_out).flatten()
+    return TrainingData(
+        select(data.train_pixels, kept),
+        data.train_labels[kept],
+        select(data.train_pixels, tested),
+        data.train_labels[tested],
+    )
+
+
+def merge_folds(spec: TrialSpec, results: Sequence[TrialResult]) -> TrialResult:
+    """One result of a trial from those of its folds: curves are means; what failed in one fold failed.
+
+    Args:
+        spec: of the trial.
+        results: of its folds, in their order; with one, that one.
+    """
+    if len(results) == 1:
+        return results[0].model_copy(update={"spec": spec})
+    failed = next((result for result in results if result.status != "ok"), None)
+    epochs = [_mean(records) for records in zip(*(result.epochs for result in results), strict=False)]
+    started = min(result.started for result in results)
+    accuracies = [result.validation_accuracy for result in results]
+    return TrialResult(
+        spec=spec,
+        status=failed.status if failed else "ok",
+        validation_accuracy=fmean(accuracies),
+        epochs=epochs,
+        started=started,
+        seconds=max(result.started + result.seconds for result in results) - started,
+        fold_accuracies=accuracies,
+        message=failed.message if failed else "",
+    )
+
+
+def _mean(records: Sequence[EpochRecord]) -> EpochRecord:
+    losses = {
+        name: None if None in (values := [getattr(record, name) for record in records]) else fmean(values)
+        for name in ("train_loss", "validation_loss")
+    }
+    means = {
+        name: fmean(getattr(record, name) for record in records)
+        for name in ("learning_rate", "train_accuracy", "validation_accuracy")
+    }
+    return EpochRecord.model_validate({"epoch": records[0].epoch, **losses, **means})

@@ -1,0 +1,153 @@
+"""A pack's workers: one for each core or GPU that it can see, which stay from the first chunk to the last."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+
+from sanefit.components.foundation.machine.parallel_work import end_with_parent
+from sanefit.components.foundation.schemas.search import TrialResult
+from sanefit.components.foundation.training.loop.plain_loop import data_on
+from sanefit.components.hyperparameter_search.pack.chunk_training import (
+    ChunkOutcome,
+    ChunkTask,
+    PackContext,
+    halves,
+    train_chunk,
+)
+
+_context: PackContext | None = None  # of this worker
+
+
+def prepare_arithmetic(threads: int) -> None:
+    """Settings of this process that hold for all trials.
+
+    Weights that a strong decay brings to nothing would cost a hundredfold as denormal numbers; products of float32 on
+    GPUs are taken in TF32.
+    """
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True
+
+
+@contextmanager
+def trial_arithmetic(threads: int) -> Iterator[None]:
+    """``prepare_arithmetic``, and afterwards what it was before."""
+    before = torch.get_num_threads(), torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
+    prepare_arithmetic(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.set_float32_matmul_precision(before[1])
+        torch.backends.cudnn.benchmark = before[2]
+        torch.set_flush_denormal(False)  # torch does not say what it was; this is what it is by default
+
+
+def train_chunks(
+    context: PackContext, tasks: Sequence[ChunkTask], devices: Sequence[torch.device], workers: int
+) -> Iterator[ChunkOutcome]:
+    """Train every chunk; outcomes come as they are known.
+
+    A worker that is killed, as for want of memory, takes its chunk down: what is left is tried in halves, then one by
+    one, and a trial whose worker is killed all the same ran out of memory.
+
+    Args:
+        context: of the pack; with several GPUs its data lie in the CPU's memory.
+        tasks: the chunks.
+        devices: what ``visible_devices`` gives.
+        workers: processes; with one, chunks are trained in this process.
+    """
+    if min(workers, len(tasks)) <= 1:
+        threads = workers if devices[0].type == "cpu" and any(task.alone for task in tasks) else torch.get_num_threads()
+        with trial_arithmetic(threads):
+            for task in tasks:
+                yield from train_chunk(context, task)
+        return
+    left = {task.key: task for task in tasks}
+    try:
+        for outcome in _in_pool(context, list(left.values()), devices, workers):
+            _settle(left, outcome)
+            yield outcome
+    except BrokenProcessPool:
+        smaller = [half for task in left.values() for half in (halves(task) if len(task.units) > 1 else [task])]
+        if len(smaller) > len(left):
+            largest = max(len(task.units) for task in left.values())
+            note = f"a worker was killed while it trained {largest} networks at once: goes on in halves"
+            yield ChunkOutcome(smaller[0], [], [note])
+            yield from train_chunks(context, smaller, devices, workers)
+        else:
+            yield from _one_by_one(context, smaller, devices)
+
+
+def _settle(left: dict[str, ChunkTask], outcome: ChunkOutcome) -> None:
+    """Take the units of an outcome, which may be part of a task, from what is left."""
+    done = {unit.key for unit in outcome.task.units}
+    for key, task in list(left.items()):
+        if done & {unit.key for unit in task.units}:
+            del left[key]
+            kept = [place for place, unit in enumerate(task.units) if unit.key not in done]
+            if kept:
+                begun = [task.begun[place] for place in kept] if task.begun else []
+                rest = replace(task, units=[task.units[place] for place in kept], begun=begun)
+                left[rest.key] = rest
+
+
+def _in_pool(
+    context: PackContext, tasks: Sequence[ChunkTask], devices: Sequence[torch.device], workers: int
+) -> Iterator[ChunkOutcome]:
+    on_gpus = devices[0].type == "cuda"
+    # A GPU's context does not survive a fork; a fork needs no copy of the data.
+    method = torch.multiprocessing.get_context("spawn") if on_gpus else multiprocessing.get_context("fork")
+    numbers = method.SimpleQueue()
+    for number in range(workers):
+        numbers.put(number)
+    pool = ProcessPoolExecutor(workers, method, _begin_worker, (context, list(devices), numbers, os.getpid()))
+    try:
+        futures = [pool.submit(_train, task) for task in tasks]
+        for future in as_completed(futures):
+            yield from future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _one_by_one(
+    context: PackContext, tasks: Sequence[ChunkTask], devices: Sequence[torch.device]
+) -> Iterator[ChunkOutcome]:
+    """Each single trial in a worker of its own."""
+    for task in tasks:
+        try:
+            yield from _in_pool(context, [task], devices, 1)
+        except BrokenProcessPool:
+            now = context.clock()
+            [unit] = task.units
+            killed = TrialResult(
+                spec=unit.spec,
+                status="out_of_memory",
+                validation_accuracy=0.0,
+                epochs=[],
+                started=now,
+                seconds=0.0,
+                message="its process was killed",
+            )
+            yield ChunkOutcome(task, [killed])
+
+
+def _begin_worker(context: PackContext, devices: list[torch.device], numbers: object, pack: int) -> None:
+    global _context
+    end_with_parent(pack)  # a pack that is killed leaves nobody at work
+    device = devices[numbers.get() % len(devices)]  # type: ignore[attr-defined]
+    prepare_arithmetic(threads=1)
+    problem = replace(context.problem, device=device)
+    _context = replace(context, problem=problem, data=data_on(context.data, device))
+
+
+def _train(task: ChunkTask) -> list[ChunkOutcome]:
+    assert _context is not None
+    return train_chunk(_context, task)

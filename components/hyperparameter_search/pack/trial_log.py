@@ -1,0 +1,145 @@
+"""Trials go to MLflow from a process of its own: its import takes seconds, and each trial tens of milliseconds."""
+
+import functools
+import gc
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sanefit.components.foundation.errors import RunFailedError
+from sanefit.components.foundation.machine.parallel_work import end_with_parent
+from sanefit.components.foundation.schemas.runs import RunReference
+from sanefit.components.foundation.schemas.search import TrialResult
+from sanefit.components.foundation.step_lines.step_log import Say
+
+if TYPE_CHECKING:
+    from sanefit.components.foundation import tracking
+
+SILENT_SECONDS = 10.0
+
+
+@contextmanager
+def tracking_process(tracking_uri: str) -> Iterator[Executor]:
+    """One process, which connects to MLflow at once; call it before this one imports torch, to do both at a time.
+
+    What is submitted must be importable without torch. When the caller raises, what waits is dropped: a server that is
+    gone would keep each of hundreds of trials waiting for minutes.
+
+    Args:
+        tracking_uri: of MLflow.
+    """
+    process = ProcessPoolExecutor(1, _process_kind(), end_with_parent, (os.getpid(),))
+    with _death_explained():
+        number = process.submit(os.getpid).result()
+        process.submit(_connect, tracking_uri)
+    try:
+        yield process
+    except BaseException:
+        process.shutdown(wait=False, cancel_futures=True)
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
+        raise
+    process.shutdown(wait=True)
+
+
+@dataclass
+class TrialLog:
+    """The trials of a pack on their way to MLflow.
+
+    ``writer``: of ``tracking_process``, or any that does one thing after another. ``waiting``: in that order.
+    """
+
+    writer: Executor
+    run: RunReference
+    stage: str
+    waiting: list[Future[None]] = field(default_factory=list)
+
+    def add(self, result: TrialResult) -> None:
+        """Have a trial written.
+
+        Raises:
+            Exception: what writing one before it raised.
+            RunFailedError: when the writer was killed.
+        """
+        with _death_explained():
+            while self.waiting and self.waiting[0].done():
+                self.waiting.pop(0).result()
+            self.waiting.append(self.writer.submit(log_trial, self.run, self.stage, result))
+
+    def close(self, say: Say, silent_seconds: float = SILENT_SECONDS) -> None:
+        """Wait until all are written, and say so when that takes longer.
+
+        Raises:
+            Exception: what writing one of them raised.
+            RunFailedError: when the writer was killed.
+        """
+        late = wait(self.waiting, silent_seconds).not_done
+        if late:
+            say(f"{len(late)} trials are still to be written to MLflow")
+        with _death_explained():
+            for future in self.waiting:
+                future.result()
+
+
+def log_trial(run: RunReference, stage: str, result: TrialResult) -> None:
+    """Write a trial to MLflow, once: its times are its own, so that a second writing is the same."""
+    from sanefit.components.foundation import tracking
+
+    folds = {f"val_acc_fold_{number}": value for number, value in enumerate(result.fold_accuracies, start=1)}
+    tracking.log_child_run(
+        _client(run.tracking_uri),
+        run,
+        name=f"{stage}-{result.spec.number:04d}",
+        params={key: shown(value) for key, value in result.spec.setting.searched.items()},
+        tags={"sanefit.stage": stage, "sanefit.status": result.status},
+        epochs=result.epochs,
+        summary={"val_acc": result.validation_accuracy, **folds},
+        started=result.started,
+        ended=result.started + result.seconds,
+        failed=result.status not in ("ok", "stopped"),
+    )
+
+
+def shown(value: float | int | str) -> str:
+    """A searched value as users read it, with all of its digits."""
+    return value if isinstance(value, str) else repr(value)
+
+
+def _process_kind() -> multiprocessing.context.BaseContext:
+    """Forked, for a start from nothing imports kfp again; but a connection to SQLite does not outlive a fork."""
+    here = sys.modules.get("sanefit.components.foundation.tracking")
+    return multiprocessing.get_context("spawn" if here is not None and here.is_connected() else "fork")
+
+
+@contextmanager
+def _death_explained() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise RunFailedError(
+            "the process that writes trials to MLflow was killed; expected it to end by itself; it may have run "
+            "out of memory: allow more of it, and run again: what was trained is kept"
+        ) from error
+
+
+def _connect(tracking_uri: str) -> None:
+    gc.disable()  # it would walk all that is being imported again and again
+    try:
+        _client(tracking_uri)
+        gc.freeze()
+    finally:
+        gc.enable()
+
+
+@functools.cache
+def _client(uri: str) -> "tracking.Client":
+    from sanefit.components.foundation import tracking
+
+    return tracking.client(uri)

@@ -1,0 +1,79 @@
+"""Rank the trials of a stage by their last validation accuracy."""
+
+from collections.abc import Sequence
+
+from sanefit.components.foundation.errors import RunFailedError
+from sanefit.components.foundation.schemas.search import PackResult, Ranking, Stage, TrialSetting
+from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.run_folder import read_trials
+from sanefit.components.hyperparameter_search.finished_trials import best_first
+from sanefit.components.hyperparameter_search.rank.importances import importances
+from sanefit.components.hyperparameter_search.rank.range_findings import range_findings
+
+TOP = 10
+
+
+def rank_stage(stage: Stage, pack_uris: Sequence[str], say: Say) -> Ranking:
+    """The best settings of a stage: highest last validation accuracy; of equals, the first.
+
+    Trials that successive halving stopped rank below those that it did not.
+
+    Args:
+        stage: ``coarse`` or ``fine``.
+        pack_uris: one PackResult each.
+        say: prints a line.
+
+    Raises:
+        RunFailedError: when no trial finished.
+    """
+    results = read_trials(pack_uris)
+    finished = best_first(results)
+    if not finished:
+        raise RunFailedError(
+            f"none of the {len(results)} {stage} trials ended with a finite loss "
+            f"({results[0].status} {results[0].message}); expected at least one; lower search.coarse.learning_rate"
+        )
+    best = finished[0]
+    search_range = PackResult.model_validate_json(object_store.read_bytes(pack_uris[0])).search_range
+    ranking = Ranking(
+        stage=stage,
+        search_range=search_range,
+        best=best.spec.setting,
+        best_trial=best.spec.number,
+        best_validation_accuracy=best.validation_accuracy,
+        top=[result.spec.setting for result in finished[:TOP]],
+        trials=len(results),
+        diverged=sum(result.status == "diverged" for result in results),
+        stopped=sum(result.status == "stopped" for result in results),
+        importances=importances(search_range, results),
+        range_findings=range_findings(stage, search_range, results),
+        pack_uris=list(pack_uris),
+    )
+    for line in _lines(ranking):
+        say(line)
+    return ranking
+
+
+def parse_previous(ranking: str) -> Ranking | None:
+    """The previous stage's ranking; the first stage has none, an empty string."""
+    return Ranking.model_validate_json(ranking) if ranking else None
+
+
+def _lines(ranking: Ranking) -> list[str]:
+    stopped = f", {ranking.stopped} stopped early" if ranking.stopped else ""
+    best = (
+        f"best of {ranking.trials} trials ({ranking.diverged} diverged{stopped}): validation accuracy "
+        f"{ranking.best_validation_accuracy:.4f} at {_in_words(ranking.best)}"
+    )
+    shares = ", ".join(f"{name.replace('_', ' ')} {share:.2f}" for name, share in ranking.importances.items())
+    return [best, *([f"importance: {shares}"] if shares else []), *ranking.range_findings]
+
+
+def _in_words(setting: TrialSetting) -> str:
+    """The lecture's names of rate and decay, then the other searched values."""
+    values = dict(setting.searched)
+    rate, decay = values.pop("learning_rate"), values.pop("weight_decay")
+    shown = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in values.items()}
+    others = "".join(f", {name.replace('_', ' ')} {value}" for name, value in shown.items())
+    return f"lr {rate:.3e}, reg {decay:.3e}{others}"

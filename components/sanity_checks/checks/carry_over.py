@@ -1,0 +1,69 @@
+"""M2: a short training learns something that holds for validation images."""
+
+import math
+
+import torch
+
+from sanefit.components.foundation.image_dataset.batches import shuffled_batches
+from sanefit.components.foundation.randomness import derive_seed
+from sanefit.components.foundation.schemas.checks import GateResult
+from sanefit.components.foundation.training.loop.evaluation import evaluate
+from sanefit.components.sanity_checks.setup import Setup
+
+STEPS = 150
+IMAGES = 2000  # of validation, and as many of training to compare with
+STANDARD_ERRORS = 3.0
+GAP = 0.25
+
+
+def check_carry_over(setup: Setup, learning_rate: float) -> GateResult:
+    """Train for 150 steps at the recommended rate, then compare both accuracies with always naming one class.
+
+    Warns when validation accuracy is not above that by three standard errors, or far below training accuracy.
+
+    Args:
+        setup: network and data.
+        learning_rate: constant over the steps.
+    """
+    train, validation = _accuracies(setup, learning_rate)
+    labels = setup.validation_labels[:IMAGES]
+    chance = torch.bincount(labels).max().item() / len(labels)
+    needed = chance + STANDARD_ERRORS * math.sqrt(chance * (1 - chance) / len(labels))
+    fix = ""
+    if validation <= needed:
+        fix = (
+            "what is learnt does not hold for validation images: are labels shuffled or those of other images, "
+            "are the splits read differently, is batch norm's average wrong in evaluation?"
+        )
+    elif train - validation > GAP:
+        fix = (
+            "validation falls far behind training within a fraction of the training: are both splits read alike, "
+            "are there too few images, or images in groups?"
+        )
+    return GateResult(
+        name="carries_over",
+        row="M2",
+        title="what is learnt carries over to validation images",
+        verdict="warn" if fix else "pass",
+        measured=f"after {STEPS} steps at {learning_rate:.1e}: accuracy {train:.3f} in training, "
+        f"{validation:.3f} in validation",
+        expected=f"validation above {needed:.3f} (the largest class has {chance:.3f}), and no {GAP} below training",
+        reason="a network learns shuffled labels by heart too, but then validation stays at chance",
+        fix=fix,
+    )
+
+
+def _accuracies(setup: Setup, learning_rate: float) -> tuple[float, float]:
+    classifier = setup.copy()
+    optimizer = torch.optim.SGD(classifier.parameters(), lr=learning_rate, momentum=setup.momentum)
+    steps, epoch = 0, 1
+    while steps < STEPS:
+        for indices in shuffled_batches(
+            len(setup.train_labels), setup.batch_size, derive_seed(setup.seed, "carry over"), epoch
+        )[: STEPS - steps]:
+            setup.step(optimizer, setup.loss(classifier(setup.train_pixels[indices]), setup.train_labels[indices]))
+            steps += 1
+        epoch += 1
+    train = evaluate(classifier, *setup.images(IMAGES))
+    validation = evaluate(classifier, setup.validation_pixels[:IMAGES], setup.validation_labels[:IMAGES])
+    return train.accuracy, validation.accuracy

@@ -1,0 +1,118 @@
+"""W2 to W5: activations neither collapse nor saturate, explode or die, and gradients reach the first layer."""
+
+import math
+from typing import Literal
+
+from sanefit.components.foundation.diagnosis.layer_signals import Signal, measure_signals
+from sanefit.components.foundation.schemas.checks import CheckSettings, GateResult, LayerSignal
+from sanefit.components.sanity_checks.setup import Setup
+
+IMAGES = 500
+MOST_VALUES = 2**22  # pixels in the batch: large images come in fewer
+COLLAPSED = 0.05  # of the first layer's std: the lecture's Xavier with ReLU reaches 0.045 in ten layers
+HARDLY_ANY = 0.01  # std of activations of which nothing is left to tell images apart
+EXPLODED = 20.0  # times the first layer's std
+VANISHED = 1e-4  # of the last layer's gradient
+SHOWN_LAYERS = 40
+
+Verdict = Literal["healthy", "collapsing", "saturating", "exploding", "dying", "vanishing"]
+FIXES = {
+    "collapsing": "the weights are too small: network.init=he for ReLU, xavier for tanh, or batch norm",
+    "saturating": "the weights or the inputs are too big: network.init=xavier, normalised pixels, or batch norm",
+    "exploding": "the weights are too big: network.init=he or xavier, or batch norm",
+    "dying": "most neurons are below 0 for every image: network.init=he, biases of 0, network.activation=leaky_relu",
+    "vanishing": "gradients shrink on their way to the first layers: network.activation=relu, batch norm, fewer layers "
+    "or a resnet",
+}
+
+
+def report_signals(setup: Setup, settings: CheckSettings) -> list[LayerSignal]:
+    """Every activation's signal with a verdict, input to output, over a batch of training images.
+
+    ``update_ratio`` is for a learning rate of 1 until one is recommended.
+    """
+    per_image = setup.train_pixels[0].numel()
+    pixels, labels = setup.images(max(8, min(IMAGES, MOST_VALUES // per_image)))
+    signals = measure_signals(setup.copy(dropout=False), pixels, lambda scores: setup.loss(scores, labels))
+    return [_judged(signal, signals, settings) for signal in signals]
+
+
+def check_signals(layers: list[LayerSignal]) -> GateResult:
+    """The first ill layer is named; collapsing to nothing, saturating, exploding and dying fail, the rest warns."""
+    ill = [layer for layer in layers if layer.verdict != "healthy"]
+    first = ill[0] if ill else None
+    measured = "no layer to look at"
+    if layers:
+        measured = f"std {_shown(layers[0].std)} to {_shown(layers[-1].std)} over {len(layers)} layers"
+    if first is not None:
+        measured += f"; {len(ill)} of them ill, first {first.layer!r} {first.verdict}: {first.evidence}"
+    return GateResult.model_validate(
+        {
+            "name": "signals",
+            "row": "W2-W5",
+            "title": "signals stay alive through the layers",
+            "verdict": _verdict(ill),
+            "measured": measured,
+            "expected": f"std from {COLLAPSED} to {EXPLODED:g} times the first layer's, above {HARDLY_ANY}; few values "
+            "saturated, few neurons dead; gradients in the first layer",
+            "reason": "gradients come through the activations: where these collapse, saturate or die, learning stops",
+            "fix": FIXES[first.verdict] if first is not None else "",
+        }
+    )
+
+
+def shown_layers(layers: list[LayerSignal]) -> list[LayerSignal]:
+    """At most 40 of them, evenly spaced, so that a report stays small."""
+    step = math.ceil(len(layers) / SHOWN_LAYERS)
+    return layers[::step] if step > 1 else layers
+
+
+def _verdict(ill: list[LayerSignal]) -> str:
+    if not ill:
+        return "pass"
+    grave = any(layer.verdict in ("saturating", "exploding", "dying") for layer in ill)
+    lost = any(layer.verdict == "collapsing" and (layer.std or 0) < HARDLY_ANY for layer in ill)
+    return "fail" if grave or lost else "warn"
+
+
+def _judged(signal: Signal, signals: list[Signal], settings: CheckSettings) -> LayerSignal:
+    verdict, evidence = _judge(signal, signals[0], signals[-1], settings)
+    return LayerSignal(
+        layer=signal.layer.removeprefix("network."),
+        kind=signal.kind,
+        mean=_finite(signal.mean),
+        std=_finite(signal.std),
+        gradient_std=_finite(signal.gradient_std),
+        saturated=signal.saturated,
+        dead=signal.dead,
+        low=signal.low,
+        high=signal.high,
+        histogram=signal.histogram,
+        update_ratio=_finite(signal.gradient_to_weight),
+        verdict=verdict,
+        evidence=evidence,
+    )
+
+
+def _judge(signal: Signal, first: Signal, last: Signal, settings: CheckSettings) -> tuple[Verdict, str]:
+    if not math.isfinite(signal.std):
+        return "exploding", "values that are not finite"
+    if signal.saturated is not None and signal.saturated >= settings.saturated_share:
+        return "saturating", f"{signal.saturated:.0%} of the values at a bound"
+    if signal.dead is not None and signal.dead >= settings.dead_share:
+        return "dying", f"{signal.dead:.0%} of the neurons are 0 for every image"
+    if signal.std < COLLAPSED * first.std or signal.std < HARDLY_ANY:
+        return "collapsing", f"std {signal.std:.3g}, where the first layer has {first.std:.3g}"
+    if signal.std > EXPLODED * first.std:
+        return "exploding", f"std {signal.std:.3g}, where the first layer has {first.std:.3g}"
+    if signal.gradient_std < VANISHED * last.gradient_std:
+        return "vanishing", f"gradient std {signal.gradient_std:.2g}, where the last layer has {last.gradient_std:.2g}"
+    return "healthy", f"std {signal.std:.3g}"
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _shown(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.3g}"

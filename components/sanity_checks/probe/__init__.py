@@ -1,0 +1,1 @@
+"""The learning rates worth searching."""

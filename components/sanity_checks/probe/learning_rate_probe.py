@@ -1,0 +1,144 @@
+"""R1 to R4: from far too small to exploding, the learning rates worth searching."""
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sanefit.components.foundation.image_dataset.batches import shuffled_batches
+from sanefit.components.foundation.schemas.checks import ProbedRate
+from sanefit.components.foundation.training.loop.gradient_step import Loss, Step, gradient_step
+from sanefit.components.foundation.training.loop.training_images import Images
+
+RATES = tuple(10 ** (exponent / 2) for exponent in range(-14, 3))  # 1e-7 to 10, two per decade
+STEPS = 60
+BARELY = 0.01  # a share of the first loss: the lecture's 1e-6 moved it by 0.007 % in ten epochs
+NEAR_BEST = 0.5  # of the largest fall
+
+
+@dataclass(frozen=True)
+class ProbeBatches:
+    """The same batches for all rates; the first one also measures the loss before and after."""
+
+    pixels: Images
+    labels: Tensor
+    batches: tuple[Tensor, ...]
+
+
+def probe_batches(pixels: Images, labels: Tensor, batch_size: int, seed: int) -> ProbeBatches:
+    """Choose ``STEPS`` batches from the training split, going round it as often as needed."""
+    chosen: list[Tensor] = []
+    epoch = 1
+    while len(chosen) < STEPS:
+        chosen += shuffled_batches(len(labels), batch_size, seed, epoch)
+        epoch += 1
+    return ProbeBatches(pixels, labels, tuple(chosen[:STEPS]))
+
+
+def probe_learning_rates(
+    classifier: nn.Module,
+    data: ProbeBatches,
+    momentum: float,
+    loss: Loss = functional.cross_entropy,
+    step: Step = gradient_step,
+) -> list[ProbedRate]:
+    """Train a copy of the network for 60 steps at each rate, without regularisation.
+
+    ``exploded``: a loss is not finite. ``good``: the loss falls by 1 % at least, and by half of
+    the best rate's fall. Any other rate is ``too_low`` below the best one and ``too_high`` above it.
+
+    Args:
+        classifier: freshly initialised; it is not changed.
+        data: the batches.
+        momentum: of SGD, as in the search.
+        loss, step: of the training.
+
+    Returns:
+        One verdict per rate, rates rising from 1e-7 to 10.
+    """
+    measured = [
+        (rate, *_first_and_last_loss(copy.deepcopy(classifier), data, rate, momentum, loss, step)) for rate in RATES
+    ]
+    falls = [(first - last if math.isfinite(last) else -math.inf, rate) for rate, first, last in measured]
+    best_fall, best_rate = max(falls)
+    return [_judge(rate, first, last, best_fall, best_rate) for rate, first, last in measured]
+
+
+def learning_rate_band(probe: list[ProbedRate]) -> tuple[float, float] | None:
+    """The lowest and the highest good rate of the unbroken run around the best one, if any."""
+    good = [index for index, rate in enumerate(probe) if rate.verdict == "good"]
+    if not good:
+        return None
+    losses = {index: math.inf if (loss := probe[index].last_loss) is None else loss for index in good}
+    low = high = min(losses, key=losses.__getitem__)
+    while low - 1 in good:
+        low -= 1
+    while high + 1 in good:
+        high += 1
+    if low == high:  # a single rate: half a step to either side
+        return probe[low].learning_rate / 10**0.25, probe[high].learning_rate * 10**0.25
+    return probe[low].learning_rate, probe[high].learning_rate
+
+
+def recommended_rate(probe: list[ProbedRate]) -> float | None:
+    """The good rate whose loss fell most, if any."""
+    good = [(rate.last_loss, rate.learning_rate) for rate in probe if rate.verdict == "good"]
+    return min((loss, rate) for loss, rate in good if loss is not None)[1] if good else None
+
+
+def _first_and_last_loss(
+    classifier: nn.Module, data: ProbeBatches, rate: float, momentum: float, minimised: Loss, step: Step
+) -> tuple[float, float]:
+    classifier.train()
+    optimizer = torch.optim.SGD(classifier.parameters(), lr=rate, momentum=momentum)
+    first = math.nan
+    for number, indices in enumerate((*data.batches, data.batches[0])):
+        loss = minimised(classifier(data.pixels[indices]), data.labels[indices])
+        value = loss.item()
+        first = value if number == 0 else first
+        if not math.isfinite(value):
+            return first, math.inf
+        if number < len(data.batches):
+            step(optimizer, loss)
+    return first, value
+
+
+def _why_not_good(first: float, last: float, best_fall: float, best_rate: float) -> str:
+    if last > first:
+        return f"the loss rose from {first:.4f} to {last:.4f}"
+    if first - last < BARELY * first:
+        return f"the loss barely moved: {first:.4f} to {last:.4f}"
+    return f"the loss fell by {first - last:.4f}, at {best_rate:.0e} by {best_fall:.4f}"
+
+
+def _judge(rate: float, first: float, last: float, best_fall: float, best_rate: float) -> ProbedRate:
+    fall = first - last
+    verdict: Literal["too_low", "good", "too_high", "exploded"]
+    if not math.isfinite(last):
+        verdict, evidence = "exploded", "the loss became infinite or not a number"
+    elif fall >= max(BARELY * first, NEAR_BEST * best_fall):
+        verdict, evidence = "good", f"the loss fell from {first:.4f} to {last:.4f}"
+    else:
+        verdict = "too_low" if rate <= best_rate else "too_high"
+        evidence = _why_not_good(first, last, best_fall, best_rate)
+    return ProbedRate(
+        learning_rate=rate,
+        verdict=verdict,
+        first_loss=first if math.isfinite(first) else None,
+        last_loss=last if math.isfinite(last) else None,
+        evidence=f"{evidence} in {STEPS} steps",
+    )
+
+
+def describe_probe(probe: list[ProbedRate]) -> str:
+    """One line: which rates got which verdict."""
+    spans = []
+    for verdict in ("too_low", "good", "too_high", "exploded"):
+        rates = [rate.learning_rate for rate in probe if rate.verdict == verdict]
+        if rates:
+            spans.append(f"{verdict.replace('_', ' ')} {min(rates):.0e} to {max(rates):.0e}")
+    return ", ".join(spans)

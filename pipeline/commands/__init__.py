@@ -1,0 +1,1 @@
+"""The command ``sanefit``, one file for each group of commands."""

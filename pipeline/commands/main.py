@@ -1,0 +1,150 @@
+"""The command ``sanefit``."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sanefit.components.foundation.errors import SanefitError
+from sanefit.pipeline.commands import (
+    cluster as cluster_cli,
+)
+from sanefit.pipeline.commands import (
+    lecture as lecture_cli,
+)
+from sanefit.pipeline.commands import (
+    schedule as schedule_cli,
+)
+from sanefit.pipeline.commands import (
+    stats as stats_cli,
+)
+from sanefit.pipeline.commands.options import CaCert, Config, Endpoint, Json, Namespace, Set, Workdir
+from sanefit.pipeline.commands.terminal import print_error, step_printer
+from sanefit.pipeline.local import run_results
+from sanefit.pipeline.settings.run_config import DEFAULT_CONFIG, RunConfig, load_config
+
+app = typer.Typer(
+    help="Train image classifiers the way a good lecturer teaches it: look, check, search, train, register.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+DEFAULT_WORKDIR = Path("sanefit-runs")
+
+
+@app.command(epilog="Example: sanefit run my.yaml --set data.source=folder:photos --set data.image_size=32")
+def run(
+    config: Config = DEFAULT_CONFIG, set_: Set = None, workdir: Workdir = DEFAULT_WORKDIR, as_json: Json = False
+) -> None:
+    """Run the whole pipeline on this machine."""
+    from sanefit.pipeline.local.local_run import new_run_name, require_reachable, run_training
+
+    started = time.time()
+    settings, workdir = _prepared(config, set_, workdir)
+    tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workdir / 'mlflow.db'}"
+    require_reachable(tracking_uri)
+    run_name = new_run_name(settings.name)
+    outcome = run_training(settings, workdir, tracking_uri, run_name, step_printer(as_json))
+    result = run_results.of_training(outcome, started, time.time())
+    if result["status"] == "bad input":
+        run_results.remove(outcome, workdir)
+    elif not as_json:
+        for line in run_results.closing_lines(result, tracking_uri):
+            print(line)
+    _finish(result, as_json)
+
+
+@app.command(epilog="Example: sanefit check --set network.init=zeros")
+def check(
+    config: Config = DEFAULT_CONFIG, set_: Set = None, workdir: Workdir = DEFAULT_WORKDIR, as_json: Json = False
+) -> None:
+    """Look at the data, check the network and find its learning rates; no search, nothing registered."""
+    from sanefit.pipeline.local.local_run import new_run_name, run_checks
+
+    started = time.time()
+    settings, workdir = _prepared(config, set_, workdir)
+    outcome = run_checks(settings, workdir, new_run_name(settings.name), step_printer(as_json))
+    result = run_results.of_checks(outcome, started, time.time())
+    if result["status"] == "bad input":
+        run_results.remove(outcome, workdir)
+    _finish(result, as_json)
+
+
+@app.command("compile", epilog="Example: sanefit compile my.yaml -o pipeline.yaml")
+def compile_(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The compiled pipeline, .yaml.")],
+    config: Config = DEFAULT_CONFIG,
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Compile the pipeline for a Kubeflow cluster."""
+    from sanefit.pipeline.compile import compile_pipeline
+    from sanefit.pipeline.container_images import container_images
+
+    compile_pipeline(load_config(config, set_ or ()), container_images(), output)
+    print(json.dumps({"status": "succeeded", "pipeline": str(output)}) if as_json else output)
+
+
+@app.command(epilog="Example: sanefit report digits-20261123-141503-512")
+def report(
+    run_name: Annotated[str, typer.Argument(metavar="[RUN]", help="The run.", show_default="the latest")] = "",
+    workdir: Workdir = DEFAULT_WORKDIR,
+    endpoint: Endpoint = "",
+    namespace: Namespace = "",
+    ca_cert: CaCert = None,
+    as_json: Json = False,
+) -> None:
+    """Say where the HTML page of a run is; one of a cluster, given its address, is fetched."""
+    folder = workdir.expanduser().absolute()
+    if run_name and (endpoint or namespace):
+        from sanefit.pipeline.kubeflow.client.connection import connect
+        from sanefit.pipeline.kubeflow.runs.cluster_report import fetch_report
+
+        page = fetch_report(connect(endpoint, namespace, ca_cert), run_name, folder)
+    else:
+        page = run_results.report_of(folder, run_name)
+    print(json.dumps({"status": "succeeded", "report": str(page)}) if as_json else page)
+
+
+app.command(epilog="Example: sanefit lecture --data tar:cifar10-train.tar.gz --html lecture.html")(lecture_cli.lecture)
+app.command(epilog="Example: sanefit stats --set data.source=tar:cifar10-train.tar.gz --set stats.mode=sampled")(
+    stats_cli.stats
+)
+app.command(epilog="Example: sanefit submit my.yaml --idempotency-key nightly-1 --wait")(cluster_cli.submit)
+app.command(epilog="Example: sanefit doctor my.yaml --namespace sanefit")(cluster_cli.doctor)
+app.add_typer(cluster_cli.runs, name="runs")
+app.add_typer(schedule_cli.schedule, name="schedule")
+
+
+def main() -> None:
+    """Run the command; errors for the user are one line on stderr."""
+    try:
+        app()
+    except SanefitError as error:
+        print_error(str(error))
+        sys.exit(error.exit_status)
+
+
+def _prepared(config: Path, overrides: list[str] | None, workdir: Path) -> tuple[RunConfig, Path]:
+    """The settings, and the work directory as an absolute path that can be written."""
+    from sanefit.pipeline.local.local_run import require_writable
+
+    settings = load_config(config, overrides or ())
+    absolute = workdir.expanduser().absolute()
+    require_writable(absolute)
+    return settings, absolute
+
+
+def _finish(result: dict[str, Any], as_json: bool) -> None:
+    """Say what went wrong, print the JSON line, and exit."""
+    if error := result.get("error"):
+        print_error(error)
+    if as_json:
+        print(json.dumps(result))
+    sys.exit({"succeeded": 0, "bad input": 2}.get(result["status"], 1))

@@ -1,0 +1,1 @@
+"""What is reachable, what is missing, and what to do."""

@@ -1,0 +1,152 @@
+"""What the Kubernetes API tells: nodes, permissions, and the objects that a run refers to."""
+
+from collections.abc import Iterator
+
+from kubernetes import client
+
+from sanefit.pipeline.doctor.findings import Finding
+from sanefit.pipeline.doctor.node_fit import Demand, Node, Taint, obstacle, pods_that_fit
+from sanefit.pipeline.kubeflow.client.kubernetes_api import call
+from sanefit.pipeline.placement import GPU_TAINT, MLFLOW_SECRET_KEYS, S3_SECRET_KEYS
+from sanefit.pipeline.settings.cluster_settings import ClusterSettings, StepSettings
+
+API_VERBS = {
+    "pipelines": ("create", "get", "list"),
+    "experiments": ("create", "list"),
+    "runs": ("create", "get", "list", "delete", "terminate", "retry"),
+    "jobs": ("create", "list", "enable", "disable", "delete"),
+}
+NODES_SHOWN = 3
+
+
+def node_findings(api: client.ApiClient, cluster: ClusterSettings) -> Iterator[Finding]:
+    """Whether each kind of step finds a node."""
+    try:
+        nodes = [_node(item) for item in call(client.CoreV1Api(api).list_node).items]
+    except client.ApiException as error:
+        yield Finding("nodes", "unknown", f"cannot be listed: {reason(error)}", "ask for `list` on nodes to check them")
+        return
+    gpus = {} if cluster.gpus == "0" else {cluster.gpu_resource: cluster.gpus}
+    yield _fit("data steps", nodes, _demand(cluster.data_steps, {}))
+    yield _fit("trainer steps", nodes, _demand(cluster.trainer_steps, {}))
+    yield _fit("search packs", nodes, _demand(cluster.search_packs, gpus))
+
+
+def object_findings(api: client.ApiClient, cluster: ClusterSettings, namespace: str) -> Iterator[Finding]:
+    """Whether the service account, the secrets and the queue are there, with what runs read from them."""
+    core = client.CoreV1Api(api)
+    yield _exists("service account", core.read_namespaced_service_account, cluster.service_account, namespace)
+    wanted: dict[str, tuple[str, ...]] = {cluster.s3_secret: S3_SECRET_KEYS, cluster.mlflow_secret: MLFLOW_SECRET_KEYS}
+    wanted |= dict.fromkeys(cluster.image_pull_secrets, (".dockerconfigjson",))
+    for secret, keys in wanted.items():
+        if secret:
+            yield _exists("secret", core.read_namespaced_secret, secret, namespace, keys)
+    if cluster.kueue_queue:
+        yield _exists("Kueue queue", _read_queue(api), cluster.kueue_queue, namespace)
+
+
+def permission_findings(api: client.ApiClient, namespace: str) -> Iterator[Finding]:
+    """Whether this account may submit runs; only a multi-user Kubeflow asks."""
+    refused = []
+    for resource, verbs in API_VERBS.items():
+        for verb in verbs:
+            try:
+                if not _may(api, verb, resource, namespace):
+                    refused.append(f"{verb} {resource}")
+            except client.ApiException as error:
+                yield Finding("permissions", "unknown", f"cannot be asked for: {reason(error)}")
+                return
+    if refused:
+        fix = f"bind this account to the Role sanefit-submitter in {namespace!r} (k8s/base)"
+        yield Finding("permissions", "failed", f"may not {', '.join(refused)} of pipelines.kubeflow.org", fix)
+    else:
+        yield Finding("permissions", "ok", f"may submit and schedule runs in {namespace!r}")
+
+
+def service_has_endpoints(api: client.ApiClient, service: str, namespace: str) -> bool:
+    """Whether a pod that is ready stands behind a Service.
+
+    Raises:
+        client.ApiException: when it cannot be asked.
+    """
+    slices = call(
+        client.DiscoveryV1Api(api).list_namespaced_endpoint_slice,
+        namespace,
+        label_selector=f"kubernetes.io/service-name={service}",
+    )
+    return any(endpoint.conditions.ready for part in slices.items for endpoint in part.endpoints or ())
+
+
+def reason(error: client.ApiException) -> str:
+    """A few words for an answer of the Kubernetes API."""
+    words = {0: "the API server cannot be reached", 401: "not signed in", 403: "not allowed", 404: "not found"}
+    return words.get(error.status, f"HTTP {error.status} {error.reason}")
+
+
+def _node(item: client.V1Node) -> Node:
+    ready = any(c.type == "Ready" and c.status == "True" for c in item.status.conditions or ())
+    taints = [Taint(taint.key, taint.value or "", taint.effect) for taint in item.spec.taints or ()]
+    return Node(
+        name=item.metadata.name,
+        ready=ready and not item.spec.unschedulable,
+        labels=item.metadata.labels or {},
+        taints=taints,
+        allocatable=item.status.allocatable or {},
+    )
+
+
+def _demand(step: StepSettings, accelerators: dict[str, str]) -> Demand:
+    tolerations = [*step.tolerations]
+    if any(name.startswith("nvidia.com/") for name in accelerators):
+        tolerations.append(GPU_TAINT)
+    return Demand(step, accelerators, tolerations)
+
+
+def _fit(what: str, nodes: list[Node], demand: Demand) -> Finding:
+    takers = [node.name for node in nodes if pods_that_fit(node, demand)]
+    pods = sum(pods_that_fit(node, demand) for node in nodes)
+    if takers:
+        names = ", ".join(takers[:NODES_SHOWN]) + (", …" if len(takers) > NODES_SHOWN else "")
+        return Finding(what, "ok", f"{len(takers)} of {len(nodes)} nodes take one ({names}), {pods} at once when empty")
+    reasons = [f"{node.name} {obstacle(node, demand)}" for node in nodes[:NODES_SHOWN]]
+    section = what.replace(" ", "_")
+    return Finding(
+        what,
+        "failed",
+        f"none of {len(nodes)} nodes takes one: {', '.join(reasons) or 'the cluster has no nodes'}",
+        f"correct cluster.{section}, cluster.gpu_resource or cluster.gpus, or add such a node",
+    )
+
+
+def _exists(what: str, read: object, name: str, namespace: str, keys: tuple[str, ...] = ()) -> Finding:
+    try:
+        found = call(read, name, namespace)
+    except client.ApiException as error:
+        if error.status == 404:
+            return Finding(what, "failed", f"{name!r} is not in namespace {namespace!r}", "create it (see k8s/)")
+        return Finding(what, "unknown", f"{name!r} cannot be read: {reason(error)}")
+    missing = [key for key in keys if key not in (found.data or {})]
+    if missing:
+        return Finding(what, "failed", f"{name!r} has no key {', '.join(missing)}", "add what is missing")
+    return Finding(what, "ok", f"{name!r} is in namespace {namespace!r}")
+
+
+def _read_queue(api: client.ApiClient) -> object:
+    def read(name: str, namespace: str, **options: object) -> object:
+        objects = client.CustomObjectsApi(api)
+        return objects.get_namespaced_custom_object(
+            "kueue.x-k8s.io", "v1beta1", namespace, "localqueues", name, **options
+        )
+
+    return read
+
+
+def _may(api: client.ApiClient, verb: str, resource: str, namespace: str) -> bool:
+    attributes = client.V1ResourceAttributes(
+        group="pipelines.kubeflow.org", resource=resource, verb=verb, namespace=namespace
+    )
+    question = client.V1SelfSubjectAccessReview(
+        spec=client.V1SelfSubjectAccessReviewSpec(resource_attributes=attributes)
+    )
+    answer = call(client.AuthorizationV1Api(api).create_self_subject_access_review, question)
+    return bool(answer.status.allowed)

@@ -1,0 +1,1 @@
+"""The connection to Kubeflow Pipelines and to Kubernetes."""

@@ -1,0 +1,1 @@
+"""Runs on the cluster: submitted, followed, listed, explained."""

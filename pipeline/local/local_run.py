@@ -1,0 +1,228 @@
+"""Run the pipeline on this machine, through kfp.local: every task is a process of its own."""
+
+import builtins
+import contextlib
+import io
+import logging
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import time
+import urllib.parse
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import psutil
+from kfp import dsl, local
+
+from sanefit.components.foundation.errors import SettingsError, StorageError
+from sanefit.components.foundation.storage.run_folder import run_folder
+from sanefit.components.model_registry.component import close_run
+from sanefit.pipeline.local.task_output import StepError, StepTiming, TaskOutput
+from sanefit.pipeline.placement import ON_THIS_MACHINE
+from sanefit.pipeline.settings.run_config import RunConfig, pipeline_arguments
+from sanefit.pipeline.training_pipeline import check_pipeline, training_pipeline
+
+LOCAL_PACKS_AT_ONCE = 2  # kfp.local runs no more iterations of a loop side by side
+LOG_FILE = "run.log"
+CONNECT_SECONDS = 5.0
+Show = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class LocalOutcome:
+    """How a local run ended.
+
+    ``error`` is what a step said to the user, if it said anything; ``created`` is ``folder`` or
+    the highest folder above it that this run had to create.
+    """
+
+    succeeded: bool
+    error: StepError | None
+    timings: list[StepTiming]
+    folder: Path
+    created: Path
+
+
+def run_training(config: RunConfig, workdir: Path, tracking_uri: str, run_name: str, show: Show) -> LocalOutcome:
+    """Run the whole DAG.
+
+    Args:
+        config: the configuration.
+        workdir: holds runs, snapshots and the local MLflow store.
+        tracking_uri: of MLflow.
+        run_name: names the run's folder, which must not exist yet.
+        show: called with the step and the text of each line for the user.
+
+    Raises:
+        StorageError: when ``workdir`` cannot be written.
+        KeyboardInterrupt: after the MLflow run was closed as failed.
+    """
+    names = {"name": config.name, "run_name": run_name, "storage": str(workdir), "tracking_uri": tracking_uri}
+    arguments = {
+        **pipeline_arguments(config),
+        **names,
+        "packs_per_machine": min(LOCAL_PACKS_AT_ONCE, config.search.packs),
+    }
+    folder = Path(run_folder(str(workdir), run_name))
+    created = _create(folder)
+    try:
+        pipeline = training_pipeline(ON_THIS_MACHINE, skip_unchanged=config.skip_unchanged)
+        return _run(pipeline, arguments, folder, created, show)
+    except BaseException as error:  # kfp.local leaves the exit handler out when the orchestrator itself is stopped
+        _close_as_failed(names, f"stopped: {type(error).__name__}")
+        raise
+
+
+def run_checks(config: RunConfig, workdir: Path, run_name: str, show: Show) -> LocalOutcome:
+    """Run the data and the checks alone; nothing goes to MLflow. Arguments as for ``run_training``."""
+    arguments = pipeline_arguments(config)
+    wanted = {key: arguments[key] for key in ("data", "stats", "network", "optimizer", "checks", "search", "seed")}
+    folder = workdir / "checks" / run_name
+    return _run(check_pipeline(ON_THIS_MACHINE), {**wanted, "storage": str(workdir)}, folder, _create(folder), show)
+
+
+def _close_as_failed(names: dict[str, str], reason: str) -> None:
+    status = dsl.PipelineTaskFinalStatus(
+        state="FAILED",
+        pipeline_job_resource_name=names["run_name"],
+        pipeline_task_name="",
+        error_code=1,
+        error_message=reason,
+    )
+    with contextlib.redirect_stdout(io.StringIO()):
+        close_run.python_func(**names, job_name=names["run_name"], status=status)
+
+
+def _run(pipeline: Any, arguments: dict[str, Any], folder: Path, created: Path, show: Show) -> LocalOutcome:
+    with (
+        (folder / LOG_FILE).open("w", encoding="utf-8") as log,
+        _scratch_folder(folder / "scratch"),
+        _terminate_as_interrupt(),
+        _print_restored(),
+        warnings.catch_warnings(),
+    ):
+        # Of images that no process here uses, and settings that only a cluster honours.
+        warnings.filterwarnings("ignore", module="kfp.local")
+        local.init(
+            local.SubprocessRunner(use_venv=False),
+            pipeline_root=str(folder / "tasks"),
+            workspace_root=str(folder / "scratch" / "workspace"),
+        )
+        output = TaskOutput(log, show)
+        succeeded = True
+        with contextlib.redirect_stdout(output), _logged_to(output):
+            try:
+                pipeline(**arguments)
+            except RuntimeError as error:  # how kfp.local says that a task failed
+                print(error)
+                succeeded = False
+    return LocalOutcome(succeeded, output.errors[0] if output.errors else None, output.timings, folder, created)
+
+
+def require_writable(workdir: Path) -> None:
+    """Raise StorageError unless files can be written in the work directory, or where it will be created."""
+    existing = next(folder for folder in (workdir, *workdir.parents) if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise StorageError(
+            f"--workdir {str(workdir)!r}: {error.strerror}; expected a folder that can be written; choose another"
+        ) from None
+
+
+def require_reachable(tracking_uri: str) -> None:
+    """Raise SettingsError unless the host of an ``http`` tracking URI takes connections.
+
+    MLflow itself tries for minutes before it gives up.
+    """
+    address = urllib.parse.urlsplit(tracking_uri)
+    if address.scheme not in ("http", "https"):
+        return
+    try:
+        port = address.port or {"http": 80, "https": 443}[address.scheme]
+        socket.create_connection((address.hostname or "", port), timeout=CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"MLFLOW_TRACKING_URI={tracking_uri!r}: {error}; expected a reachable MLflow server; "
+            "start it, correct the variable, or unset it to use a local store"
+        ) from None
+
+
+def _create(folder: Path) -> Path:
+    """Create a folder; the highest one that was missing."""
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise StorageError(
+            f"cannot create {str(folder)!r}: {error.strerror}; expected a new folder in a writable work directory; "
+            "set --workdir"
+        ) from None
+    return missing[-1]
+
+
+@contextlib.contextmanager
+def _scratch_folder(folder: Path) -> Iterator[None]:
+    """Tasks leave temporary folders behind: give them one that is removed afterwards."""
+    folder.mkdir()
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop("TMPDIR")
+        if before is not None:
+            os.environ["TMPDIR"] = before
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _logged_to(output: TaskOutput) -> Iterator[None]:
+    """Tasks side by side also lose each other's log handlers; without this one, lines would go to stderr."""
+    handler = logging.StreamHandler(output)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+
+
+@contextlib.contextmanager
+def _print_restored() -> Iterator[None]:
+    """kfp.local replaces ``print`` while a task runs; tasks side by side put back each other's replacement."""
+    before = builtins.print
+    try:
+        yield
+    finally:
+        builtins.print = before
+
+
+@contextlib.contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does: tasks stopped, MLflow run closed."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        for task in psutil.Process().children(recursive=True):  # a terminal's Ctrl-C reaches them by itself
+            task.terminate()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def new_run_name(name: str, clock: Callable[[], float] = time.time) -> str:
+    """A name for a run that begins now: ``digits-20261123-141503-512``, local time and milliseconds."""
+    now = clock()
+    return f"{name}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{int(now * 1000) % 1000:03d}"

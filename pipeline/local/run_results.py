@@ -1,0 +1,119 @@
+"""What the command says of a run that has ended."""
+
+import contextlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from sanefit.components.foundation.errors import DataError, SettingsError
+from sanefit.components.foundation.schemas.checks import CheckReport
+from sanefit.components.foundation.schemas.runs import RunSummary
+from sanefit.components.foundation.storage.run_folder import REPORT_FILE, SUMMARY_FILE
+from sanefit.pipeline.local.local_run import LOG_FILE, LocalOutcome
+from sanefit.pipeline.local.step_times import outside_share, step_times
+
+BAD_INPUT = DataError.exit_status
+
+
+def of_training(outcome: LocalOutcome, started: float, ended: float) -> dict[str, Any]:
+    """The JSON object of ``sanefit run``; times in epoch seconds."""
+    summary_file, page = outcome.folder / SUMMARY_FILE, outcome.folder / REPORT_FILE
+    summary = RunSummary.model_validate_json(summary_file.read_bytes()) if summary_file.is_file() else None
+    return {
+        **_of_outcome(outcome, started, ended),
+        "nothing_new": _answer_of(outcome, "compare-with-champion") == "nothing new",
+        "test_accuracy": summary and summary.test_accuracy,
+        "val_accuracy": summary and summary.val_accuracy,
+        "model_uri": summary and summary.model_uri,
+        "model_version": summary and summary.model_version,
+        "model_name": summary and summary.model_name,
+        "alias": summary and summary.alias,
+        "fingerprint": summary and summary.fingerprint,
+        "run_dir": str(outcome.folder),
+        "report": str(page) if page.is_file() else None,
+    }
+
+
+def of_checks(outcome: LocalOutcome, started: float, ended: float) -> dict[str, Any]:
+    """The JSON object of ``sanefit check``."""
+    answer = _answer_of(outcome, "sanity")
+    checks = CheckReport.model_validate_json(answer) if answer else None
+    return {**_of_outcome(outcome, started, ended), "checks": checks and checks.model_dump()}
+
+
+def closing_lines(result: dict[str, Any], tracking_uri: str) -> list[str]:
+    """The last lines of ``sanefit run`` for a reader."""
+    lines = [""]
+    if result["nothing_new"]:
+        lines.append("nothing new     images, code and configuration are those of the champion: it stays")
+    elif result["status"] == "succeeded":
+        champion = f"models:/{result['model_name']}@champion"
+        lines += [
+            f"test accuracy   {result['test_accuracy']:.4f}   (validation {result['val_accuracy']:.4f})",
+            f"model           {result['model_uri']}, {result['alias']}; the champion is {champion}",
+            f'load it         mlflow.set_tracking_uri("{tracking_uri}"); mlflow.pyfunc.load_model("{champion}")',
+        ]
+    if tracking_uri.startswith("sqlite:"):
+        lines.append(f"MLflow pages    mlflow ui --backend-store-uri {tracking_uri}")
+    else:
+        lines.append(f"MLflow pages    {tracking_uri}")
+    if result["report"]:
+        lines.append(f"report          {result['report']}")
+    seconds, outside = result["seconds"], result["outside_share"]
+    return [*lines, f"time            {seconds:.0f} s, {outside:.0%} outside the steps' own computing"]
+
+
+def report_of(workdir: Path, run_name: str) -> Path:
+    """The HTML page of a run; of the latest one that has a page when no name is given.
+
+    Raises:
+        SettingsError: when there is none.
+    """
+    pages = sorted((workdir / "runs").glob(f"*/{REPORT_FILE}"), key=lambda page: page.parent.stat().st_ctime)
+    wanted = [page for page in pages if not run_name or page.parent.name == run_name]
+    if not wanted:
+        known = ", ".join(page.parent.name for page in pages[-3:]) or "none"
+        raise SettingsError(
+            f"no report of run {run_name or 'latest'!r} in {str(workdir)!r}; expected one of the runs there "
+            f"({known}); name one or set --workdir"
+        )
+    return wanted[-1]
+
+
+def remove(outcome: LocalOutcome, workdir: Path) -> None:
+    """Take away what a run with bad input created; folders that hold anything else stay."""
+    shutil.rmtree(outcome.folder)
+    if outcome.created != outcome.folder:
+        for folder in (workdir / "snapshots", *outcome.folder.parents):
+            with contextlib.suppress(OSError):  # not empty, or never there
+                folder.rmdir()
+            if folder == outcome.created:
+                return
+
+
+def _answer_of(outcome: LocalOutcome, task: str) -> str | None:
+    written = next(outcome.folder.glob(f"tasks/*/{task}/executor_output.json"), None)
+    return json.loads(written.read_bytes())["parameterValues"]["Output"] if written else None
+
+
+def _of_outcome(outcome: LocalOutcome, started: float, ended: float) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "status": "succeeded" if outcome.succeeded else "failed",
+        "seconds": round(ended - started, 3),
+        "outside_share": round(outside_share(outcome.timings, started, ended), 4),
+        "steps": step_times(outcome.timings, started, ended),
+    }
+    if outcome.error is not None:
+        result["error"] = outcome.error.message
+        # Once there is a page, there are results to keep: the run failed, whatever the reason.
+        if outcome.error.exit_status == BAD_INPUT and not (outcome.folder / REPORT_FILE).exists():
+            result["status"] = "bad input"
+    elif not outcome.succeeded:
+        result["error"] = f"a step ended without a word: {_last_words(outcome.folder / LOG_FILE)}"
+    return result
+
+
+def _last_words(log: Path) -> str:
+    errors = [line.strip() for line in log.read_text(encoding="utf-8").splitlines() if "Error" in line]
+    return f"{errors[-1] if errors else 'no error in its output'}; everything it printed is in {str(log)!r}"

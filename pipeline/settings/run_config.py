@@ -1,0 +1,188 @@
+"""All that a user may set: one YAML file, and ``--set`` for single values."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from sanefit.components.foundation.errors import SettingsError
+from sanefit.components.foundation.schemas.bases import Settings
+from sanefit.components.foundation.schemas.checks import CheckSettings
+from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
+from sanefit.components.foundation.schemas.images import DataSettings
+from sanefit.components.foundation.schemas.networks import NetworkSettings
+from sanefit.components.foundation.schemas.search import SearchSettings
+from sanefit.components.foundation.schemas.statistics import StatsSettings
+from sanefit.components.foundation.schemas.training import OptimizerSettings
+from sanefit.pipeline.settings.cluster_settings import ClusterSettings
+from sanefit.pipeline.settings.search_checks import check_search
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+DEFAULT_CONFIG = CONFIGS / "digits.yaml"
+LOCAL_SOURCES = ("folder:", "tar:", "zip:", "csv:", "parquet:")
+
+
+BY_PIXEL = ("mean_image", "pca_whitening", "zca_whitening")
+
+
+class RunConfig(Settings):
+    """A run's whole configuration."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    skip_unchanged: bool = False
+    data: DataSettings = DataSettings()
+    stats: StatsSettings = StatsSettings()
+    network: NetworkSettings
+    optimizer: OptimizerSettings = OptimizerSettings()
+    checks: CheckSettings = CheckSettings()
+    search: SearchSettings = SearchSettings()
+    final: FinalTrainingSettings = FinalTrainingSettings()
+    cluster: ClusterSettings = ClusterSettings()
+
+    @model_validator(mode="after")
+    def _settings_fit_each_other(self) -> "RunConfig":
+        if self.data.source == "digits" and self.data.image_size is not None:
+            raise ValueError("data.image_size: digits are 8x8 as they are; remove it or choose another data.source")
+        if self.stats.mode == "sampled" and self.stats.normalization in BY_PIXEL:
+            raise ValueError(
+                f"stats.mode=sampled: {self.stats.normalization} is taken over every image; set stats.mode=exact"
+            )
+        if self.data.source == "digits" and self.data.splits == "own":
+            raise ValueError("data.splits: digits have no splits of their own; set data.splits=by_content")
+        check_search(self.search, self.network)
+        return self
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a configuration.
+
+    Args:
+        path: a YAML file.
+        overrides: ``dotted.key=value`` each, the value in YAML; they win over the file.
+
+    Raises:
+        SettingsError: one line that names the key, its value, what was expected, and the fix.
+    """
+    values = _read_yaml(path)
+    for override in overrides:
+        _apply(values, override)
+    try:
+        config = RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_one_line(error)) from None
+    return config.model_copy(
+        update={"data": _absolute_source(config.data), "network": _absolute_weights(config.network)}
+    )
+
+
+def pipeline_arguments(config: RunConfig) -> dict[str, Any]:
+    """The pipeline's parameters that come from the configuration."""
+    sections = ("data", "stats", "network", "optimizer", "checks", "search", "final")
+    dumped = {section: getattr(config, section).model_dump_json() for section in sections}
+    return {"name": config.name, "seed": config.seed, **dumped}
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(
+            f"configuration {str(path)!r}: {error.strerror}; expected a YAML file; examples are in {str(CONFIGS)!r}"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise SettingsError(f"configuration {str(path)!r} is no YAML: {reason}; correct it there") from None
+    if not isinstance(values, dict):
+        raise SettingsError(
+            f"configuration {str(path)!r} holds {type(values).__name__}; expected keys and values, as in "
+            f"{str(DEFAULT_CONFIG)!r}"
+        )
+    return values
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise SettingsError(f"--set {override!r}: expected key=value, as in --set search.coarse.trials=20")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise SettingsError(f"--set {override!r}: {text!r} is no YAML value; put it in quotes") from None
+    *sections, last = key.strip().split(".")
+    target = values
+    for section in sections:
+        inner = target.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise SettingsError(f"--set {override!r}: {section!r} is {inner!r}, not a section; correct the key")
+        target = inner
+    target[last] = value
+
+
+def _absolute_source(data: DataSettings) -> DataSettings:
+    """Steps run in other folders: a relative path is made absolute here, where the user typed it."""
+    if not is_local_source(data.source):
+        return data
+    kind, _, path = data.source.partition(":")
+    return data.model_copy(update={"source": f"{kind}:{Path(path).expanduser().absolute()}"})
+
+
+def is_local_source(source: str) -> bool:
+    """Whether a ``data.source`` names a file or folder of this machine."""
+    return source.startswith(LOCAL_SOURCES) and not source.partition(":")[2].startswith("s3://")
+
+
+def _absolute_weights(network: NetworkSettings) -> NetworkSettings:
+    weights = getattr(network, "weights", "")
+    if not weights or weights.startswith("s3://"):
+        return network
+    return network.model_copy(update={"weights": str(Path(weights).expanduser().absolute())})
+
+
+def _one_line(error: ValidationError) -> str:
+    details = error.errors()
+    first = _describe(details[0])
+    return first if len(details) == 1 else f"{first} (and {len(details) - 1} more)"
+
+
+def _describe(detail: ErrorDetails) -> str:
+    # A network's location holds its kind too: ("network", "convnet", "init").
+    parts = [str(part) for part in detail["loc"]]
+    shown = ".".join(part for i, part in enumerate(parts) if not (i == 1 and parts[0] == "network" and len(parts) > 2))
+    if detail["type"] == "extra_forbidden":
+        known = _known_keys(parts[:-1])
+        close = difflib.get_close_matches(parts[-1], known, n=1)
+        fix = f"did you mean {close[0]!r}?" if close else "remove it"
+        return f"unknown key {shown!r}; expected one of {', '.join(known)}; {fix}"
+    if detail["type"] == "missing":
+        return f"{shown}: missing; expected a value; add it to the configuration or --set {shown}=…"
+    if detail["type"].startswith("union_tag"):
+        kinds = detail.get("ctx", {}).get("expected_tags", "'two_layer', 'convnet'")
+        return f"{shown}.kind: expected one of {kinds}; set {shown}.kind"
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "value_error" and isinstance(detail["input"], dict):  # of a whole section: it names its keys
+        return message
+    return f"{shown}={detail['input']!r}: {message[0].lower()}{message[1:]}; correct {shown}"
+
+
+def _known_keys(location: Sequence[str]) -> list[str]:
+    options: list[type[BaseModel]] = [RunConfig]
+    for part in location:
+        if part.isdigit():  # an item of a list
+            continue
+        if part in options[0].model_fields:
+            options = _models_in(options[0].model_fields[part].annotation)
+        else:  # the kind of a network
+            options = [option for option in options if part in get_args(option.model_fields["kind"].annotation)]
+    return list(options[0].model_fields)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    options = get_args(annotation) or (annotation,)
+    if get_origin(annotation) is tuple:
+        return _models_in(options[0])
+    return [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]

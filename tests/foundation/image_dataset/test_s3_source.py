@@ -1,0 +1,313 @@
+"""Images from a real S3 server: whole, or a clear error, never wrong data."""
+
+import contextlib
+import io
+import socket
+import tarfile
+import tempfile
+import threading
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import boto3
+import numpy as np
+import pytest
+from foundation.conftest import S3Server, new_s3_server, running_s3_server
+from listed_sources import ignored_files, read_all
+from PIL import Image
+from said import Said
+
+from sanefit.components.dataset_snapshot import new_images
+from sanefit.components.dataset_snapshot.reading import BATCH_IMAGES, ReadImage, ReadingTask
+from sanefit.components.dataset_snapshot.snapshot import take_snapshot
+from sanefit.components.foundation.errors import DataError, StorageError
+from sanefit.components.foundation.image_dataset.shards import read_split
+from sanefit.components.foundation.image_dataset.sources.listing import list_source
+from sanefit.components.foundation.image_dataset.sources.location import read_content
+from sanefit.components.foundation.schemas.images import SPLITS, DataSettings
+from sanefit.components.foundation.storage import object_store
+
+NAMES = [f"{name}/{number:03d}.png" for name in ("cat", "dog") for number in range(20)]
+FILES = {name: name.encode() * 50 for name in NAMES}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Copies of objects go to this test's folder."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path / "sanefit-cache"
+
+
+def put(uri: str, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        object_store.write_bytes(object_store.join(uri, name), content)
+
+
+def found(source: str) -> dict[str, bytes]:
+    """Content by class and file name."""
+    images = read_all(source)
+    return {f"{image.class_name}/{image.path.rpartition('/')[2]}": image.content for image in images}
+
+
+def test_a_prefix_is_read_as_a_folder_is(s3: str) -> None:
+    put(f"{s3}/prefix", {**FILES, "notes.txt": b"no image", "cat/": b""})
+    assert {image.content for image in read_all(f"{s3}/prefix")} == set(FILES.values())
+    assert ignored_files(f"{s3}/prefix") == 1
+    assert found(f"{s3}/prefix/") == FILES
+
+
+def test_the_order_is_that_of_the_keys(s3: str) -> None:
+    put(f"{s3}/order", FILES)
+    assert [image.content for image in read_all(f"{s3}/order")] == list(FILES.values())
+
+
+def test_two_thousand_keys_are_more_than_one_page(s3: str) -> None:
+    files = {f"{name}/{number:04d}.png": f"{name}{number}".encode() for name in ("a", "b") for number in range(1000)}
+    put(f"{s3}/pages", files)
+    assert found(f"{s3}/pages") == files
+
+
+@pytest.mark.parametrize("suffix", ["tar", "tar.gz", "zip"])
+def test_an_archive_in_s3_is_read_as_one_on_disk(suffix: str, s3: str) -> None:
+    buffer = io.BytesIO()
+    if suffix == "zip":
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name, content in FILES.items():
+                archive.writestr(name, content)
+    else:
+        with tarfile.open(fileobj=buffer, mode="w:gz" if suffix == "tar.gz" else "w") as tar:
+            for name, content in FILES.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    object_store.write_bytes(f"{s3}/images.{suffix}", buffer.getvalue())
+    assert found(f"{s3}/images.{suffix}") == FILES
+
+
+def test_a_table_in_s3_names_objects_beside_it_and_elsewhere(s3: str, tmp_path: Path) -> None:
+    put(f"{s3}/table", {"images/one.png": b"1"})
+    put(f"{s3}/elsewhere", {"two.png": b"2"})
+    (tmp_path / "three.png").write_bytes(b"3")
+    rows = f"label,path\ncat,images/one.png\ndog,{s3}/elsewhere/two.png\ndog,{tmp_path}/three.png\n"
+    object_store.write_bytes(f"{s3}/table/images.csv", rows.encode())
+    images = read_all(f"csv:{s3}/table/images.csv")
+    assert [(image.class_name, image.content) for image in images] == [("cat", b"1"), ("dog", b"2"), ("dog", b"3")]
+
+
+def recorded_gets(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys of the objects that are fetched from now on."""
+    fetched: list[str] = []
+    get = object_store._s3().get_object
+
+    def recording(**arguments: str) -> object:
+        fetched.append(arguments["Key"])
+        return get(**arguments)
+
+    monkeypatch.setattr(object_store._s3(), "get_object", recording)
+    return fetched
+
+
+def pngs(count: int, seed: int) -> dict[str, bytes]:
+    random = np.random.default_rng(seed)
+    files = {}
+    for number in range(count):
+        buffer = io.BytesIO()
+        Image.fromarray(random.integers(0, 256, (5, 6, 3), dtype=np.uint8)).save(buffer, "PNG")
+        files[f"{('cat', 'dog')[number % 2]}/{seed}-{number:03d}.png"] = buffer.getvalue()
+    return files
+
+
+def test_the_next_snapshot_fetches_only_what_is_new_or_changed(
+    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = pngs(60, 1), pngs(20, 2)
+    put(f"{s3}/growing", old)
+    settings, storage = DataSettings(source=f"{s3}/growing"), str(tmp_path / "storage")
+    first = take_snapshot(settings, storage, Said(), workers=1)
+    changed = next(iter(old))
+    put(f"{s3}/growing", {**new, changed: pngs(1, 3).popitem()[1]})
+    fetched = recorded_gets(monkeypatch)
+    second = take_snapshot(settings, storage, Said(), workers=1)
+    assert sorted(fetched) == sorted(f"growing/{name}" for name in [*new, changed])
+    apart = take_snapshot(settings, str(tmp_path / "other"), Said(), workers=1)
+    assert second.fingerprint == apart.fingerprint != first.fingerprint
+    for split in SPLITS:
+        for one, other in zip(read_split(second, split), read_split(apart, split), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_an_object_that_changes_after_the_listing_is_an_error(s3: str, tmp_path: Path) -> None:
+    put(f"{s3}/changing", FILES)
+    image = list_source(f"{s3}/changing", tmp_path).images[0]
+    object_store.write_bytes(image.path, b"other")
+    with pytest.raises(StorageError, match="PreconditionFailed"):
+        read_content(image.location)
+
+
+def test_large_objects_are_read_in_ranges(s3: str) -> None:
+    large = np.random.default_rng(0).bytes(object_store.LARGE + 12345)
+    object_store.write_bytes(f"{s3}/in-ranges/cat/1.png", large)
+    assert found(f"{s3}/in-ranges") == {"cat/1.png": large}
+
+
+def the_error(source: str) -> str:
+    with pytest.raises((StorageError, DataError)) as caught:
+        read_all(source)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_wrong_credentials_are_named(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    object_store._s3.cache_clear()
+    said = the_error(f"{s3}/prefix")
+    assert "SignatureDoesNotMatch" in said
+    assert f"{s3}/prefix" in said
+
+
+def test_a_missing_bucket_and_a_missing_archive_are_named(s3: str) -> None:
+    assert "NoSuchBucket" in the_error("s3://no-such-bucket/images")
+    assert "there is no such object" in the_error(f"{s3}/absent.tar.gz")
+
+
+def test_an_empty_prefix_holds_no_images(s3: str) -> None:
+    assert found(f"{s3}/nothing-here") == {}
+
+
+@contextmanager
+def breaking_proxy(server: S3Server, cuts: list[int]) -> Iterator[str]:
+    """A way to the server on which answers break off after so many bytes, while there are cuts; at the end, all do."""
+    host, port = server.endpoint.removeprefix("http://").split(":")
+    listener = socket.create_server(("127.0.0.1", 0))
+    opened: list[socket.socket] = []
+
+    def hang_up(*ends: socket.socket) -> None:
+        for end in ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def forward(client: socket.socket) -> None:
+        with client, socket.create_connection((host, int(port))) as upstream:
+            upward = threading.Thread(target=copy, args=(client, upstream, None), daemon=True)
+            upward.start()
+            copy(upstream, client, cuts)
+
+    def copy(source: socket.socket, target: socket.socket, limits: list[int] | None) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if limits and len(data) > limits[0]:
+                    target.sendall(data[: limits.pop(0)])
+                    break
+                target.sendall(data)
+        hang_up(source, target)
+
+    def accept() -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            opened.append(client)
+            threading.Thread(target=forward, args=(client,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        hang_up(listener, *opened)
+        listener.close()
+
+
+def through(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    object_store._s3.cache_clear()
+
+
+@pytest.mark.parametrize("cuts", [[20_000], [1_000, 30_000, 5_000]])
+def test_a_connection_that_drops_in_mid_object_gives_the_right_data(
+    cuts: list[int], s3: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {f"{name}/large.png": name.encode() * 200_000 for name in ("cat", "dog")}
+    put(f"{s3}/dropped", files)
+    with breaking_proxy(s3_server, cuts) as endpoint:
+        through(endpoint, monkeypatch)
+        assert found(f"{s3}/dropped") == files
+    assert cuts == []
+
+
+def test_a_server_that_is_gone_is_an_error_and_back_again_gives_the_right_data(
+    s3: str, s3_server: S3Server, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(f"{s3}/gone", FILES)
+    with breaking_proxy(s3_server, []) as endpoint:
+        through(endpoint, monkeypatch)
+        assert found(f"{s3}/gone") == FILES
+    said = the_error(f"{s3}/gone")
+    assert f"{s3}/gone" in said
+    assert not list(own_cache.rglob(".partial-*"))
+    through(s3_server.endpoint, monkeypatch)
+    assert found(f"{s3}/gone") == FILES
+
+
+def test_a_server_that_is_killed_in_mid_reading_gives_an_error_and_when_it_is_back_the_right_data(
+    s3: str,  # noqa: ARG001  # sets credentials
+    tmp_path: Path,
+    own_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    server, command = new_s3_server(folder)
+    files = {
+        f"{name}/{number:03d}.png": f"{name}{number}".encode() * 999 for name in ("a", "b") for number in range(150)
+    }
+    source = f"s3://{server.bucket}/killed"
+    with running_s3_server(folder, server, command):
+        through(server.endpoint, monkeypatch)
+        put(source, files)
+        images = list_source(source, tmp_path).images
+        assert read_content(images[0].location) == files["a/000.png"]
+    with pytest.raises(StorageError, match="killed") as caught:
+        read_content(images[1].location)
+    assert "\n" not in str(caught.value)
+    assert not list(own_cache.rglob(".partial-*"))
+    with running_s3_server(folder, server, command):
+        assert found(source) == files
+
+
+def test_a_snapshot_goes_on_where_a_lost_server_broke_it_off(
+    s3: str,  # noqa: ARG001  # sets credentials
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    server, command = new_s3_server(folder)
+    files = pngs(600, 4)
+    settings = DataSettings(source=f"s3://{server.bucket}/broken-off")
+    storage = str(tmp_path / "storage")
+    with running_s3_server(folder, server, command):
+        through(server.endpoint, monkeypatch)
+        put(settings.source, files)
+        read_batch, read = new_images.read_batch, 0
+
+        def read_until_killed(task: ReadingTask) -> list[ReadImage]:
+            nonlocal read
+            read += 1
+            if read == 3:
+                through("http://127.0.0.1:9", monkeypatch)  # where no server listens
+            return read_batch(task)
+
+        monkeypatch.setattr(new_images, "read_batch", read_until_killed)
+        with pytest.raises(StorageError):
+            take_snapshot(settings, storage, Said(), workers=1)
+        monkeypatch.setattr(new_images, "read_batch", read_batch)
+        through(server.endpoint, monkeypatch)
+        fetched = recorded_gets(monkeypatch)
+        dataset = take_snapshot(settings, storage, Said(), workers=1)
+        assert len(fetched) == len(files) - 2 * BATCH_IMAGES
+        assert sum(len(read_split(dataset, split)[1]) for split in SPLITS) == len(files)

@@ -1,0 +1,185 @@
+"""Packs on several cores: workers that are killed, memory that runs out, packs that are killed and go on."""
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from pack_process import EXPERIMENT, Pack, finished, started
+
+from sanefit.components.foundation import tracking
+from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.schemas.search import PackPlan, PackResult, SearchRange, TrialSetting, TrialSpec
+from sanefit.components.foundation.schemas.statistics import ChannelStats
+
+RANGE = SearchRange(learning_rate=(1e-3, 1.0), weight_decay=(1e-6, 1e-1), reasons=["because"])
+KILLS = 20
+MakePack = Callable[..., Pack]
+
+
+def trials(count: int, epochs: int = 2) -> list[TrialSpec]:
+    return [
+        TrialSpec(
+            number=number,
+            setting=TrialSetting(learning_rate=0.01 * (number + 1), weight_decay=1e-4),
+            epochs=epochs,
+            seed=number,
+        )
+        for number in range(count)
+    ]
+
+
+def plan_of(specs: Sequence[TrialSpec], at_once: int = 4, **changes: Any) -> PackPlan:
+    return PackPlan(
+        stage="coarse",
+        pack=0,
+        packs=1,
+        trials_in_stage=len(specs),
+        search_range=RANGE,
+        trials=list(specs),
+        engine="stacked",
+        networks_at_once=at_once,
+        **changes,
+    )
+
+
+@pytest.fixture
+def pack(digits: DatasetReference, digits_stats: ChannelStats, tmp_path: Path) -> MakePack:
+    """A pack on two cores; each run of it has a storage of its own, and all have one MLflow."""
+
+    def make(plan: PackPlan, run_name: str = "run", before: Any = None, **options: Any) -> Pack:
+        return Pack(plan, tmp_path, digits, digits_stats, run_name, before, options)
+
+    return make
+
+
+def curves(result: PackResult) -> dict[int, Any]:
+    return {one.spec.number: (one.status, one.message, one.epochs) for one in result.results}
+
+
+def assert_alike(result: PackResult, reference: PackResult) -> None:
+    """The same to float32's precision: stacks of another size multiply in another order."""
+    for one, other in zip(result.results, reference.results, strict=True):
+        assert (one.status, one.spec, one.message) == (other.status, other.spec, other.message)
+        for record, expected in zip(one.epochs, other.epochs, strict=True):
+            assert record.train_loss == pytest.approx(expected.train_loss, rel=1e-3)
+
+
+def no_room_for_three(networks: int, _: object) -> None:
+    if networks > 2:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")
+
+
+def killed_with_three(networks: int, _: object) -> None:
+    if networks > 2 and in_worker():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed_with_the_third(_: int, chosen: Any) -> None:
+    if in_worker() and any(trial.seed == 2 for trial in chosen):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def in_worker() -> bool:
+    """Whether this process was started by a pack, not by a test."""
+    return multiprocessing.current_process().name.startswith("ForkProcess")
+
+
+def test_two_workers_give_what_one_gives(pack: MakePack) -> None:
+    two = finished(pack(plan_of(trials(16)), "two")).result()
+    one = finished(pack(plan_of(trials(16)), "one", packs_per_machine=2)).result()
+    assert {result.status for result in two.results} == {"ok"}
+    assert curves(two) == curves(one)
+
+
+@pytest.mark.parametrize("packs_per_machine", [1, 2])
+def test_out_of_memory_halves_the_networks_and_goes_on(pack: MakePack, packs_per_machine: int) -> None:
+    reference = finished(pack(plan_of(trials(8), at_once=2), "reference"))
+    little = finished(
+        pack(plan_of(trials(8), at_once=8), before=no_room_for_three, packs_per_machine=packs_per_machine)
+    )
+    assert_alike(little.result(), reference.result())
+    said = little.said()
+    assert any("out of memory with 4 networks" in line and line.endswith("goes on with 2") for line in said)
+
+
+def test_a_worker_that_is_killed_costs_no_trial(pack: MakePack) -> None:
+    reference = finished(pack(plan_of(trials(8), at_once=2), "reference"))
+    killed = finished(pack(plan_of(trials(8), at_once=4), before=killed_with_three))
+    assert_alike(killed.result(), reference.result())
+    said = killed.said()
+    assert any("a worker was killed while it trained 4 networks at once" in line for line in said), said
+
+
+def test_a_trial_whose_worker_is_always_killed_is_a_result(pack: MakePack) -> None:
+    ended = finished(pack(plan_of(trials(6)), before=killed_with_the_third))
+    results = ended.result().results
+    assert [one.status for one in results] == ["ok", "ok", "out_of_memory", "ok", "ok", "ok"]
+    assert results[2].message == "its process was killed"
+    assert sum(line.startswith("val_acc") for line in ended.said()) == 6
+
+
+def wait_until(condition: Callable[[], bool], within: float = 30.0) -> None:
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_all_its_processes_end_with_a_pack_that_is_killed(pack: MakePack) -> None:
+    process = started(pack(plan_of(trials(8, epochs=5000))))
+    tree = psutil.Process(process.pid)
+    wait_until(lambda: len(tree.children()) == 3)  # two train, one writes to MLflow
+    children = tree.children()
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    wait_until(lambda: not any(child.is_running() and child.status() != "zombie" for child in children))
+
+
+@pytest.mark.parametrize("reduction_factor", [1, 3])
+def test_a_pack_killed_at_any_moment_goes_on_as_if_it_had_not(pack: MakePack, reduction_factor: int) -> None:
+    """Twenty kills in all; the moments are spread over an undisturbed pack's time."""
+    plan = plan_of(trials(12, epochs=30), reduction_factor=reduction_factor)
+    moments = random.Random(reduction_factor)
+    finished(pack(plan, "first"))  # what is done once for all: the data base
+    began = time.monotonic()
+    expected = finished(pack(plan, "undisturbed")).result()
+    seconds = time.monotonic() - began
+    unfinished = 0
+    for number in range(KILLS // 2):
+        again = pack(plan, f"killed-{number}", checkpoint_seconds=0.0)
+        process = started(again)
+        process.join(moments.uniform(0, seconds))
+        process.kill()  # SIGKILL, unless it has ended
+        process.join()
+        unfinished += not again.results
+        result = finished(again).result()
+        assert [one.spec.number for one in result.results] == list(range(12))
+        assert_alike(result, expected)
+        ok = [one for one in result.results if one.status == "ok"]
+        assert len(list(again.storage.glob("trials/??/*[0-9a-f].json"))) >= len(ok)
+    assert unfinished
+    assert_logged_once(again.tracking_uri, expected)
+
+
+def assert_logged_once(tracking_uri: str, expected: PackResult) -> None:
+    """Each run has each trial once, ended, with one point for each epoch."""
+    client = tracking.client(tracking_uri)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    for number in range(KILLS // 2):
+        parent = tracking.find_run(client, EXPERIMENT, f"killed-{number}")
+        assert parent is not None
+        query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+        runs = sorted(client.search_runs([experiment.experiment_id], query), key=lambda run: str(run.info.run_name))
+        assert [run.info.run_name for run in runs] == [f"coarse-{trial:04d}" for trial in range(12)]
+        for run, one in zip(runs, expected.results, strict=True):
+            assert run.info.status == "FINISHED"
+            points = client.get_metric_history(run.info.run_id, "train_loss")
+            assert [point.step for point in points] == [record.epoch for record in one.epochs]

@@ -1,0 +1,46 @@
+"""A Kubeflow that is not there, and a connection to it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from kubeflow_api_double import KubeflowDouble, running_double
+from on_a_cluster import ON_A_CLUSTER
+from stopped_clock import Clock
+
+from sanefit.pipeline.kubeflow.client.api import Kubeflow
+from sanefit.pipeline.kubeflow.client.connection import connect
+from sanefit.pipeline.settings.run_config import DEFAULT_CONFIG, RunConfig, load_config
+
+
+@pytest.fixture
+def double() -> Iterator[KubeflowDouble]:
+    with running_double() as running:
+        yield running
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def kubeflow(double: KubeflowDouble, clock: Clock) -> Kubeflow:
+    return replace(connect(double.url, environment={}), sleep=clock.sleep, timeout=(2.0, 10.0))
+
+
+@pytest.fixture(scope="session")
+def config() -> RunConfig:
+    return load_config(DEFAULT_CONFIG, ON_A_CLUSTER)
+
+
+@pytest.fixture(scope="session")
+def compiled(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pipeline as it is uploaded."""
+    from sanefit.pipeline.compile import compile_pipeline
+    from sanefit.pipeline.container_images import container_images
+
+    path = tmp_path_factory.mktemp("compiled") / "pipeline.yaml"
+    compile_pipeline(config, container_images(), path)
+    return path

@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sanefit.components.foundation.errors import SettingsError
+from sanefit.components.foundation.schemas.networks import ConvNetSettings, TwoLayerSettings
+from sanefit.pipeline.settings.run_config import CONFIGS, DEFAULT_CONFIG, load_config, pipeline_arguments
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_example_configuration_is_valid(path: Path) -> None:
+    assert load_config(path).name == path.stem
+
+
+def test_set_wins_over_the_file_and_leaves_the_rest() -> None:
+    config = load_config(DEFAULT_CONFIG, ["search.coarse.trials=7", "network.init=gaussian:1e-4", "seed=3"])
+    assert (config.search.coarse.trials, config.network.init, config.seed) == (7, "gaussian:1e-4", 3)
+    assert config.search.fine == load_config(DEFAULT_CONFIG).search.fine
+
+
+def test_yaml_numbers_without_a_point_are_numbers() -> None:
+    config = load_config(DEFAULT_CONFIG, ["search.coarse.learning_rate=[1e-6, 1e-3]"])
+    assert config.search.coarse.learning_rate == (1e-6, 1e-3)
+
+
+def test_a_relative_source_is_taken_from_where_the_user_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = load_config(DEFAULT_CONFIG, ["data.source=folder:photos"])
+    assert config.data.source == f"folder:{tmp_path}/photos"
+
+
+@pytest.mark.parametrize(
+    "source", ["digits", "torchvision:CIFAR10", "s3://bucket/images", "csv:s3://bucket/images.csv"]
+)
+def test_a_source_that_is_no_local_file_is_left_as_it_is(source: str) -> None:
+    assert load_config(DEFAULT_CONFIG, [f"data.source={source}"]).data.source == source
+
+
+def test_relative_weights_are_taken_from_where_the_user_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for weights, expected in [("a.pt", f"{tmp_path}/a.pt"), ("s3://bucket/a.pt", "s3://bucket/a.pt"), ("''", "")]:
+        network = f"network={{kind: torchvision, name: resnet18, weights: {weights}}}"
+        assert load_config(DEFAULT_CONFIG, [network]).network.weights == expected
+
+
+def test_the_kind_decides_which_keys_a_network_has() -> None:
+    assert isinstance(load_config(DEFAULT_CONFIG).network, ConvNetSettings)
+    assert isinstance(load_config(CONFIGS / "cifar10-two-layer.yaml").network, TwoLayerSettings)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("search.coarse.trials=-1", ["search.coarse.trials=-1", "greater than 0"]),
+        ("search.coarse.trails=5", ["search.coarse.trails", "did you mean 'trials'"]),
+        ("network.hidden=50", ["network.hidden", "activation, init, dropout, kind, channels, batch_norm"]),
+        ("networ.init=he", ["'networ'", "did you mean 'network'"]),
+        ("network.kind=vgg", ["network.kind", "two_layer", "convnet", "resnet", "torchvision", "module"]),
+        ("network.init=glorot", ["network.init='glorot'", "he, xavier, orthogonal, zeros or gaussian:STD"]),
+        ("network.init=gaussian:1.2.3", ["network.init='gaussian:1.2.3'", "STD above 0"]),
+        ("network.init=gaussian:0", ["network.init='gaussian:0'", "STD above 0"]),
+        ("network.init=gaussian:1e999", ["network.init='gaussian:1e999'", "STD above 0"]),
+        ("search.coarse.learning_rate=[1e-3, 1e-6]", ["search.coarse.learning_rate", "low < high"]),
+        ("search.coarse.weight_decay=[0, 1]", ["search.coarse.weight_decay", "greater than 0"]),
+        ("data.source=s3:bucket", ["data.source='s3:bucket'", "folder|tar|zip|csv"]),
+        ("data.image_size=32", ["data.image_size", "8x8"]),
+        ("data.test_fraction=0.7", ["data.test_fraction=0.7", "less than 0.5"]),
+        ("seed=abc", ["seed='abc'", "integer"]),
+        ("name=a/b", ["name='a/b'"]),
+        ("seed", ["--set 'seed'", "key=value"]),
+        ("seed.deeper=1", ["not a section"]),
+        ("name=[", ["no YAML value"]),
+    ],
+)
+def test_a_bad_value_is_one_line_with_the_key_and_what_was_expected(override: str, words: list[str]) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load_config(DEFAULT_CONFIG, [override])
+    message = str(raised.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "", "a: [1\n", "name: x\n"])
+def test_a_bad_file_is_one_line(text: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load_config(write(tmp_path, text))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"nowhere\.yaml"):
+        load_config(tmp_path / "nowhere.yaml")
+
+
+def test_pipeline_arguments_round_trip() -> None:
+    config = load_config(DEFAULT_CONFIG, ["search.coarse.learning_rate=[1e-3, 1.0]"])
+    arguments = pipeline_arguments(config)
+    sections = {key: yaml.safe_load(value) for key, value in arguments.items() if key not in ("name", "seed")}
+    assert type(config).model_validate({"name": config.name, "seed": config.seed, **sections}) == config

@@ -1,0 +1,231 @@
+import math
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from listed_sources import read_all
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
+from sanefit.components.foundation.classifiers.input_normalization import InputNormalisation
+from sanefit.components.foundation.image_dataset.decoding import decode
+from sanefit.components.foundation.image_dataset.shards import read_split
+from sanefit.components.foundation.schemas.checks import CheckSettings
+from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.schemas.networks import ConvNetSettings, NetworkSettings, TwoLayerSettings
+from sanefit.components.foundation.schemas.statistics import ChannelStats
+from sanefit.components.sanity_checks.checks.first_loss import check_first_loss, check_regularisation
+
+NETWORKS: list[NetworkSettings] = [
+    TwoLayerSettings(kind="two_layer", hidden=16),
+    ConvNetSettings(kind="convnet", channels=(4, 8)),
+    ConvNetSettings(kind="convnet", channels=(4, 8), batch_norm=False),
+]
+# The lecture's: CIFAR-10's channel means are subtracted, pixels keep their scale.
+TOY_STATS = ChannelStats(
+    normalization="channel_mean",
+    images=50_000,
+    mean=[125.3, 123.0, 113.9],
+    std=[63.0, 62.1, 66.7],
+    shift=[125.3, 123.0, 113.9],
+    scale=[1.0, 1.0, 1.0],
+    histogram=[],
+)
+TOY_NETWORK = TwoLayerSettings(kind="two_layer", init="gaussian:1e-4", hidden=50)
+
+
+def digits_images(digits: DatasetReference) -> tuple[Tensor, Tensor]:
+    pixels, labels = read_split(digits, "train")
+    return torch.from_numpy(pixels[:500]), torch.from_numpy(labels[:500])
+
+
+def built(network: NetworkSettings, init: str, stats: ChannelStats, seed: int = 0) -> Classifier:
+    return build_classifier(network.model_copy(update={"init": init}), (8, 8, 1), 10, stats, seed)
+
+
+def squares(classifier: nn.Module) -> float:
+    weights = [p.detach().double().numpy() for name, p in classifier.named_parameters() if p.ndim > 1]
+    return float(sum((weight**2).sum() for weight in weights))
+
+
+def losses(measured: str) -> tuple[float, float]:
+    found = re.fullmatch(r"(\S+) at 0, (\S+) at 1000", measured)
+    assert found
+    return float(found[1]), float(found[2])
+
+
+def cross_entropy(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    log_sum = np.logaddexp.reduce(scores, axis=1)
+    return float((log_sum - scores[np.arange(len(labels)), labels]).mean())
+
+
+@pytest.fixture(scope="module")
+def cifar10(cifar10_archive: Path) -> tuple[Tensor, Tensor]:
+    """The first 100 images of every class; the archive is ordered by class."""
+    kept: Counter[str] = Counter()
+    pixels, labels = [], []
+    for image in read_all(f"tar:{cifar10_archive}"):
+        if kept[image.class_name] < 100:
+            kept[image.class_name] += 1
+            pixels.append(decode(image.content, image.path, None))
+            labels.append(len(kept) - 1)
+    return torch.from_numpy(np.stack(pixels)), torch.tensor(labels)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_first_losses_of_the_lecture_are_reproduced(cifar10: tuple[Tensor, Tensor], seed: int) -> None:
+    classifier = build_classifier(TOY_NETWORK, (32, 32, 3), 10, TOY_STATS, seed)
+    first = check_first_loss(classifier, *cifar10, classes=10)
+    assert (first.row, first.verdict) == ("S1", "pass")
+    assert float(first.measured) == pytest.approx(2.3026, abs=0.02)
+    raised = check_regularisation(classifier, *cifar10)
+    assert (raised.row, raised.verdict) == ("S2", "pass")
+    assert losses(raised.measured)[0] == pytest.approx(2.3026, abs=0.02)
+    assert losses(raised.measured)[1] == pytest.approx(3.07, abs=0.02)
+
+
+@pytest.mark.parametrize("init", ["he", "xavier", "gaussian:0.01"])
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_small_random_weights_give_log_k_on_digits(
+    network: NetworkSettings, init: str, digits: DatasetReference, digits_stats: ChannelStats
+) -> None:
+    classifier = built(network, init, digits_stats)
+    gate = check_first_loss(classifier, *digits_images(digits), classes=10)
+    assert gate.verdict == "pass"
+    assert float(gate.measured) == pytest.approx(math.log(10), rel=0.1)
+    assert gate.expected.startswith("2.3026 = log 10")
+    assert gate.fix == ""
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_big_weights_fail_the_first_loss(
+    network: NetworkSettings, digits: DatasetReference, digits_stats: ChannelStats
+) -> None:
+    gate = check_first_loss(built(network, "gaussian:10", digits_stats), *digits_images(digits), classes=10)
+    assert gate.verdict == "fail"
+    assert float(gate.measured) > 10
+    assert "network.init" in gate.fix
+
+
+def test_the_first_loss_is_the_cross_entropy_that_numpy_finds(
+    digits: DatasetReference, digits_stats: ChannelStats
+) -> None:
+    pixels, labels = digits_images(digits)
+    classifier = built(NETWORKS[0], "gaussian:0.3", digits_stats)
+    weights = {name: p.detach().double().numpy() for name, p in classifier.network.named_parameters()}
+    inputs = (pixels.reshape(len(pixels), -1).double().numpy() - digits_stats.shift[0]) / digits_stats.scale[0]
+    scores = np.maximum(inputs @ weights["hidden1.weight"].T, 0) @ weights["output.weight"].T
+    expected = cross_entropy(scores, labels.numpy())
+    assert expected > 3  # far from log 10: a constant would not do
+    assert float(check_first_loss(classifier, pixels, labels, 10).measured) == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_first_loss_uses_the_statistics_of_the_batch_as_training_does(digits: DatasetReference) -> None:
+    """Batch norm right on the pixels: with its running averages, 0 and 1, the scores would be huge."""
+    pixels, labels = digits_images(digits)
+    network = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(64, 10))
+    x = pixels.reshape(len(pixels), -1).double().numpy()
+    normalised = (x - x.mean()) / np.sqrt(x.var() + 1e-5)
+    weight, bias = (network.get_parameter(f"2.{name}").detach().double().numpy() for name in ("weight", "bias"))
+    expected = cross_entropy(normalised @ weight.T + bias, labels.numpy())
+    classifier = Classifier(InputNormalisation([0.0], [1.0]), network).eval()
+    assert float(check_first_loss(classifier, pixels, labels, 10).measured) == pytest.approx(expected, abs=1e-3)
+    assert losses(check_regularisation(classifier, pixels, labels).measured)[0] == pytest.approx(expected, abs=1e-3)
+
+
+@settings(deadline=None)
+@given(deviation=st.floats(-0.9, 3), classes=st.integers(2, 20))
+def test_the_verdict_on_the_first_loss_follows_its_distance_from_log_k(deviation: float, classes: int) -> None:
+    assume(all(abs(abs(deviation) - edge) > 1e-3 for edge in (0.2, 0.5)))
+    loss = math.log(classes) * (1 + deviation)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, classes))
+    nn.init.zeros_(network.get_parameter("1.weight"))
+    bias = nn.init.zeros_(network.get_parameter("1.bias"))
+    with torch.no_grad():
+        bias[0] = math.log((classes - 1) / math.expm1(loss))  # cross-entropy of class 0 becomes ``loss``
+    classifier = Classifier(InputNormalisation([0.0], [1.0]), network)
+    pixels, labels = torch.zeros((3, 2, 2, 1), dtype=torch.uint8), torch.zeros(3, dtype=torch.int64)
+    gate = check_first_loss(classifier, pixels, labels, classes)
+    assert float(gate.measured) == pytest.approx(loss, abs=1e-3)
+    assert gate.verdict == ("pass" if abs(deviation) < 0.2 else "warn" if abs(deviation) < 0.5 else "fail")
+    assert bool(gate.fix) == (gate.verdict != "pass")
+
+
+@given(shares=st.lists(st.integers(1, 300), min_size=2, max_size=8))
+@settings(deadline=None)
+def test_a_head_that_knows_the_shares_is_expected_at_their_entropy(shares: list[int]) -> None:
+    assume(len(set(shares)) > 1)
+    labels = torch.repeat_interleave(torch.arange(len(shares)), torch.tensor(shares))
+    part = np.array(shares) / sum(shares)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(1, len(shares)))
+    nn.init.zeros_(network.get_parameter("1.weight"))
+    network.get_parameter("1.bias").data = torch.tensor(np.log(part), dtype=torch.float32)
+    pixels = torch.zeros((len(labels), 1, 1, 1), dtype=torch.uint8)
+    gate = check_first_loss(Classifier(InputNormalisation([0.0], [1.0]), network), pixels, labels, len(shares))
+    entropy = float(-(part * np.log(part)).sum())
+    assert float(gate.measured) == pytest.approx(entropy, abs=1e-3)
+    assert gate.verdict == "pass"
+    assert float(gate.expected.split()[0]) == pytest.approx(entropy, abs=1e-3)
+
+
+def test_a_loss_below_zero_has_the_wrong_sign(digits: DatasetReference, digits_stats: ChannelStats) -> None:
+    classifier = built(NETWORKS[0], "he", digits_stats)
+    gate = check_first_loss(
+        classifier, *digits_images(digits), 10, loss=lambda scores, labels: -functional.cross_entropy(scores, labels)
+    )
+    assert (gate.verdict, gate.measured[0]) == ("fail", "-")
+    assert "wrong sign" in gate.fix
+
+
+def test_how_far_it_may_be_can_be_set(digits: DatasetReference, digits_stats: ChannelStats) -> None:
+    classifier = built(NETWORKS[0], "he", digits_stats)
+    strict = CheckSettings(first_loss_warn=1e-6, first_loss_fail=2e-6)
+    assert check_first_loss(classifier, *digits_images(digits), 10, strict).verdict == "fail"
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_regularisation_adds_half_its_strength_times_the_squared_weights(
+    network: NetworkSettings, digits: DatasetReference, digits_stats: ChannelStats
+) -> None:
+    classifier = built(network, "he", digits_stats)
+    gate = check_regularisation(classifier, *digits_images(digits))
+    without, raised = losses(gate.measured)
+    assert gate.verdict == "pass"
+    assert without == pytest.approx(math.log(10), rel=0.1)
+    assert raised - without == pytest.approx(500 * squares(classifier), rel=1e-4)
+    assert f"above {without:.4f}" in gate.expected
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_zero_weights_fail_to_raise_the_loss(
+    network: NetworkSettings, digits: DatasetReference, digits_stats: ChannelStats
+) -> None:
+    gate = check_regularisation(built(network, "zeros", digits_stats), *digits_images(digits))
+    assert gate.verdict == "fail"
+    assert losses(gate.measured) == (2.3026, 2.3026)
+    assert "network.init=he" in gate.fix
+
+
+def test_a_penalty_beyond_all_numbers_is_not_a_rise(digits: DatasetReference, digits_stats: ChannelStats) -> None:
+    gate = check_regularisation(built(NETWORKS[0], "gaussian:1e17", digits_stats), *digits_images(digits))
+    assert gate.verdict == "fail"
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("layer", ["hidden1", "output"])
+def test_a_loss_that_is_not_a_number_passes_neither_gate(
+    bad: float, layer: str, digits: DatasetReference, digits_stats: ChannelStats
+) -> None:
+    classifier = built(NETWORKS[0], "he", digits_stats)
+    classifier.network.get_parameter(f"{layer}.weight").data[0, 0] = bad
+    pixels, labels = digits_images(digits)
+    if (layer, bad) != ("hidden1", math.inf):  # there it meets a pixel below the mean, and ReLU makes it 0
+        assert check_first_loss(classifier, pixels, labels, 10).verdict == "fail"
+    assert check_regularisation(classifier, pixels, labels).verdict == "fail"
