@@ -1,4 +1,4 @@
-"""How the training split's pixels are normalised, from all of its images or from a sample."""
+"""How the training split's pixels are normalized, from all of its images or from a sample."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,7 @@ def measure_channel_stats(
     if constant:
         say(f"warning: channel {constant} is the same everywhere; it is not divided by its standard deviation")
     if settings.normalization == "none":
-        say("warning: pixels are not normalised; all-positive inputs make gradients zig-zag")
+        say("warning: pixels are not normalized; all-positive inputs make gradients zig-zag")
     return stats
 
 
@@ -107,7 +107,7 @@ def _spread(images: SplitImages) -> NDArray[np.uint8]:
 
 
 def _pixel_transform(images: SplitImages, dataset: DatasetReference, settings: StatsSettings) -> str:
-    """Beside the snapshot's manifest; empty for a normalisation by channel."""
+    """Beside the snapshot's manifest; empty for a normalization by channel."""
     match settings.normalization:
         case "mean_image":
             transform = PixelTransform(mean_image(images.blocks()).astype(np.float32), None)

@@ -34,7 +34,7 @@ def channel_sums(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def mean_and_std(sums: NDArray[np.int64]) -> tuple[list[float], list[float]]:
-    """Mean and population standard deviation per channel, from exact integers to the nearest float or its neighbour.
+    """Mean and population standard deviation per channel, from exact integers to the nearest float or its neighbor.
 
     With n pixels, S their sum and Q the sum of their squares, all integers, the mean is S/n
     and the variance (nQ - S^2)/n^2.

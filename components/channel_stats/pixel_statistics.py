@@ -36,7 +36,7 @@ def whitening(
 ) -> PixelTransform:
     """Turn images so that their values are uncorrelated with equal variance.
 
-    With the covariance U diag(v) U^T of the centred values, PCA multiplies by U diag(v + e)^(-1/2),
+    With the covariance U diag(v) U^T of the centered values, PCA multiplies by U diag(v + e)^(-1/2),
     ZCA by U diag(v + e)^(-1/2) U^T (Bell & Sejnowski 1997); e is a thousandth of the mean of v.
 
     Args:
@@ -65,7 +65,7 @@ def _covariance(blocks: Iterable[NDArray[np.uint8]], mean: NDArray[np.float64]) 
     products = np.zeros((flat.size, flat.size))
     images = 0
     for block in blocks:
-        centred = block.reshape(-1, flat.size) - flat
-        products += centred.T @ centred
-        images += len(centred)
+        centered = block.reshape(-1, flat.size) - flat
+        products += centered.T @ centered
+        images += len(centered)
     return products / images

@@ -17,7 +17,7 @@ STATISTICS_BATCH = 256
 def reestimate_batch_norm(network: nn.Module, pixels: Images) -> None:
     """Replace the running averages by averages over ``pixels``, in place; nothing without batch norm.
 
-    Each layer sees what it will see in use: without dropout, after layers that normalise by their batch. (torch's
+    Each layer sees what it will see in use: without dropout, after layers that normalize by their batch. (torch's
     ``update_bn`` leaves dropout on, which makes the variances too large: Li et al. 2019.)
 
     Args:

@@ -71,7 +71,7 @@ class LongTraining:
         self.device = data.train_labels.device
         if self.device.type == "cuda":
             classifier.to(memory_format=torch.channels_last)
-            if part.ranks > 1:  # torch has it for GPUs alone: on CPUs each process normalises its own part
+            if part.ranks > 1:  # torch has it for GPUs alone: on CPUs each process normalizes its own part
                 nn.SyncBatchNorm.convert_sync_batchnorm(classifier)
         self.classifier, self.data, self.recipe, self.final, self.part = classifier, data, recipe, final, part
         self.epochs, self.steps = 0, 0
@@ -166,7 +166,7 @@ class LongTraining:
 
     def _penalty(self) -> Tensor:
         """0 without one, whatever the weights are."""
-        return penalty(self.weights, self.recipe.penalised) if self.recipe.penalised else torch.tensor(0.0)
+        return penalty(self.weights, self.recipe.penalized) if self.recipe.penalized else torch.tensor(0.0)
 
     def _record(self, rate: float, train_loss: float, train_accuracy: float) -> EpochRecord:
         finite = math.isfinite(train_loss)

@@ -22,7 +22,7 @@ def search_space(searched: SearchRange) -> dict[str, BaseDistribution]:
 
 
 def new_study(sampler: BaseSampler | None = None) -> optuna.Study:
-    """A study that maximises, kept in memory, that prints nothing."""
+    """A study that maximizes, kept in memory, that prints nothing."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna.create_study(direction="maximize", sampler=sampler)
 

@@ -1,4 +1,4 @@
-"""H1, H2 and H5: the coarse and the fine search over learning rate and regularisation.
+"""H1, H2 and H5: the coarse and the fine search over learning rate and regularization.
 
 The slides' accuracies have three digits: of 1,000 images, and the best of a trial's epochs. So are ours, on the last
 1,000 validation images; the accuracy on all 5,000 stands beside them.

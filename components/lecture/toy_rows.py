@@ -7,7 +7,7 @@ import torch
 
 from sanefit.components.foundation.diagnosis.curve_diagnosis import diagnose
 from sanefit.components.foundation.schemas.training import EpochRecord
-from sanefit.components.foundation.training.loop.loss import decayed_weights, regularised_loss
+from sanefit.components.foundation.training.loop.loss import decayed_weights, regularized_loss
 from sanefit.components.foundation.training.loop.plain_loop import TrainingData
 from sanefit.components.lecture.comparison import Comparison, same_numbers
 from sanefit.components.lecture.toy_data import ToyData
@@ -28,10 +28,10 @@ def channel_means(data: ToyData) -> Iterator[Comparison]:
 
 
 def first_losses(data: ToyData) -> Iterator[Comparison]:
-    """S1 and S2: the loss before training, without regularisation and with 1e3."""
+    """S1 and S2: the loss before training, without regularization and with 1e3."""
     for row, title, reg, theirs in (
-        ("S1", "first loss, regularisation 0", 0.0, "2.3026"),
-        ("S2", "first loss, regularisation 1e3", 1e3, "3.07"),
+        ("S1", "first loss, regularization 0", 0.0, "2.3026"),
+        ("S2", "first loss, regularization 1e3", 1e3, "3.07"),
     ):
         loss = _first_loss(data, reg)
         agreement = f"within {LOSS_WITHIN}"
@@ -111,11 +111,11 @@ def edge_rate(data: ToyData) -> Iterator[Comparison]:
     )
 
 
-def _first_loss(data: ToyData, regularisation: float) -> float:
-    classifier = data.problem.classifier(toy_trial(1.0, regularisation, seed=0, batch_size=BATCH, epochs=1))
+def _first_loss(data: ToyData, regularization: float) -> float:
+    classifier = data.problem.classifier(toy_trial(1.0, regularization, seed=0, batch_size=BATCH, epochs=1))
     with torch.no_grad():
         scores = classifier(data.pixels[:1000])
-        return regularised_loss(scores, data.labels[:1000], decayed_weights(classifier), regularisation).item()
+        return regularized_loss(scores, data.labels[:1000], decayed_weights(classifier), regularization).item()
 
 
 def _curves(data: ToyData, rate: float, networks: int, epochs: int = EPOCHS) -> list[list[EpochRecord]]:

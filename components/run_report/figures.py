@@ -15,8 +15,8 @@ from sanefit.components.foundation.schemas.search import TrialResult, TrialSetti
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord
 
-CHANNEL_COLOURS = {1: ("0.3",), 3: ("tab:red", "tab:green", "tab:blue")}
-VERDICT_COLOURS = {"too_low": "0.6", "good": "tab:green", "too_high": "tab:orange", "exploded": "tab:red"}
+CHANNEL_COLORS = {1: ("0.3",), 3: ("tab:red", "tab:green", "tab:blue")}
+VERDICT_COLORS = {"too_low": "0.6", "good": "tab:green", "too_high": "tab:orange", "exploded": "tab:red"}
 SAMPLES_PER_CLASS = 10
 HISTOGRAMS = 8
 LARGEST_SAMPLE_SIDE = 64
@@ -27,26 +27,26 @@ matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "sanefit", "
 def histogram_figure(stats: ChannelStats) -> str:
     """Share of training pixels at each level, per channel."""
     figure, axes = _figure(6.4, 2.4)
-    colours = CHANNEL_COLOURS.get(len(stats.mean), ("0.3",) * len(stats.mean))
-    for counts, mean, colour in zip(stats.histogram, stats.mean, colours, strict=True):
-        axes.step(range(256), np.array(counts) / sum(counts), color=colour, linewidth=1, where="mid")
-        axes.axvline(mean, color=colour, linestyle=":", linewidth=1)
+    colors = CHANNEL_COLORS.get(len(stats.mean), ("0.3",) * len(stats.mean))
+    for counts, mean, color in zip(stats.histogram, stats.mean, colors, strict=True):
+        axes.step(range(256), np.array(counts) / sum(counts), color=color, linewidth=1, where="mid")
+        axes.axvline(mean, color=color, linestyle=":", linewidth=1)
     axes.set(xlabel="pixel value (dotted: mean)", ylabel="share of pixels", xlim=(-2, 257))
     return _svg(figure)
 
 
 def probe_figure(probe: Sequence[ProbedRate]) -> str:
-    """Loss after the probe's steps at each learning rate, coloured by verdict."""
+    """Loss after the probe's steps at each learning rate, colored by verdict."""
     figure, axes = _figure(6.4, 2.6)
     first = next((rate.first_loss for rate in probe if rate.first_loss is not None), 0.0)
     ceiling = 2 * first
-    for verdict, colour in VERDICT_COLOURS.items():
+    for verdict, color in VERDICT_COLORS.items():
         chosen = [rate for rate in probe if rate.verdict == verdict]
         if not chosen:
             continue
         losses = [ceiling if rate.last_loss is None else min(rate.last_loss, ceiling) for rate in chosen]
         label = verdict.replace("_", " ")
-        axes.scatter([rate.learning_rate for rate in chosen], losses, color=colour, label=label, zorder=3)
+        axes.scatter([rate.learning_rate for rate in chosen], losses, color=color, label=label, zorder=3)
     axes.axhline(first, color="0.7", linestyle="--", linewidth=1, label="loss at the start")
     axes.set(xscale="log", xlabel="learning rate", ylabel="loss after the probe")
     axes.legend(fontsize=8)
@@ -74,7 +74,7 @@ def signals_figure(layers: Sequence[LayerSignal]) -> str:
 
 
 def search_figure(results: Sequence[TrialResult], best: TrialSetting) -> str:
-    """Learning rate against weight decay, coloured by validation accuracy, the best ringed.
+    """Learning rate against weight decay, colored by validation accuracy, the best ringed.
 
     A small ring is a trial that was stopped early, whose accuracy compares with no other's; a cross has no result.
     """
@@ -100,10 +100,10 @@ def curves_figure(epochs: Sequence[EpochRecord]) -> str:
     losses, accuracies = figure.subplots(1, 2)
     numbers = [record.epoch for record in epochs]
     for axes, quantity in ((losses, "loss"), (accuracies, "accuracy")):
-        for split, colour in (("train", "tab:blue"), ("validation", "tab:orange")):
+        for split, color in (("train", "tab:blue"), ("validation", "tab:orange")):
             values = [getattr(record, f"{split}_{quantity}") for record in epochs]
             finite = [np.nan if value is None else value for value in values]
-            axes.plot(numbers, finite, color=colour, label=split, marker="." if len(numbers) < 30 else "")
+            axes.plot(numbers, finite, color=color, label=split, marker="." if len(numbers) < 30 else "")
         axes.set(xlabel="epoch", ylabel=quantity)
         axes.legend(fontsize=8)
     return _svg(figure)

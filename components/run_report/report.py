@@ -66,7 +66,7 @@ def write_report(findings: Findings, say: Say) -> str:
     page = render(findings)
     folder = findings.run.folder_uri
     object_store.write_bytes(object_store.join(folder, REPORT_FILE), page.encode())
-    object_store.write_bytes(object_store.join(folder, SUMMARY_FILE), summarise(findings).model_dump_json().encode())
+    object_store.write_bytes(object_store.join(folder, SUMMARY_FILE), summarize(findings).model_dump_json().encode())
     say(f"{object_store.join(folder, REPORT_FILE)} ({len(page) // 1024:,} KiB)")
     return page
 
@@ -98,7 +98,7 @@ def render(findings: Findings) -> str:
     )
 
 
-def summarise(findings: Findings) -> RunSummary:
+def summarize(findings: Findings) -> RunSummary:
     """The short form, for programs."""
     trained, registration = findings.trained, findings.registration
     return RunSummary(

@@ -17,7 +17,7 @@ from sanefit.components.sanity_checks.checks.activations_between import check_ac
 from sanefit.components.sanity_checks.checks.carry_over import check_carry_over
 from sanefit.components.sanity_checks.checks.first_loss import (
     check_first_loss,
-    check_regularisation,
+    check_regularization,
     check_weight_decays,
 )
 from sanefit.components.sanity_checks.checks.gradient_steps import check_gradient_step
@@ -59,7 +59,7 @@ def run_checklist(
 
     Args:
         dataset: the snapshot; its training and validation splits are read.
-        stats: the normalisation.
+        stats: the normalization.
         network: the network of the run.
         optimizer: batch size and momentum of the probe.
         coarse: the ranges that would be searched.
@@ -133,7 +133,7 @@ def _checks(setup: Setup, settings: CheckSettings, layers: list[LayerSignal]) ->
     yield False, ("splits_apart", lambda: check_splits_apart(setup))
     yield False, ("splits_alike", lambda: check_splits_alike(setup))
     yield True, ("raw_scores", lambda: check_raw_scores(setup))
-    yield False, ("inputs_normalised", lambda: check_inputs(setup))
+    yield False, ("inputs_normalized", lambda: check_inputs(setup))
     yield False, ("neurons_differ", lambda: check_symmetry(classifier))
     yield False, ("activations_between", lambda: check_activations(setup))
     yield False, ("modes", lambda: check_modes(setup))
@@ -141,7 +141,7 @@ def _checks(setup: Setup, settings: CheckSettings, layers: list[LayerSignal]) ->
         False,
         ("first_loss", lambda: check_first_loss(classifier, pixels, labels, setup.classes, settings, setup.loss)),
     )
-    yield False, ("regularisation", lambda: check_regularisation(classifier, pixels, labels))
+    yield False, ("regularization", lambda: check_regularization(classifier, pixels, labels))
     if setup.weight_decays is not None:
         asked = setup.weight_decays
         yield False, ("weight_decays", lambda: check_weight_decays(classifier, pixels, labels, asked))

@@ -15,10 +15,10 @@ from sanefit.components.foundation.training.loop.training_images import Images
 class Setup:
     """Everything that a training needs; the checks train copies of the classifier.
 
-    ``classifier``: freshly initialised, from uint8 (images, height, width, channels) to scores.
+    ``classifier``: freshly initialized, from uint8 (images, height, width, channels) to scores.
     ``classes``: K. Pixels are uint8 (images, height, width, channels), labels int64 (images,).
     ``learning_rates``, ``weight_decays``: the ranges that would be searched; None when nobody asked.
-    ``loss``, ``step``: what a training minimises, and how it steps.
+    ``loss``, ``step``: what a training minimizes, and how it steps.
     """
 
     classifier: nn.Module

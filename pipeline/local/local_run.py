@@ -108,7 +108,7 @@ def _run(pipeline: Any, arguments: dict[str, Any], folder: Path, created: Path, 
         _print_restored(),
         warnings.catch_warnings(),
     ):
-        # Of images that no process here uses, and settings that only a cluster honours.
+        # Of images that no process here uses, and settings that only a cluster honors.
         warnings.filterwarnings("ignore", module="kfp.local")
         local.init(
             local.SubprocessRunner(use_venv=False),

@@ -1,4 +1,4 @@
-"""What a search cannot honour, found before anything runs."""
+"""What a search cannot honor, found before anything runs."""
 
 import math
 from typing import get_args

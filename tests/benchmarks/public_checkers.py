@@ -59,7 +59,7 @@ def torch_audit(setup: Setup) -> bool:
         result = auditor.finish(report=False)
     except (AssertionError, RuntimeError, IndexError, ValueError):
         return True
-    # Hints on speed are no alarm; nor is the range of raw pixels, which it cannot know the network to normalise.
+    # Hints on speed are no alarm; nor is the range of raw pixels, which it cannot know the network to normalize.
     passed_over = ("TA2",) if isinstance(setup.classifier, Classifier) else ("TA2", "TA301")
     return any(f.severity >= Severity.WARN and not f.rule_id.startswith(passed_over) for f in result.findings)
 
@@ -74,14 +74,14 @@ def _audited_step(
 
 
 def _model_and_batch(setup: Setup) -> tuple[nn.Module, tuple[torch.Tensor, torch.Tensor]]:
-    """As their users have it: the network, and images that are normalised before they enter it, as floats.
+    """As their users have it: the network, and images that are normalized before they enter it, as floats.
 
     Where a fault stands around the network, the whole of it and raw pixels.
     """
     pixels, labels = setup.images(BATCH)
     classifier = setup.copy()
     if isinstance(classifier, Classifier):
-        return classifier.network, (classifier.normalisation(pixels), labels)
+        return classifier.network, (classifier.normalization(pixels), labels)
     return classifier, (pixels.float(), labels)
 
 

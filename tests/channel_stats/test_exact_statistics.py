@@ -157,7 +157,7 @@ def test_how_the_snapshot_is_cut_into_shards_does_not_matter(
         assert measured == expected
 
 
-def test_the_normalisation_decides_what_is_subtracted_and_divided_by(dataset: DatasetReference) -> None:
+def test_the_normalization_decides_what_is_subtracted_and_divided_by(dataset: DatasetReference) -> None:
     both = measure_channel_stats(dataset, StatsSettings(normalization="channel_mean_std"), Said())
     mean_only = measure_channel_stats(dataset, StatsSettings(normalization="channel_mean"), Said())
     none = measure_channel_stats(dataset, StatsSettings(normalization="none"), Said())
@@ -171,7 +171,7 @@ def test_raw_pixels_are_warned_about(dataset: DatasetReference) -> None:
     said, quiet = Said(), Said()
     measure_channel_stats(dataset, StatsSettings(normalization="none"), said)
     measure_channel_stats(dataset, StatsSettings(normalization="channel_mean"), quiet)
-    assert any("warning" in line and "not normalised" in line for line in said)
+    assert any("warning" in line and "not normalized" in line for line in said)
     assert not any("warning" in line for line in quiet)
 
 

@@ -11,7 +11,7 @@ from said import Said
 from sanefit.components.channel_stats.channel_stats import measure_channel_stats
 from sanefit.components.channel_stats.pixel_statistics import mean_image, whitening
 from sanefit.components.foundation.classifiers.classifier import ProbabilityModel, build_classifier
-from sanefit.components.foundation.classifiers.pixel_normalization import PixelNormalisation
+from sanefit.components.foundation.classifiers.pixel_normalization import PixelNormalization
 from sanefit.components.foundation.errors import SettingsError
 from sanefit.components.foundation.image_dataset.pixel_transform import PixelTransform, read_transform
 from sanefit.components.foundation.image_dataset.shards import read_split
@@ -42,7 +42,7 @@ def test_the_mean_image_is_exact_however_it_is_cut(count: int, cut: float) -> No
 def test_whitened_values_are_uncorrelated_with_equal_variance(kind: str) -> None:
     pixels = images(5000)
     transform = whitening(lambda: [pixels[:2000], pixels[2000:]], SHAPE, kind)
-    values = PixelNormalisation(transform)(torch.from_numpy(pixels)).flatten(1).double().numpy()
+    values = PixelNormalization(transform)(torch.from_numpy(pixels)).flatten(1).double().numpy()
     covariance = np.cov(values.T)
     assert np.abs(values.mean(axis=0)).max() < 1e-3
     assert np.abs(covariance - np.diag(np.diag(covariance))).max() < 0.02
@@ -68,7 +68,7 @@ def test_large_images_are_refused_in_one_line() -> None:
 
 
 @pytest.mark.parametrize("normalization", ["mean_image", "pca_whitening", "zca_whitening"])
-def test_a_snapshot_is_normalised_as_the_setting_says_up_to_the_exported_model(
+def test_a_snapshot_is_normalized_as_the_setting_says_up_to_the_exported_model(
     normalization: str, digits: DatasetReference
 ) -> None:
     stats = measure_channel_stats(digits, StatsSettings.model_validate({"normalization": normalization}), Said())
@@ -77,20 +77,20 @@ def test_a_snapshot_is_normalised_as_the_setting_says_up_to_the_exported_model(
     np.testing.assert_allclose(transform.shift, pixels.mean(axis=0), rtol=1e-6)
     classifier = build_classifier(ConvNetSettings(kind="convnet", channels=(4,)), (8, 8, 1), 10, stats, 0)
     given = torch.from_numpy(pixels[:5])
-    values = classifier.normalisation(given)
+    values = classifier.normalization(given)
     expected = (pixels[:5] - pixels.mean(axis=0)).reshape(5, -1)
     expected = expected if transform.matrix is None else expected @ transform.matrix
     np.testing.assert_allclose(values.permute(0, 2, 3, 1).reshape(5, -1), expected, atol=1e-3)
     model = ProbabilityModel(classifier).eval()
     exported = torch.export.export(model, (given,), dynamic_shapes=({0: torch.export.Dim("images")},)).module()
     torch.testing.assert_close(exported(given[:3]), model(given[:3]))
-    assert "normalisation.shift" in classifier.state_dict()
+    assert "normalization.shift" in classifier.state_dict()
 
 
 def test_a_transform_without_matrix_only_shifts() -> None:
     transform = PixelTransform(np.full((2, 2, 3), 7, dtype=np.float32), None)
     pixels = torch.full((1, 2, 2, 3), 10, dtype=torch.uint8)
-    assert PixelNormalisation(transform)(pixels).tolist() == [[[[3.0, 3.0]] * 2] * 3]
+    assert PixelNormalization(transform)(pixels).tolist() == [[[[3.0, 3.0]] * 2] * 3]
 
 
 def test_a_sample_is_not_enough_for_every_pixel() -> None:

@@ -25,7 +25,7 @@ SEEDS = 100
 
 
 def population(images: int, seed: int = 0) -> Pixels:
-    """Pixels of one image are alike: each image has its own brightness and colour."""
+    """Pixels of one image are alike: each image has its own brightness and color."""
     random = np.random.default_rng(seed)
     brightness = random.normal(120, 30, (images, 1, 1, 1)) + random.normal(0, 15, (images, 1, 1, 3))
     return (brightness + random.normal(0, 10, (images, 2, 2, 3))).clip(0, 255).astype(np.uint8)

@@ -17,7 +17,7 @@ SCRIPT = Path(__file__).with_name("train_in_little_memory.py")
 
 
 def make_images(folder: Path, count: int) -> None:
-    """Photographs' size of file for their size, quick to make: a few colours, and noise in one corner."""
+    """Photographs' size of file for their size, quick to make: a few colors, and noise in one corner."""
     random = np.random.default_rng(0)
     for number in range(count):
         pixels = np.full((SIDE, SIDE, 3), random.integers(0, 256, 3), dtype=np.uint8)

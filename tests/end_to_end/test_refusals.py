@@ -124,7 +124,7 @@ def test_check_finds_the_same_fault_without_mlflow(tmp_path: Path) -> None:
     command = sanefit("check", "--json", "--workdir", str(workdir), sets=["network.init=zeros"])
     assert command.status == 1
     failed = {gate["name"] for gate in command.result["checks"]["gates"] if gate["verdict"] == "fail"}
-    assert failed == {"neurons_differ", "regularisation", "signals", "overfit"}
+    assert failed == {"neurons_differ", "regularization", "signals", "overfit"}
     assert not (workdir / "mlflow.db").exists()
 
 

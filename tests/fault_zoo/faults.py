@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from setups import CONVNET, MLP, TWO_LAYER, Make, normalised, on, setup
+from setups import CONVNET, MLP, TWO_LAYER, Make, normalized, on, setup
 from torch import Tensor, nn
 from torch.nn import functional
 from zoo_data import Images, digits, split, statistics, stripes
@@ -119,15 +119,15 @@ def validation_on_another_scale() -> Setup:
 # Inputs
 
 
-@fault("normalise the pixels")
-def inputs_not_normalised() -> Setup:
+@fault("normalize the pixels")
+def inputs_not_normalized() -> Setup:
     images = stripes()
     none = statistics(images).model_copy(update={"shift": [0.0] * 3, "scale": [1.0] * 3})
     return setup(images, CONVNET, stats=none)
 
 
-@fault("normalising twice")
-def inputs_normalised_twice() -> Setup:
+@fault("normalizing twice")
+def inputs_normalized_twice() -> Setup:
     images = stripes()
     stats = statistics(images)
     network = copy.deepcopy(setup(images, CONVNET).classifier)
@@ -135,7 +135,7 @@ def inputs_normalised_twice() -> Setup:
 
 
 class _Again(nn.Module):
-    """Normalises, and gives the result as if it were pixels."""
+    """Normalizes, and gives the result as if it were pixels."""
 
     def __init__(self, shift: list[float], scale: list[float]) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ def inputs_divided_twice() -> Setup:
     return setup(images, MLP, stats=stats)
 
 
-@fault("normalise the pixels", "hardly differ")
+@fault("normalize the pixels", "hardly differ")
 def images_all_black() -> Setup:
     images = digits()
     black = replace(
@@ -232,7 +232,7 @@ def tanh_after_the_output_layer() -> Setup:
 def no_activation_at_all() -> Setup:
     images = digits()
     return on(
-        images, normalised(images, nn.Sequential(nn.Flatten(), nn.Linear(64, 50), nn.Linear(50, 50), nn.Linear(50, 10)))
+        images, normalized(images, nn.Sequential(nn.Flatten(), nn.Linear(64, 50), nn.Linear(50, 50), nn.Linear(50, 10)))
     )
 
 
@@ -240,14 +240,14 @@ def no_activation_at_all() -> Setup:
 def one_activation_forgotten() -> Setup:
     images = digits()
     layers = [nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.Linear(64, 64), nn.ReLU()]
-    return on(images, normalised(images, nn.Sequential(*layers, nn.Linear(64, 10))))
+    return on(images, normalized(images, nn.Sequential(*layers, nn.Linear(64, 10))))
 
 
 @fault("missing activation")
 def activation_forgotten_behind_batch_norm() -> Setup:
     images = digits()
     layers = [nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU()]
-    return on(images, normalised(images, nn.Sequential(*layers, nn.Flatten(), nn.Linear(512, 10))))
+    return on(images, normalized(images, nn.Sequential(*layers, nn.Flatten(), nn.Linear(512, 10))))
 
 
 @fault("wrong number of classes")
@@ -321,10 +321,10 @@ class _AlwaysDrops(nn.Module):
 def dropout_in_evaluation() -> Setup:
     images = digits()
     layers = [nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), _AlwaysDrops(), nn.Linear(64, 10)]
-    return on(images, normalised(images, nn.Sequential(*layers)))
+    return on(images, normalized(images, nn.Sequential(*layers)))
 
 
-class _CentresInTraining(nn.Module):
+class _CentersInTraining(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         return values - 1.0 if self.training else values
 
@@ -332,8 +332,8 @@ class _CentresInTraining(nn.Module):
 @fault("differently in training")
 def shifts_its_input_in_training_alone() -> Setup:
     images = digits()
-    layers = [_CentresInTraining(), nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)]
-    return on(images, normalised(images, nn.Sequential(*layers)))
+    layers = [_CentersInTraining(), nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)]
+    return on(images, normalized(images, nn.Sequential(*layers)))
 
 
 # The training
@@ -367,7 +367,7 @@ class _Detach(nn.Module):
 def features_detached() -> Setup:
     images = digits()
     layers = [nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), _Detach(), nn.Linear(64, 10)]
-    return on(images, normalised(images, nn.Sequential(*layers)))
+    return on(images, normalized(images, nn.Sequential(*layers)))
 
 
 @fault("frozen")
@@ -398,8 +398,8 @@ def rates_a_thousand_times_too_low() -> Setup:
     return setup(digits(), MLP, learning_rates=(1e-7, 1e-5))
 
 
-@fault("regularisation is huge")
-def regularisation_huge() -> Setup:
+@fault("regularization is huge")
+def regularization_huge() -> Setup:
     return setup(digits(), MLP, weight_decays=(1e2, 1e5))
 
 

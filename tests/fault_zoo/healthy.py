@@ -1,11 +1,11 @@
-"""Set-ups without a fault, over networks, initialisations, normalisations and data."""
+"""Set-ups without a fault, over networks, initializations, normalizations and data."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from setups import CONVNET, MLP, TWO_LAYER, Make, normalised, on, setup
+from setups import CONVNET, MLP, TWO_LAYER, Make, normalized, on, setup
 from torch import Tensor, nn
 from torch.nn import functional
 from zoo_data import Images, digits, statistics, stripes
@@ -22,7 +22,7 @@ class Healthy:
 
 
 class PlainNetwork(nn.Module):
-    """As a beginner writes it: torch's own initialisation, ReLU as a function."""
+    """As a beginner writes it: torch's own initialization, ReLU as a function."""
 
     def __init__(self, channels: int, side: int, classes: int) -> None:
         super().__init__()
@@ -64,16 +64,16 @@ def _noisy_labels() -> Images:
 
 def _plain(images: Images) -> Setup:
     torch.manual_seed(0)
-    return on(images, normalised(images, PlainNetwork(images.shape[2], images.shape[0], images.classes)))
+    return on(images, normalized(images, PlainNetwork(images.shape[2], images.shape[0], images.classes)))
 
 
 def _linear(images: Images) -> Setup:
     torch.manual_seed(0)
     inputs = images.train_pixels[0].numel()
-    return on(images, normalised(images, nn.Sequential(nn.Flatten(), nn.Linear(inputs, images.classes))))
+    return on(images, normalized(images, nn.Sequential(nn.Flatten(), nn.Linear(inputs, images.classes))))
 
 
-def _centred(images: Images, network: dict[str, Any], **options: Any) -> Setup:
+def _centered(images: Images, network: dict[str, Any], **options: Any) -> Setup:
     return setup(images, network, stats=statistics(images, std=False), **options)
 
 
@@ -86,7 +86,7 @@ def healthy(cifar10: Images | None = None) -> list[Healthy]:
         "two_layer_tanh": lambda: setup(digits(), {**TWO_LAYER, "activation": "tanh"}),
         "two_layer_sigmoid": lambda: setup(digits(), {**TWO_LAYER, "activation": "sigmoid"}),
         "two_layer_small_gaussian": lambda: setup(digits(), {**TWO_LAYER, "init": "gaussian:0.01"}),
-        "lecture": lambda: _centred(photos, toy, momentum=0.0, learning_rates=(1e-6, 1e-3), weight_decays=(1e-5, 1e5)),
+        "lecture": lambda: _centered(photos, toy, momentum=0.0, learning_rates=(1e-6, 1e-3), weight_decays=(1e-5, 1e5)),
         "mlp": lambda: setup(digits(), MLP),
         "mlp_xavier_relu": lambda: setup(digits(), {**MLP, "init": "xavier"}),
         "mlp_tanh": lambda: setup(photos, {**MLP, "activation": "tanh"}),
@@ -100,7 +100,7 @@ def healthy(cifar10: Images | None = None) -> list[Healthy]:
         "convnet_without_batch_norm": lambda: setup(digits(), {**CONVNET, "batch_norm": False}),
         "convnet_tanh": lambda: setup(digits(), {**CONVNET, "activation": "tanh"}),
         "convnet_dropout": lambda: setup(photos, {**CONVNET, "dropout": 0.5}),
-        "convnet_centred_only": lambda: _centred(photos, CONVNET),
+        "convnet_centered_only": lambda: _centered(photos, CONVNET),
         "convnet_own_range": lambda: setup(digits(), CONVNET, learning_rates=(1e-3, 1e0)),
         "resnet": lambda: setup(photos, {"kind": "resnet", "channels": [8, 16], "blocks": 1}),
         "resnet_elu_dropout": lambda: setup(

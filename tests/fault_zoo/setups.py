@@ -7,7 +7,7 @@ from torch import nn
 from zoo_data import Images, statistics
 
 from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
-from sanefit.components.foundation.classifiers.input_normalization import InputNormalisation
+from sanefit.components.foundation.classifiers.input_normalization import InputNormalization
 from sanefit.components.foundation.schemas.networks import network_settings
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.sanity_checks.setup import Setup
@@ -40,10 +40,10 @@ def on(images: Images, classifier: nn.Module, **options: Any) -> Setup:
     )
 
 
-def normalised(images: Images, network: nn.Module) -> Classifier:
-    """A network of a user's behind the normalising layer."""
+def normalized(images: Images, network: nn.Module) -> Classifier:
+    """A network of a user's behind the normalizing layer."""
     stats = statistics(images)
-    return Classifier(InputNormalisation(stats.shift, stats.scale), network)
+    return Classifier(InputNormalization(stats.shift, stats.scale), network)
 
 
 Make = Callable[[], Setup]

@@ -43,15 +43,15 @@ def digits() -> Images:
 
 @cache
 def stripes() -> Images:
-    """Stripes of 6 directions in colours around one of them, noise over them, 16x16x3: 2,400 and 600 images."""
+    """Stripes of 6 directions in colors around one of them, noise over them, 16x16x3: 2,400 and 600 images."""
     random = np.random.default_rng(0)
     labels = random.integers(0, 6, 3000)
     row, column = np.mgrid[0:16, 0:16]
     angle = labels[:, None, None] * np.pi / 6
     phase, pitch = random.uniform(0, 2 * np.pi, (3000, 1, 1)), random.uniform(0.8, 1.2, (3000, 1, 1))
     wave = np.sin(pitch * (row * np.cos(angle) + column * np.sin(angle)) + phase)
-    colour = np.array([170, 120, 60]) + random.normal(0, 20, (3000, 3))
-    pixels = colour[:, None, None, :] + 50 * wave[..., None] + random.normal(0, 25, (3000, 16, 16, 3))
+    color = np.array([170, 120, 60]) + random.normal(0, 20, (3000, 3))
+    pixels = color[:, None, None, :] + 50 * wave[..., None] + random.normal(0, 25, (3000, 16, 16, 3))
     return split(torch.from_numpy(pixels.clip(0, 255).astype(np.uint8)), torch.from_numpy(labels), 2400, 6)
 
 

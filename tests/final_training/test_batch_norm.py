@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from sanefit.components.final_training.batch_norm import reestimate_batch_norm
 from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
-from sanefit.components.foundation.classifiers.input_normalization import InputNormalisation
+from sanefit.components.foundation.classifiers.input_normalization import InputNormalization
 from sanefit.components.foundation.schemas.networks import ConvNetSettings, TwoLayerSettings
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 
@@ -27,16 +27,16 @@ def images(count: int, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def norm_first() -> Classifier:
-    """Batch norm on the normalised pixels, with stale running averages."""
+    """Batch norm on the normalized pixels, with stale running averages."""
     norm = nn.BatchNorm2d(3)
     nn.init.constant_(norm.get_buffer("running_mean"), 1e6)
     nn.init.constant_(norm.get_buffer("running_var"), 1e6)
     network = nn.Sequential(norm, nn.Flatten(), nn.Linear(60, 2))
-    return Classifier(InputNormalisation(SHIFT, SCALE), network)
+    return Classifier(InputNormalization(SHIFT, SCALE), network)
 
 
 def by_channel(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Normalised, (values, channels)."""
+    """Normalized, (values, channels)."""
     return (pixels.reshape(-1, 3).astype(np.float64) - SHIFT) / SCALE
 
 
@@ -123,7 +123,7 @@ def test_a_network_without_batch_norm_stays_as_it_was() -> None:
 def test_a_layer_behind_dropout_gets_the_statistics_of_what_reaches_it_in_use() -> None:
     """Dropout of a half would double the second moment."""
     network = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.BatchNorm1d(60))
-    classifier, pixels = Classifier(InputNormalisation(SHIFT, SCALE), network), images(200)
+    classifier, pixels = Classifier(InputNormalization(SHIFT, SCALE), network), images(200)
     reestimate_batch_norm(classifier, torch.from_numpy(pixels))
     values = ((pixels.astype(np.float64) - SHIFT) / SCALE).transpose(0, 3, 1, 2).reshape(200, 60)
     mean, variance = running(classifier.network, "2")

@@ -70,7 +70,7 @@ def ranking_of(learning_rate: float, weight_decay: float = 1e-3) -> Ranking:
 def two_layer_scores(weights: dict[str, Tensor], pixels: NDArray[np.uint8]) -> Array:
     """The saved two-layer network in numpy."""
     w = {name.removeprefix("network."): value.double().numpy() for name, value in weights.items()}
-    x = (pixels.astype(np.float64).transpose(0, 3, 1, 2) - w["normalisation.shift"]) / w["normalisation.scale"]
+    x = (pixels.astype(np.float64).transpose(0, 3, 1, 2) - w["normalization.shift"]) / w["normalization.scale"]
     hidden = np.maximum(x.reshape(len(x), -1) @ w["hidden1.weight"].T + w["hidden1.bias"], 0)
     scores: Array = hidden @ w["output.weight"].T + w["output.bias"]
     return scores
@@ -81,7 +81,7 @@ def convnet_scores(weights: dict[str, Tensor], pixels: NDArray[np.uint8]) -> Arr
     functional = torch.nn.functional
     w = {name.removeprefix("network."): value.double() for name, value in weights.items()}
     x = torch.from_numpy(pixels).double().permute(0, 3, 1, 2)
-    x = (x - w["normalisation.shift"]) / w["normalisation.scale"]
+    x = (x - w["normalization.shift"]) / w["normalization.scale"]
     for block in "12":
         x = functional.conv2d(x, w[f"conv{block}.weight"], padding=1)
         mean, variance, gain, bias = (
@@ -222,7 +222,7 @@ def test_batch_norms_averages_are_those_of_the_training_split(
     """The first layer's, computed by hand; batches differ by an image, hence the tolerance."""
     weights = {name: value.double() for name, value in run_final(CONVNET).weights.items()}
     pixels = torch.from_numpy(read_split(digits, "train")[0]).double().permute(0, 3, 1, 2)
-    x = (pixels - weights["normalisation.shift"]) / weights["normalisation.scale"]
+    x = (pixels - weights["normalization.shift"]) / weights["normalization.scale"]
     x = torch.nn.functional.conv2d(x, weights["network.conv1.weight"], padding=1)
     spread = float(x.std((0, 2, 3)).min())
     np.testing.assert_allclose(weights["network.norm1.running_mean"], x.mean((0, 2, 3)), atol=0.005 * spread)

@@ -82,7 +82,7 @@ def test_two_processes_train_as_one(job: MemberJob, said: Said, tmp_path: Path) 
 
 
 def test_two_processes_go_on_where_a_checkpoint_is(job: MemberJob, said: Said) -> None:
-    """Written after the first epoch; the rest is as one process has it, to the optimiser's memory and the averages."""
+    """Written after the first epoch; the rest is as one process has it, to the optimizer's memory and the averages."""
     manifest = read_manifest(job.dataset)
     classifier = build_classifier(job.network, manifest.image_shape, 10, job.stats, job.seed).double()
     begun = LongTraining(classifier, read_training_data(job.dataset), job.recipe, job.final)

@@ -26,12 +26,12 @@ BEFORE_THE_PROBE = [
     "splits_apart",
     "splits_alike",
     "raw_scores",
-    "inputs_normalised",
+    "inputs_normalized",
     "neurons_differ",
     "activations_between",
     "modes",
     "first_loss",
-    "regularisation",
+    "regularization",
     "weight_decays",
     "gradient_step",
     "signals",
@@ -110,8 +110,8 @@ def test_a_sound_network_passes_all_gates_and_is_probed(network: NetworkSettings
 @pytest.mark.parametrize(
     ("network", "init", "failing"),
     [
-        (TWO_LAYER, "zeros", ["neurons_differ", "regularisation", "signals", "overfit"]),
-        (CONVNET, "zeros", ["neurons_differ", "regularisation", "signals", "overfit"]),
+        (TWO_LAYER, "zeros", ["neurons_differ", "regularization", "signals", "overfit"]),
+        (CONVNET, "zeros", ["neurons_differ", "regularization", "signals", "overfit"]),
         (TWO_LAYER, "gaussian:10", ["first_loss"]),
     ],
     ids=str,
@@ -142,7 +142,7 @@ def test_a_network_that_fails_gets_a_report_and_no_probe(
 def test_infinite_scores_pass_no_gate_on_the_loss(check: Check, digits_stats: ChannelStats) -> None:
     stats = digits_stats.model_copy(update={"scale": [1e-30]})
     report, _ = check(TWO_LAYER, "gaussian:1e20", stats=stats)
-    assert {"first_loss", "regularisation"} <= {gate.name for gate in report.failures}
+    assert {"first_loss", "regularization"} <= {gate.name for gate in report.failures}
 
 
 def test_the_same_seed_gives_the_same_report_and_another_one_does_not(check: Check) -> None:

@@ -1,1 +1,1 @@
-"""Networks that take raw uint8 pixels, their initialisation, and the normalising input layer."""
+"""Networks that take raw uint8 pixels, their initialization, and the normalizing input layer."""

@@ -4,11 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from sanefit.components.foundation.classifiers.convnet import convnet
-from sanefit.components.foundation.classifiers.initialization import initialise, scheme_for
-from sanefit.components.foundation.classifiers.input_normalization import InputNormalisation
+from sanefit.components.foundation.classifiers.initialization import initialize, scheme_for
+from sanefit.components.foundation.classifiers.input_normalization import InputNormalization
 from sanefit.components.foundation.classifiers.mlp import mlp
 from sanefit.components.foundation.classifiers.own_module import own_module
-from sanefit.components.foundation.classifiers.pixel_normalization import PixelNormalisation
+from sanefit.components.foundation.classifiers.pixel_normalization import PixelNormalization
 from sanefit.components.foundation.classifiers.pretrained_weights import load_pretrained
 from sanefit.components.foundation.classifiers.resnet import resnet
 from sanefit.components.foundation.classifiers.torchvision_network import torchvision_network
@@ -26,16 +26,16 @@ from sanefit.components.foundation.schemas.statistics import ChannelStats
 
 
 class Classifier(nn.Module):
-    """Normalising input layer, then a network: raw pixels to scores."""
+    """Normalizing input layer, then a network: raw pixels to scores."""
 
-    def __init__(self, normalisation: nn.Module, network: nn.Module) -> None:
+    def __init__(self, normalization: nn.Module, network: nn.Module) -> None:
         super().__init__()
-        self.normalisation = normalisation
+        self.normalization = normalization
         self.network = network
 
     def forward(self, pixels: Tensor) -> Tensor:
         """uint8 (images, height, width, channels) to float scores (images, classes)."""
-        scores: Tensor = self.network(self.normalisation(pixels))
+        scores: Tensor = self.network(self.normalization(pixels))
         return scores
 
 
@@ -58,13 +58,13 @@ def build_classifier(
     stats: ChannelStats,
     seed: int,
 ) -> Classifier:
-    """A freshly initialised classifier.
+    """A freshly initialized classifier.
 
     Args:
         settings: the network.
         image_shape: (height, width, channels).
         classes: how many.
-        stats: gives the normalisation.
+        stats: gives the normalization.
         seed: of the initial weights.
 
     Raises:
@@ -72,23 +72,23 @@ def build_classifier(
         StorageError: when its weights cannot be read.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # where a network initialises itself
+        torch.manual_seed(seed)  # where a network initializes itself
         network = _network(settings, image_shape, classes)
     generator = torch.Generator().manual_seed(seed)
     if isinstance(settings, TorchvisionSettings | ModuleSettings):
         if settings.init is not None:
-            initialise(network, settings.init, generator)
+            initialize(network, settings.init, generator)
         if settings.weights:
             load_pretrained(network, settings.weights)
     else:
-        initialise(network, settings.init or scheme_for(settings.activation), generator)
-    return Classifier(_normalisation(stats), network)
+        initialize(network, settings.init or scheme_for(settings.activation), generator)
+    return Classifier(_normalization(stats), network)
 
 
-def _normalisation(stats: ChannelStats) -> nn.Module:
+def _normalization(stats: ChannelStats) -> nn.Module:
     if stats.transform_uri:
-        return PixelNormalisation(read_transform(stats.transform_uri))
-    return InputNormalisation(stats.shift, stats.scale)
+        return PixelNormalization(read_transform(stats.transform_uri))
+    return InputNormalization(stats.shift, stats.scale)
 
 
 def _network(settings: NetworkSettings, image_shape: tuple[int, int, int], classes: int) -> nn.Module:

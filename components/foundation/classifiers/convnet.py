@@ -27,7 +27,7 @@ def convnet(
         classes: number of scores.
         channels: output channels of each block.
         activation_name: of each block.
-        batch_norm: normalise before the activation (Ioffe & Szegedy 2015).
+        batch_norm: normalize before the activation (Ioffe & Szegedy 2015).
         dropout: share of the last block's outputs that training sets to 0, in [0, 1).
 
     Returns:

@@ -1,4 +1,4 @@
-"""Weight initialisation, by the schemes of the lecture (ledger rows W1 to W5)."""
+"""Weight initialization, by the schemes of the lecture (ledger rows W1 to W5)."""
 
 import math
 
@@ -17,7 +17,7 @@ def scheme_for(activation: Activation) -> Init:
     return "xavier" if activation in ("sigmoid", "tanh") else "he"
 
 
-def initialise(network: nn.Module, init: Init, generator: torch.Generator) -> None:
+def initialize(network: nn.Module, init: Init, generator: torch.Generator) -> None:
     """Set every linear and convolutional weight, in place; biases become 0.
 
     Args:

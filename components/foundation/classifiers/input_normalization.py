@@ -1,4 +1,4 @@
-"""The first layer of every network: raw pixels to normalised channels."""
+"""The first layer of every network: raw pixels to normalized channels."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-class InputNormalisation(nn.Module):
+class InputNormalization(nn.Module):
     """(pixel - shift) / scale per channel; the statistics travel with the network's weights."""
 
     shift: Tensor

@@ -25,7 +25,7 @@ def mlp(
         classes: number of scores.
         widths: neurons of each hidden layer.
         activation_name: after each hidden layer.
-        batch_norm: normalise before the activation (Ioffe & Szegedy 2015).
+        batch_norm: normalize before the activation (Ioffe & Szegedy 2015).
         dropout: share of a hidden layer's outputs that training sets to 0, in [0, 1).
 
     Returns:

@@ -1,4 +1,4 @@
-"""The first layer of a network whose images are normalised pixel by pixel, or whitened."""
+"""The first layer of a network whose images are normalized pixel by pixel, or whitened."""
 
 import torch
 from torch import Tensor, nn
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from sanefit.components.foundation.image_dataset.pixel_transform import PixelTransform
 
 
-class PixelNormalisation(nn.Module):
+class PixelNormalization(nn.Module):
     """(image - shift) @ matrix; the statistics travel with the network's weights."""
 
     shift: Tensor

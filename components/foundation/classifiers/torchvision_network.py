@@ -13,7 +13,7 @@ OPTIONS: dict[str, dict[str, Any]] = {"googlenet": WITHOUT_SECOND_OUTPUT, "incep
 
 
 def torchvision_network(name: str, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """A network of torchvision, freshly initialised by it.
+    """A network of torchvision, freshly initialized by it.
 
     Args:
         name: as in ``torchvision.models.list_models()``, as in resnet18.

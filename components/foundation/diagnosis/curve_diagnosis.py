@@ -51,7 +51,7 @@ def _rate(epochs: Sequence[EpochRecord]) -> Iterator[CurveDiagnosis]:
         yield _of(
             "rate_too_high",
             "the training loss jumps up and down: the learning rate is too high, or batches are very small",
-            f"neighbouring epochs differ from their trend by {_noise(losses):.0%}",
+            f"neighboring epochs differ from their trend by {_noise(losses):.0%}",
             f"{lower}, or use larger batches (optimizer.batch_size)",
         )
     elif first - min(losses) < BARELY * first:
@@ -72,7 +72,7 @@ def _plateau(epochs: Sequence[EpochRecord]) -> Iterator[CurveDiagnosis]:
     if flat >= max(FEWEST, len(losses) // 5) and losses[0] - losses[-1] > FELL * losses[0]:
         yield _of(
             "plateau_then_fall",
-            "flat at first, then it falls: bad initialisation, out of which training had to find its way",
+            "flat at first, then it falls: bad initialization, out of which training had to find its way",
             f"{_course(losses)}; within {FLAT:.0%} of the start for {flat} epochs",
             "use network.init=he (xavier for tanh), or batch norm",
         )

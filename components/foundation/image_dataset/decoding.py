@@ -43,7 +43,7 @@ def decode(
     Args:
         content: the file; JPEG, PNG, WebP, BMP, GIF or TIFF, of any mode that Pillow reads.
         path: its name, for the error.
-        image_size: when given, the image is scaled and cropped around its centre to this
+        image_size: when given, the image is scaled and cropped around its center to this
             many pixels on both sides.
         background: levels 0-255 of red, green and blue.
 
@@ -107,11 +107,11 @@ def _may_be_turned(content: bytes) -> bool:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey as its upper 8 bits; Pillow's own conversion cuts values off at 255."""
+    """16-bit gray as its upper 8 bits; Pillow's own conversion cuts values off at 255."""
     if image.mode.startswith("I;16") or image.mode == "I":
         levels = np.asarray(image).astype(np.int64)
         if levels.min() < 0 or levels.max() > 0xFFFF:
-            raise ValueError(f"grey levels from {levels.min()} to {levels.max()}, expected 16 bits")
+            raise ValueError(f"gray levels from {levels.min()} to {levels.max()}, expected 16 bits")
         return Image.fromarray((levels >> 8).astype(np.uint8))
     if image.mode == "F":
         raise ValueError("floating-point levels have no stated range")

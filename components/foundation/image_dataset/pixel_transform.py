@@ -1,4 +1,4 @@
-"""A normalisation that treats each pixel of an image in its own way, as a file."""
+"""A normalization that treats each pixel of an image in its own way, as a file."""
 
 import io
 from dataclasses import dataclass

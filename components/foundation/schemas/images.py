@@ -13,7 +13,7 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 class DataSettings(Settings):
     """Where the images come from, how they are split, and what is done with those that are not as they should be.
 
-    ``image_size``: every image is scaled, keeping its proportions, and cropped around its centre to this many pixels
+    ``image_size``: every image is scaled, keeping its proportions, and cropped around its center to this many pixels
     on both sides. ``background``: what transparent images lie over. ``max_bad_fraction``: share of files that may be
     broken; more of them stop the run. ``splits``: ``by_content``, a hash of each image, or ``own``, those of the
     source: folders ``train``, ``val`` and ``test`` above the classes, or a table's column ``split``.

@@ -10,7 +10,7 @@ Normalization = Literal["none", "channel_mean", "channel_mean_std", "mean_image"
 
 
 class StatsSettings(Settings):
-    """How pixels are normalised, with the training split's statistics.
+    """How pixels are normalized, with the training split's statistics.
 
     ``mode``: ``exact`` reads every training image; ``sampled`` draws images at random until the interval around every
     channel's mean is no wider than ``tolerance`` to either side, in pixel units 0-255, with this ``confidence``.
@@ -25,7 +25,7 @@ class StatsSettings(Settings):
 
 
 class ChannelStats(Artifact):
-    """Per channel, in pixel units 0-255: statistics of the training split, and how to normalise.
+    """Per channel, in pixel units 0-255: statistics of the training split, and how to normalize.
 
     A pixel p becomes (p - shift) / scale; with ``transform_uri``, what the file there says: see
     ``foundation/image_dataset/pixel_transform.py``. ``histogram`` is (channels, 256) pixel counts.

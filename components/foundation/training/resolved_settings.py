@@ -1,4 +1,4 @@
-"""A trial's network and optimiser: the configuration's, with the values that the trial searches in their place."""
+"""A trial's network and optimizer: the configuration's, with the values that the trial searches in their place."""
 
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ SearchedSettings = TypeVar("SearchedSettings", bound=Settings)
 
 
 def resolve_optimizer(optimizer: OptimizerSettings, setting: TrialSetting) -> OptimizerSettings:
-    """The optimiser of a trial."""
+    """The optimizer of a trial."""
     return _with(
         optimizer,
         kind=setting.optimizer,

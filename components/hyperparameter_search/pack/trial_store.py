@@ -84,9 +84,9 @@ class TrialStore:
 
 
 def open_store(storage: str, fingerprint: str, stats: ChannelStats) -> TrialStore:
-    """The trials of these images, normalised so, by this code."""
-    normalisation = stats.model_dump(mode="json", include={"normalization", "shift", "scale", "transform_uri"})
-    return TrialStore(storage, _digest(digest_of_code(), fingerprint, normalisation))
+    """The trials of these images, normalized so, by this code."""
+    normalization = stats.model_dump(mode="json", include={"normalization", "shift", "scale", "transform_uri"})
+    return TrialStore(storage, _digest(digest_of_code(), fingerprint, normalization))
 
 
 def chunk_key(trial_keys: Sequence[str], until: int) -> str:

@@ -9,7 +9,7 @@ from torch.nn import functional
 from sanefit.components.foundation.classifiers.initialization import weight_layers
 from sanefit.components.foundation.schemas.checks import CheckSettings, GateResult
 from sanefit.components.foundation.training.loop.gradient_step import Loss
-from sanefit.components.foundation.training.loop.loss import decayed_weights, penalty, regularised_loss
+from sanefit.components.foundation.training.loop.loss import decayed_weights, penalty, regularized_loss
 
 RAISED_REGULARISATION = 1e3  # the lecture's
 DEFAULTS = CheckSettings()
@@ -24,18 +24,18 @@ def check_first_loss(
     settings: CheckSettings = DEFAULTS,
     loss: Loss = functional.cross_entropy,
 ) -> GateResult:
-    """S1: without regularisation the first loss is that of a network that knows nothing.
+    """S1: without regularization the first loss is that of a network that knows nothing.
 
     That is log K for equal probabilities, whatever the balance of the classes; where the output layer's biases
     start as the logarithms of the classes' shares (Lin et al. 2017), it is the entropy of the shares.
 
     Args:
-        classifier: freshly initialised.
+        classifier: freshly initialized.
         pixels: uint8 (images, height, width, channels).
         labels: int64 (images,).
         classes: K.
         settings: how far from it passes and fails, as a share of it.
-        loss: what training minimises.
+        loss: what training minimizes.
     """
     first = _first_loss(classifier, pixels, labels, loss)
     expected, why = _expected_loss(classifier, labels, classes)
@@ -44,7 +44,7 @@ def check_first_loss(
     verdict = "pass" if deviation <= warn else "warn" if deviation <= fail else "fail"  # NaN too
     fix = (
         "the first scores are far from 0: lower the initial weights (network.init=he, xavier or a smaller "
-        "gaussian) or normalise the pixels (stats.normalization=channel_mean_std)"
+        "gaussian) or normalize the pixels (stats.normalization=channel_mean_std)"
     )
     if first < 0:
         fix = "a cross-entropy is never below 0: the loss has the wrong sign"
@@ -75,21 +75,21 @@ def _expected_loss(classifier: nn.Module, labels: Tensor, classes: int) -> tuple
     return math.log(classes), f"log {classes}"
 
 
-def check_regularisation(classifier: nn.Module, pixels: Tensor, labels: Tensor) -> GateResult:
-    """S2: the first loss goes up when regularisation does (0, then the lecture's 1000).
+def check_regularization(classifier: nn.Module, pixels: Tensor, labels: Tensor) -> GateResult:
+    """S2: the first loss goes up when regularization does (0, then the lecture's 1000).
 
     Args:
-        classifier: freshly initialised.
+        classifier: freshly initialized.
         pixels: uint8 (images, height, width, channels).
         labels: int64 (images,).
     """
     without = _first_loss(classifier, pixels, labels)
-    raised = _first_loss(classifier, pixels, labels, regularisation=RAISED_REGULARISATION)
+    raised = _first_loss(classifier, pixels, labels, regularization=RAISED_REGULARISATION)
     goes_up = without < raised < math.inf
     return GateResult(
-        name="regularisation",
+        name="regularization",
         row="S2",
-        title="loss rises with regularisation",
+        title="loss rises with regularization",
         verdict="pass" if goes_up else "fail",
         measured=f"{without:.4f} at 0, {raised:.4f} at {RAISED_REGULARISATION:g}",
         expected=f"above {without:.4f} at {RAISED_REGULARISATION:g}",
@@ -104,7 +104,7 @@ def check_weight_decays(
     """L1: at the lowest weight decay that would be searched, the penalty does not drown the loss.
 
     Args:
-        classifier: freshly initialised.
+        classifier: freshly initialized.
         pixels: uint8 (images, height, width, channels).
         labels: int64 (images,).
         asked: lowest and highest weight decay of the search.
@@ -116,13 +116,13 @@ def check_weight_decays(
     return GateResult(
         name="weight_decays",
         row="L1",
-        title="regularisation leaves room to learn",
+        title="regularization leaves room to learn",
         verdict="warn" if drowned else "pass",
         measured=f"at weight decay {asked[0]:.1e}, the lowest asked for, the penalty is {added:.3g}, the loss "
         f"{loss:.4f}",
         expected=f"a penalty of at most {DROWNED_BEYOND:g} times the loss",
         reason="where the penalty outweighs the loss by far, descent shrinks the weights and learns nothing",
-        fix=f"regularisation is huge: search weight decays from below {asked[0] * loss / added:.1e} "
+        fix=f"regularization is huge: search weight decays from below {asked[0] * loss / added:.1e} "
         "(search.coarse.weight_decay)"
         if drowned
         else "",
@@ -135,10 +135,10 @@ def _first_loss(
     pixels: Tensor,
     labels: Tensor,
     loss: Loss = functional.cross_entropy,
-    regularisation: float = 0.0,
+    regularization: float = 0.0,
 ) -> float:
     classifier.train()  # as in the first step of training: batch norm uses the batch
     scores = classifier(pixels)
-    if regularisation:
-        return regularised_loss(scores, labels, decayed_weights(classifier), regularisation).item()
+    if regularization:
+        return regularized_loss(scores, labels, decayed_weights(classifier), regularization).item()
     return loss(scores, labels).item()

@@ -60,7 +60,7 @@ def _problem(setup: Setup) -> tuple[tuple[str, str] | None, str]:
         return (
             "fail",
             f"the step climbs: cosine {first.cosine:.2f}",
-        ), "the loss has the wrong sign: minimise it, not its negative"
+        ), "the loss has the wrong sign: minimize it, not its negative"
     if first.ratio == 0:
         return ("fail", "no weight moves"), (
             "no gradient reaches the weights: all are frozen, or the optimizer does not have them"

@@ -7,7 +7,7 @@ from sanefit.components.foundation.schemas.checks import GateResult
 from sanefit.components.sanity_checks.setup import Setup
 
 IMAGES = 500
-OFF_CENTRE = 0.3  # standard deviations
+OFF_CENTER = 0.3  # standard deviations
 SMALLEST_STD, LARGEST_STD = 0.05, 300.0
 
 
@@ -21,17 +21,17 @@ def check_inputs(setup: Setup) -> GateResult:
     channels = inputs.transpose(0, 1).flatten(1) if inputs.ndim == 4 else inputs.reshape(1, -1)
     mean, std = channels.mean(1).abs().max().item(), channels.std(1).mean().item()
     off = mean / std if std > 0 else float("inf")
-    centred, scaled = off <= OFF_CENTRE, SMALLEST_STD <= std <= LARGEST_STD
-    fix = "" if centred and scaled else "normalise the pixels, once: stats.normalization=channel_mean_std"
+    centered, scaled = off <= OFF_CENTER, SMALLEST_STD <= std <= LARGEST_STD
+    fix = "" if centered and scaled else "normalize the pixels, once: stats.normalization=channel_mean_std"
     if fix and std < SMALLEST_STD:
-        fix += "; so small a spread comes from normalising twice, or from dividing by 255 twice"
+        fix += "; so small a spread comes from normalizing twice, or from dividing by 255 twice"
     return GateResult(
-        name="inputs_normalised",
+        name="inputs_normalized",
         row="D1",
         title="inputs are around zero",
-        verdict="pass" if centred and scaled else "warn",
+        verdict="pass" if centered and scaled else "warn",
         measured=f"mean {mean:.4g} off 0, std {std:.4g}: {off:.2f} standard deviations",
-        expected=f"within {OFF_CENTRE} standard deviations of 0, std from {SMALLEST_STD} to {LARGEST_STD:g}",
+        expected=f"within {OFF_CENTER} standard deviations of 0, std from {SMALLEST_STD} to {LARGEST_STD:g}",
         reason="inputs of one sign give all weights of a neuron gradients of one sign, and descent zig-zags; inputs "
         "that hardly differ cannot be told apart",
         fix=fix,

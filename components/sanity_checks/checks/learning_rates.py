@@ -26,7 +26,7 @@ def check_learning_rates(probe: list[ProbedRate], asked: tuple[float, float] | N
             "fail",
             (
                 "no rate from 1e-7 to 10 lowers the loss in 60 steps: see the other checks, then change network.init, "
-                "use batch norm, or normalise the pixels"
+                "use batch norm, or normalize the pixels"
             ),
         )
     elif asked is not None:

@@ -104,7 +104,7 @@ def _mismatch(setup: Setup, half: Tensor) -> tuple[str, str]:
     allowed = 0.25 if norms else SAME_WITHIN
     if apart > allowed:
         return f"training and evaluation scores differ by {apart:.2g} of their spread, beyond batch norm and dropout", (
-            "the network treats its input differently in training: normalise in both modes alike"
+            "the network treats its input differently in training: normalize in both modes alike"
         )
     return "", ""
 

@@ -13,7 +13,7 @@ from sanefit.components.foundation.training.loop.gradient_step import Step, grad
 
 SAMPLES = 20
 DEFAULTS = CheckSettings()
-# The lecture uses 1e-3 on pixels 0-255; normalised pixels need about 100 times more.
+# The lecture uses 1e-3 on pixels 0-255; normalized pixels need about 100 times more.
 RATES = (1e-1, 3e-2, 3e-1, 1e-2, 1e-3, 1.0, 3e-3, 1e-4, 3.0)
 LAST_PART = 0.25  # of the epochs
 STILL_FALLING = 0.05  # of the loss, over the last part
@@ -38,14 +38,14 @@ def check_overfit(
     settings: CheckSettings = DEFAULTS,
     step: Step = gradient_step,
 ) -> GateResult:
-    """Train on 20 samples, all at once, by plain SGD on the cross-entropy without regularisation, at several rates.
+    """Train on 20 samples, all at once, by plain SGD on the cross-entropy without regularization, at several rates.
 
     Passes at the first rate that reaches the loss asked for, by default 0.01, with accuracy 1 in the epochs asked
     for, by default 200, as in the lecture. Warns when accuracy 1 was reached but not that loss, or when the loss was
     still falling at the end ("not yet"); fails otherwise ("cannot fit").
 
     Args:
-        classifier: freshly initialised, without dropout; it is not changed.
+        classifier: freshly initialized, without dropout; it is not changed.
         pixels: uint8 (samples, height, width, channels).
         labels: int64 (samples,).
         settings: loss and epochs.
@@ -78,7 +78,7 @@ def _judge(best: Overfitted, settings: CheckSettings) -> tuple[str, str]:
     if best.accuracy == 1 and best.loss < settings.overfit_loss:
         return "pass", ""
     if best.accuracy == 1 and best.falling > STILL_FALLING:
-        return "warn", "it fits, slowly: a wider network or normalised pixels would fit faster"
+        return "warn", "it fits, slowly: a wider network or normalized pixels would fit faster"
     if best.accuracy == 1:
         return "warn", (
             "it cannot fit further, though every sample is right: the scores are bounded; is there a tanh or another "
@@ -87,7 +87,7 @@ def _judge(best: Overfitted, settings: CheckSettings) -> tuple[str, str]:
     if best.falling > STILL_FALLING:
         return "warn", (
             f"not yet: the loss still fell by {best.falling:.0%} in the last quarter of the epochs; raise "
-            "checks.overfit_epochs to see whether it fits, or use batch norm, another network.init or normalised pixels"
+            "checks.overfit_epochs to see whether it fits, or use batch norm, another network.init or normalized pixels"
         )
     return "fail", (
         "the network cannot fit even these, and its loss no longer falls: check network.init, the activations, the "

@@ -18,7 +18,7 @@ SHOWN_LAYERS = 40
 Verdict = Literal["healthy", "collapsing", "saturating", "exploding", "dying", "vanishing"]
 FIXES = {
     "collapsing": "the weights are too small: network.init=he for ReLU, xavier for tanh, or batch norm",
-    "saturating": "the weights or the inputs are too big: network.init=xavier, normalised pixels, or batch norm",
+    "saturating": "the weights or the inputs are too big: network.init=xavier, normalized pixels, or batch norm",
     "exploding": "the weights are too big: network.init=he or xavier, or batch norm",
     "dying": "most neurons are below 0 for every image: network.init=he, biases of 0, network.activation=leaky_relu",
     "vanishing": "gradients shrink on their way to the first layers: network.activation=relu, batch norm, fewer layers "

@@ -15,7 +15,7 @@ def check_symmetry(network: nn.Module) -> GateResult:
     of its neurons has its own label.
 
     Args:
-        network: freshly initialised.
+        network: freshly initialized.
     """
     for name, layer in weight_layers(network)[:-1]:
         neurons = len(layer.weight)

@@ -46,13 +46,13 @@ def probe_learning_rates(
     loss: Loss = functional.cross_entropy,
     step: Step = gradient_step,
 ) -> list[ProbedRate]:
-    """Train a copy of the network for 60 steps at each rate, without regularisation.
+    """Train a copy of the network for 60 steps at each rate, without regularization.
 
     ``exploded``: a loss is not finite. ``good``: the loss falls by 1 % at least, and by half of
     the best rate's fall. Any other rate is ``too_low`` below the best one and ``too_high`` above it.
 
     Args:
-        classifier: freshly initialised; it is not changed.
+        classifier: freshly initialized; it is not changed.
         data: the batches.
         momentum: of SGD, as in the search.
         loss, step: of the training.
@@ -91,13 +91,13 @@ def recommended_rate(probe: list[ProbedRate]) -> float | None:
 
 
 def _first_and_last_loss(
-    classifier: nn.Module, data: ProbeBatches, rate: float, momentum: float, minimised: Loss, step: Step
+    classifier: nn.Module, data: ProbeBatches, rate: float, momentum: float, minimized: Loss, step: Step
 ) -> tuple[float, float]:
     classifier.train()
     optimizer = torch.optim.SGD(classifier.parameters(), lr=rate, momentum=momentum)
     first = math.nan
     for number, indices in enumerate((*data.batches, data.batches[0])):
-        loss = minimised(classifier(data.pixels[indices]), data.labels[indices])
+        loss = minimized(classifier(data.pixels[indices]), data.labels[indices])
         value = loss.item()
         first = value if number == 0 else first
         if not math.isfinite(value):

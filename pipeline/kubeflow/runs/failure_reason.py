@@ -22,7 +22,7 @@ LOG_PATH = "/apis/v1alpha1/runs/{run_id}/nodes/{node_id}/log"
 LOG_BYTES = 64 * 1024
 LONGEST_LOG = 16 * 1024 * 1024
 POD_TEMPLATES = ("system-container-impl", "retry-system-container-impl")
-LABELLED = ("metadata-0-1-", "metadata-0-2-")  # pods in a queue have labels, which Kubeflow counts
+LABELED = ("metadata-0-1-", "metadata-0-2-")  # pods in a queue have labels, which Kubeflow counts
 CLOSING = "close run"
 
 
@@ -90,7 +90,7 @@ def _pods(run: Any, step: Step) -> Iterator[str]:
     workflow = tries[-1].split(".")[0]
     node = node_id(workflow, tries[-1])
     number = node.rsplit("-", 1)[1]
-    for prefix in ("", *LABELLED):
+    for prefix in ("", *LABELED):
         yield from (f"{workflow}-{prefix}{template}-{number}" for template in POD_TEMPLATES)
     yield node
 

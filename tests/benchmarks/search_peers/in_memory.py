@@ -17,7 +17,7 @@ VALIDATION_BATCH = 1000
 
 @dataclass(frozen=True)
 class MemoryBatches:
-    """Batches of uint8 pixels (images, 3, height, width), normalised as they are taken; shuffled anew each time."""
+    """Batches of uint8 pixels (images, 3, height, width), normalized as they are taken; shuffled anew each time."""
 
     pixels: Tensor
     labels: Tensor

@@ -1,4 +1,4 @@
-"""What all peers train and how: the network, the optimiser, the loop over batches."""
+"""What all peers train and how: the network, the optimizer, the loop over batches."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ from torch.nn import functional
 from search_peers.protocol import NetName, Search, Trial
 from search_peers.recipes import CHANNELS, CLASSES, HIDDEN, RECIPES, SIDE
 
-Batches = Iterable[tuple[Tensor, Tensor]]  # normalised float (images, 3, 32, 32), int64 labels
+Batches = Iterable[tuple[Tensor, Tensor]]  # normalized float (images, 3, 32, 32), int64 labels
 
 
 def set_threads(search: Search) -> None:
@@ -62,7 +62,7 @@ def lecture_net() -> nn.Module:
 
 
 def convnet() -> nn.Module:
-    """Blocks of convolution, batch norm, ReLU and pooling, the order of most tutorials; He's initialisation."""
+    """Blocks of convolution, batch norm, ReLU and pooling, the order of most tutorials; He's initialization."""
     network, previous = nn.Sequential(), 3
     for channels in CHANNELS:
         convolution = nn.Conv2d(previous, channels, 3, padding=1, bias=False)

@@ -8,7 +8,7 @@ from torch import nn
 from sanefit.components.foundation.classifiers.convnet import convnet
 from sanefit.components.foundation.classifiers.initialization import (
     OUTPUT_LAYER_GAIN,
-    initialise,
+    initialize,
     scheme_for,
     weight_layers,
 )
@@ -16,17 +16,17 @@ from sanefit.components.foundation.classifiers.mlp import mlp as build_mlp
 from sanefit.components.foundation.schemas.networks import Activation
 
 
-def initialised(network: nn.Module, init: str, seed: int = 0) -> nn.Module:
-    initialise(network, init, torch.Generator().manual_seed(seed))
+def initialized(network: nn.Module, init: str, seed: int = 0) -> nn.Module:
+    initialize(network, init, torch.Generator().manual_seed(seed))
     return network
 
 
 def mlp(init: str, seed: int = 0) -> nn.Module:
-    return initialised(build_mlp((16, 16, 3), 100, (300,), "relu", batch_norm=False, dropout=0.0), init, seed)
+    return initialized(build_mlp((16, 16, 3), 100, (300,), "relu", batch_norm=False, dropout=0.0), init, seed)
 
 
 def cnn(init: str, seed: int = 0) -> nn.Module:
-    return initialised(convnet((8, 8, 3), 50, (64, 96), "relu", batch_norm=True, dropout=0.0), init, seed)
+    return initialized(convnet((8, 8, 3), 50, (64, 96), "relu", batch_norm=True, dropout=0.0), init, seed)
 
 
 def assert_normal(weight: torch.Tensor, std: float) -> None:
@@ -92,7 +92,7 @@ def test_biases_become_zero(init: str) -> None:
     biases = [parameter for parameter in network.parameters() if parameter.ndim == 1]
     for bias in biases:
         nn.init.ones_(bias)
-    initialised(network, init)
+    initialized(network, init)
     assert len(biases) == 3
     assert all(bias.eq(0).all() for bias in biases)
 

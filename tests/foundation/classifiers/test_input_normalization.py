@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from sanefit.components.foundation.classifiers.input_normalization import InputNormalisation
+from sanefit.components.foundation.classifiers.input_normalization import InputNormalization
 
 images = hnp.arrays(
     np.uint8,
@@ -17,7 +17,7 @@ SHIFT, SCALE = [125.25, 122.5, 100.0], [64.0, 0.5, 3.75]  # exact in float32
 
 @given(images)
 def test_every_channel_is_shifted_then_scaled(pixels: NDArray[np.uint8]) -> None:
-    seen = InputNormalisation(SHIFT, SCALE)(torch.from_numpy(pixels)).numpy()
+    seen = InputNormalization(SHIFT, SCALE)(torch.from_numpy(pixels)).numpy()
     expected = np.empty((len(pixels), 3, *pixels.shape[1:3]))
     for image, row, column, channel in np.ndindex(pixels.shape):
         value = (float(pixels[image, row, column, channel]) - SHIFT[channel]) / SCALE[channel]
@@ -28,23 +28,23 @@ def test_every_channel_is_shifted_then_scaled(pixels: NDArray[np.uint8]) -> None
 
 def test_one_channel_is_enough() -> None:
     pixels = torch.tensor([0, 128, 255], dtype=torch.uint8).reshape(1, 1, 3, 1)
-    assert InputNormalisation([128.0], [2.0])(pixels).tolist() == [[[[-64.0, 0.0, 63.5]]]]
+    assert InputNormalization([128.0], [2.0])(pixels).tolist() == [[[[-64.0, 0.0, 63.5]]]]
 
 
 def test_the_statistics_travel_with_the_weights() -> None:
-    saved = InputNormalisation(SHIFT, SCALE).state_dict()
-    restored = InputNormalisation([0.0, 0.0, 0.0], [1.0, 1.0, 1.0])
+    saved = InputNormalization(SHIFT, SCALE).state_dict()
+    restored = InputNormalization([0.0, 0.0, 0.0], [1.0, 1.0, 1.0])
     restored.load_state_dict(saved)
     pixels = torch.randint(0, 256, (2, 4, 3, 3), dtype=torch.uint8)
-    assert restored(pixels).equal(InputNormalisation(SHIFT, SCALE)(pixels))
+    assert restored(pixels).equal(InputNormalization(SHIFT, SCALE)(pixels))
 
 
 def test_nothing_is_trained() -> None:
-    assert list(InputNormalisation(SHIFT, SCALE).parameters()) == []
+    assert list(InputNormalization(SHIFT, SCALE).parameters()) == []
 
 
 def test_the_output_has_the_precision_of_the_network() -> None:
-    layer = InputNormalisation([1 / 3], [3.0]).double()
+    layer = InputNormalization([1 / 3], [3.0]).double()
     seen = layer(torch.full((1, 1, 1, 1), 200, dtype=torch.uint8))
     assert seen.dtype == torch.float64
     assert seen.item() == (200 - float(np.float32(1 / 3))) / 3
@@ -53,5 +53,5 @@ def test_the_output_has_the_precision_of_the_network() -> None:
 
 def test_the_pixels_are_left_as_they_were() -> None:
     pixels = torch.full((1, 2, 2, 3), 7, dtype=torch.uint8)
-    InputNormalisation(SHIFT, SCALE)(pixels)
+    InputNormalization(SHIFT, SCALE)(pixels)
     assert pixels.eq(7).all()

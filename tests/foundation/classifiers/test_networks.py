@@ -209,8 +209,8 @@ def test_every_network_can_be_exported_for_any_number_of_images(settings: dict[s
         ({"kind": "module", "path": "torch_module_of_a_user:Absent"}, ["Absent", "package.module:NAME"]),
         ({"kind": "module", "path": "torch_module_of_a_user:text"}, ["gave str", "expected an nn.Module"]),
         (
-            {"kind": "module", "path": "torch_module_of_a_user:Linear", "arguments": {"colour": 1}},
-            ["colour", "network.arguments"],
+            {"kind": "module", "path": "torch_module_of_a_user:Linear", "arguments": {"color": 1}},
+            ["color", "network.arguments"],
         ),
     ],
 )

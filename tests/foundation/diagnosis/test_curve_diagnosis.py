@@ -90,7 +90,7 @@ def test_a_loss_that_jumps_comes_from_too_high_a_rate() -> None:
     assert kinds(curve(losses))[0] == "rate_too_high"
 
 
-def test_flat_and_then_falling_is_a_bad_initialisation() -> None:
+def test_flat_and_then_falling_is_a_bad_initialization() -> None:
     losses: list[float | None] = [START] * 8 + [START * math.exp(-0.4 * n) + 0.1 for n in range(1, 12)]
     diagnosis = diagnose(curve(losses))[0]
     assert diagnosis.kind == "plateau_then_fall"

@@ -52,11 +52,11 @@ def test_a_jpeg_is_decoded_as_pillow_does() -> None:
 
 
 def test_grey_becomes_three_equal_channels() -> None:
-    grey = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
-    np.testing.assert_array_equal(decode(encoded(Image.fromarray(grey)), "x", None), np.stack([grey] * 3, axis=-1))
+    gray = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+    np.testing.assert_array_equal(decode(encoded(Image.fromarray(gray)), "x", None), np.stack([gray] * 3, axis=-1))
 
 
-def test_a_palette_becomes_its_colours() -> None:
+def test_a_palette_becomes_its_colors() -> None:
     picture = Image.new("P", (2, 1))
     picture.putpalette([10, 20, 30, 200, 150, 100])
     picture.putpixel((1, 0), 1)
@@ -99,7 +99,7 @@ def test_a_photograph_stands_upright(orientation: int) -> None:
 
 
 def test_the_first_frame_of_an_animation_is_taken() -> None:
-    frames = [Image.new("RGB", (2, 2), colour) for colour in ((255, 0, 0), (0, 255, 0))]
+    frames = [Image.new("RGB", (2, 2), color) for color in ((255, 0, 0), (0, 255, 0))]
     content = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert decode(content, "x", None)[0, 0].tolist() == [255, 0, 0]
 
@@ -131,8 +131,8 @@ def test_every_mode_becomes_rgb(mode: str) -> None:
 
 
 def test_a_16_bit_image_keeps_its_contrast() -> None:
-    grey = np.array([[0, 256, 20_000, 65_535]], dtype=np.uint16)
-    assert decode(encoded(Image.fromarray(grey)), "x", None)[0, :, 0].tolist() == [0, 1, 78, 255]
+    gray = np.array([[0, 256, 20_000, 65_535]], dtype=np.uint16)
+    assert decode(encoded(Image.fromarray(gray)), "x", None)[0, :, 0].tolist() == [0, 1, 78, 255]
 
 
 @pytest.mark.parametrize("size", [1, 7, 32, 100])
@@ -142,7 +142,7 @@ def test_image_size_gives_both_sides(size: int, shape: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("upright", [False, True])
-def test_the_crop_is_around_the_centre(upright: bool) -> None:
+def test_the_crop_is_around_the_center(upright: bool) -> None:
     strip = np.zeros((10, 30, 3), dtype=np.uint8)
     strip[:, :10, 0], strip[:, 10:20, 1], strip[:, 20:, 2] = 255, 255, 255
     picture = Image.fromarray(strip.transpose(1, 0, 2) if upright else strip)
@@ -150,7 +150,7 @@ def test_the_crop_is_around_the_centre(upright: bool) -> None:
 
 
 @pytest.mark.parametrize("size", [5, 20, 47])
-def test_one_colour_stays_that_colour_at_any_size(size: int) -> None:
+def test_one_color_stays_that_color_at_any_size(size: int) -> None:
     seen = decode(encoded(Image.new("RGB", (33, 21), (10, 200, 77))), "x", size)
     np.testing.assert_array_equal(seen, np.full((size, size, 3), (10, 200, 77)))
 

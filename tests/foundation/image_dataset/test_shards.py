@@ -81,11 +81,11 @@ def layouts(draw: st.DrawFn) -> tuple[list[int], dict[SplitName, list[tuple[int,
     sizes = draw(st.lists(st.integers(1, 9), min_size=1, max_size=4))
     rows = draw(st.permutations([(file, row) for file, size in enumerate(sizes) for row in range(size)]))
     cuts = sorted(draw(st.tuples(*[st.integers(0, len(rows))] * 3)))
-    labelled = [(file, row, draw(st.integers(0, 1))) for file, row in rows]
+    labeled = [(file, row, draw(st.integers(0, 1))) for file, row in rows]
     return sizes, {
-        "train": labelled[: cuts[0]],
-        "validation": labelled[cuts[0] : cuts[1]],
-        "test": labelled[cuts[1] : cuts[2]],
+        "train": labeled[: cuts[0]],
+        "validation": labeled[cuts[0] : cuts[1]],
+        "test": labeled[cuts[1] : cuts[2]],
     }
 
 

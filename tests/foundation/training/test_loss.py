@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from sanefit.components.foundation.training.loop.loss import decayed_weights, penalty, regularised_loss
+from sanefit.components.foundation.training.loop.loss import decayed_weights, penalty, regularized_loss
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -25,7 +25,7 @@ def test_the_loss_is_mean_cross_entropy_plus_half_decay_times_squares(
     labels = random.integers(0, classes, images)
     weights = [random.normal(size=(3, 4)), random.normal(size=(2, 3, 3, 3))]
     expected = mean_cross_entropy(scores, labels) + 0.5 * weight_decay * sum(float((w**2).sum()) for w in weights)
-    seen = regularised_loss(
+    seen = regularized_loss(
         torch.from_numpy(scores), torch.from_numpy(labels), [torch.from_numpy(w) for w in weights], weight_decay
     )
     assert seen.shape == ()
@@ -42,7 +42,7 @@ def test_the_penalty_pulls_each_weight_by_decay_times_itself(seed: int, weight_d
 
 def test_without_decay_only_the_cross_entropy_is_left() -> None:
     scores, labels = torch.tensor([[0.0, 0.0, 0.0, 0.0]]), torch.tensor([2])
-    assert regularised_loss(scores, labels, [torch.ones(3, 3)], 0.0).item() == pytest.approx(np.log(4))
+    assert regularized_loss(scores, labels, [torch.ones(3, 3)], 0.0).item() == pytest.approx(np.log(4))
 
 
 def test_biases_and_norms_are_not_decayed() -> None:

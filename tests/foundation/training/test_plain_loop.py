@@ -102,8 +102,8 @@ def weights_of(classifier: Classifier) -> dict[str, Array]:
 
 
 def inputs(pixels: torch.Tensor) -> Array:
-    normalised = (pixels.numpy().astype(np.float64) - SHIFT) / SCALE
-    return normalised.transpose(0, 3, 1, 2).reshape(len(pixels), -1)
+    normalized = (pixels.numpy().astype(np.float64) - SHIFT) / SCALE
+    return normalized.transpose(0, 3, 1, 2).reshape(len(pixels), -1)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
@@ -247,7 +247,7 @@ def test_validation_does_not_touch_batch_norm_statistics() -> None:
     settings = ConvNetSettings(kind="convnet", channels=(4,))
     classifier = build_classifier(settings, SHAPE, CLASSES, STATS, 0).double()
     conv = classifier.network.get_submodule("conv1")
-    expected = conv(classifier.normalisation(data.train_pixels)).mean(dim=(0, 2, 3)).detach() / 10
+    expected = conv(classifier.normalization(data.train_pixels)).mean(dim=(0, 2, 3)).detach() / 10
     train(
         classifier,
         data,

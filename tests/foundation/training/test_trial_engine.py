@@ -190,7 +190,7 @@ def test_weights_decay_in_float32_until_nothing_is_left(shrinkage: float) -> Non
     assert_same(curve, alone(one, problem), within=1e-4)
 
 
-def test_neighbours_that_decay_fast_change_no_digit() -> None:
+def test_neighbors_that_decay_fast_change_no_digit() -> None:
     problem = dataclasses.replace(PROBLEM, dtype=torch.float32)
     slow, fast = ({"momentum": 0.0, "batch_size": 3, "weight_decay": decay} for decay in (0.1, 10.0))
     curves = []
@@ -202,7 +202,7 @@ def test_neighbours_that_decay_fast_change_no_digit() -> None:
 
 @pytest.mark.parametrize("name", ["two_layer", "mlp"])
 @pytest.mark.parametrize("exploding", [{"learning_rate": 1e150, "weight_decay": 0.0}, {"weight_decay": 1e9}])
-def test_weights_go_on_decaying_when_a_neighbour_explodes(name: str, exploding: dict[str, float]) -> None:
+def test_weights_go_on_decaying_when_a_neighbor_explodes(name: str, exploding: dict[str, float]) -> None:
     sound = [trial(NETWORKS[name], seed, momentum=0.0, weight_decay=1.0, batch_size=3) for seed in range(2)]
     bad = trial(NETWORKS[name], momentum=0.0, batch_size=3, **exploding)
     mixed = together("stacked", [sound[0], bad, sound[1]])

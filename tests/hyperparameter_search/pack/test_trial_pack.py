@@ -180,7 +180,7 @@ def test_trials_see_the_same_batches_and_their_own_weights(pack: RunPack) -> Non
     assert pack(trials, "other", seed=1)[0].results[0].epochs != first.epochs
 
 
-def test_a_trial_that_explodes_is_a_result_and_its_neighbours_do_not_notice(pack: RunPack) -> None:
+def test_a_trial_that_explodes_is_a_result_and_its_neighbors_do_not_notice(pack: RunPack) -> None:
     before, bad, after = trial(0), trial(1, EXPLODES), trial(2)
     mixed, _, said = pack([before, bad, after], "mixed")
     alone, _, _ = pack([before, after], "alone")
@@ -203,7 +203,7 @@ def test_a_trial_that_explodes_is_a_result_and_its_neighbours_do_not_notice(pack
     ],
     ids=str,
 )
-def test_a_trial_that_raises_is_a_result_and_its_neighbours_do_not_notice(
+def test_a_trial_that_raises_is_a_result_and_its_neighbors_do_not_notice(
     error: Exception,
     status: str,
     message: str,
@@ -216,9 +216,9 @@ def test_a_trial_that_raises_is_a_result_and_its_neighbours_do_not_notice(
     mixed, parent, said = pack([trial(0), trial(1, RAISES), trial(2)], "mixed")
     bad = mixed.results[1]
     assert (bad.status, bad.message, bad.epochs, bad.validation_accuracy) == (status, message, [], 0.0)
-    for neighbour, reference in zip((mixed.results[0], mixed.results[2]), alone.results, strict=True):
-        assert neighbour.status == "ok"
-        for record, expected in zip(neighbour.epochs, reference.epochs, strict=True):
+    for neighbor, reference in zip((mixed.results[0], mixed.results[2]), alone.results, strict=True):
+        assert neighbor.status == "ok"
+        for record, expected in zip(neighbor.epochs, reference.epochs, strict=True):
             # A stack of another size multiplies in another order.
             assert record.train_loss == pytest.approx(expected.train_loss, rel=1e-4)
             assert record.validation_loss == pytest.approx(expected.validation_loss, rel=1e-4)

@@ -243,7 +243,7 @@ def test_a_cookie_is_sent(cookie: str, double: KubeflowDouble) -> None:
     list_runs(connect(double.url, environment={"KFP_COOKIE": cookie}), 5)
 
 
-def test_without_a_cookie_the_login_is_recognised(double: KubeflowDouble, kubeflow: Kubeflow) -> None:
+def test_without_a_cookie_the_login_is_recognized(double: KubeflowDouble, kubeflow: Kubeflow) -> None:
     double.cookies = {"session=1"}
     assert "not signed in; set KFP_TOKEN, KFP_TOKEN_FILE or KFP_COOKIE" in str(refused(kubeflow))
 

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
-from sanefit.components.foundation.classifiers.input_normalization import InputNormalisation
+from sanefit.components.foundation.classifiers.input_normalization import InputNormalization
 from sanefit.components.foundation.image_dataset.decoding import decode
 from sanefit.components.foundation.image_dataset.shards import read_split
 from sanefit.components.foundation.schemas.checks import CheckSettings
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import ConvNetSettings, NetworkSettings, TwoLayerSettings
 from sanefit.components.foundation.schemas.statistics import ChannelStats
-from sanefit.components.sanity_checks.checks.first_loss import check_first_loss, check_regularisation
+from sanefit.components.sanity_checks.checks.first_loss import check_first_loss, check_regularization
 
 NETWORKS: list[NetworkSettings] = [
     TwoLayerSettings(kind="two_layer", hidden=16),
@@ -85,7 +85,7 @@ def test_the_first_losses_of_the_lecture_are_reproduced(cifar10: tuple[Tensor, T
     first = check_first_loss(classifier, *cifar10, classes=10)
     assert (first.row, first.verdict) == ("S1", "pass")
     assert float(first.measured) == pytest.approx(2.3026, abs=0.02)
-    raised = check_regularisation(classifier, *cifar10)
+    raised = check_regularization(classifier, *cifar10)
     assert (raised.row, raised.verdict) == ("S2", "pass")
     assert losses(raised.measured)[0] == pytest.approx(2.3026, abs=0.02)
     assert losses(raised.measured)[1] == pytest.approx(3.07, abs=0.02)
@@ -132,12 +132,12 @@ def test_the_first_loss_uses_the_statistics_of_the_batch_as_training_does(digits
     pixels, labels = digits_images(digits)
     network = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(64, 10))
     x = pixels.reshape(len(pixels), -1).double().numpy()
-    normalised = (x - x.mean()) / np.sqrt(x.var() + 1e-5)
+    normalized = (x - x.mean()) / np.sqrt(x.var() + 1e-5)
     weight, bias = (network.get_parameter(f"2.{name}").detach().double().numpy() for name in ("weight", "bias"))
-    expected = cross_entropy(normalised @ weight.T + bias, labels.numpy())
-    classifier = Classifier(InputNormalisation([0.0], [1.0]), network).eval()
+    expected = cross_entropy(normalized @ weight.T + bias, labels.numpy())
+    classifier = Classifier(InputNormalization([0.0], [1.0]), network).eval()
     assert float(check_first_loss(classifier, pixels, labels, 10).measured) == pytest.approx(expected, abs=1e-3)
-    assert losses(check_regularisation(classifier, pixels, labels).measured)[0] == pytest.approx(expected, abs=1e-3)
+    assert losses(check_regularization(classifier, pixels, labels).measured)[0] == pytest.approx(expected, abs=1e-3)
 
 
 @settings(deadline=None)
@@ -150,7 +150,7 @@ def test_the_verdict_on_the_first_loss_follows_its_distance_from_log_k(deviation
     bias = nn.init.zeros_(network.get_parameter("1.bias"))
     with torch.no_grad():
         bias[0] = math.log((classes - 1) / math.expm1(loss))  # cross-entropy of class 0 becomes ``loss``
-    classifier = Classifier(InputNormalisation([0.0], [1.0]), network)
+    classifier = Classifier(InputNormalization([0.0], [1.0]), network)
     pixels, labels = torch.zeros((3, 2, 2, 1), dtype=torch.uint8), torch.zeros(3, dtype=torch.int64)
     gate = check_first_loss(classifier, pixels, labels, classes)
     assert float(gate.measured) == pytest.approx(loss, abs=1e-3)
@@ -168,7 +168,7 @@ def test_a_head_that_knows_the_shares_is_expected_at_their_entropy(shares: list[
     nn.init.zeros_(network.get_parameter("1.weight"))
     network.get_parameter("1.bias").data = torch.tensor(np.log(part), dtype=torch.float32)
     pixels = torch.zeros((len(labels), 1, 1, 1), dtype=torch.uint8)
-    gate = check_first_loss(Classifier(InputNormalisation([0.0], [1.0]), network), pixels, labels, len(shares))
+    gate = check_first_loss(Classifier(InputNormalization([0.0], [1.0]), network), pixels, labels, len(shares))
     entropy = float(-(part * np.log(part)).sum())
     assert float(gate.measured) == pytest.approx(entropy, abs=1e-3)
     assert gate.verdict == "pass"
@@ -191,11 +191,11 @@ def test_how_far_it_may_be_can_be_set(digits: DatasetReference, digits_stats: Ch
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
-def test_regularisation_adds_half_its_strength_times_the_squared_weights(
+def test_regularization_adds_half_its_strength_times_the_squared_weights(
     network: NetworkSettings, digits: DatasetReference, digits_stats: ChannelStats
 ) -> None:
     classifier = built(network, "he", digits_stats)
-    gate = check_regularisation(classifier, *digits_images(digits))
+    gate = check_regularization(classifier, *digits_images(digits))
     without, raised = losses(gate.measured)
     assert gate.verdict == "pass"
     assert without == pytest.approx(math.log(10), rel=0.1)
@@ -207,14 +207,14 @@ def test_regularisation_adds_half_its_strength_times_the_squared_weights(
 def test_zero_weights_fail_to_raise_the_loss(
     network: NetworkSettings, digits: DatasetReference, digits_stats: ChannelStats
 ) -> None:
-    gate = check_regularisation(built(network, "zeros", digits_stats), *digits_images(digits))
+    gate = check_regularization(built(network, "zeros", digits_stats), *digits_images(digits))
     assert gate.verdict == "fail"
     assert losses(gate.measured) == (2.3026, 2.3026)
     assert "network.init=he" in gate.fix
 
 
 def test_a_penalty_beyond_all_numbers_is_not_a_rise(digits: DatasetReference, digits_stats: ChannelStats) -> None:
-    gate = check_regularisation(built(NETWORKS[0], "gaussian:1e17", digits_stats), *digits_images(digits))
+    gate = check_regularization(built(NETWORKS[0], "gaussian:1e17", digits_stats), *digits_images(digits))
     assert gate.verdict == "fail"
 
 
@@ -228,4 +228,4 @@ def test_a_loss_that_is_not_a_number_passes_neither_gate(
     pixels, labels = digits_images(digits)
     if (layer, bad) != ("hidden1", math.inf):  # there it meets a pixel below the mean, and ReLU makes it 0
         assert check_first_loss(classifier, pixels, labels, 10).verdict == "fail"
-    assert check_regularisation(classifier, pixels, labels).verdict == "fail"
+    assert check_regularization(classifier, pixels, labels).verdict == "fail"

@@ -109,7 +109,7 @@ def test_overfitting_is_plain_gradient_descent_on_all_samples(
     pixels, labels = twenty(digits)
     classifier = built(digits_stats).double()
     weights = {name: p.detach().numpy().copy() for name, p in classifier.network.named_parameters()}
-    # The normalising layer's numbers went through float32.
+    # The normalizing layer's numbers went through float32.
     shift, scale = np.float64(np.float32(digits_stats.shift[0])), np.float64(np.float32(digits_stats.scale[0]))
     x = (pixels.reshape(20, -1).numpy() - shift) / scale
     after = overfit(classifier, pixels, labels, rate)

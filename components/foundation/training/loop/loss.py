@@ -17,7 +17,7 @@ def penalty(weights: Iterable[Tensor], weight_decay: float) -> Tensor:
     return 0.5 * weight_decay * torch.stack([weight.square().sum() for weight in weights]).sum()
 
 
-def regularised_loss(scores: Tensor, labels: Tensor, weights: Iterable[Tensor], weight_decay: float) -> Tensor:
+def regularized_loss(scores: Tensor, labels: Tensor, weights: Iterable[Tensor], weight_decay: float) -> Tensor:
     """Mean softmax cross-entropy plus the penalty, a scalar.
 
     Args:

@@ -1,4 +1,4 @@
-"""The optimisers of a recipe, by torch."""
+"""The optimizers of a recipe, by torch."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ SLOTS = {"sgd": ("momentum_buffer",), "adam": ("exp_avg", "exp_avg_sq"), "adamw"
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser over the network's parameters.
+    """The recipe's optimizer over the network's parameters.
 
     Weight decay is left to the loss, but for AdamW, which shrinks what ``decayed_weights`` names.
     """
@@ -38,7 +38,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def optimizer_slots(optimizer: torch.optim.Optimizer, network: nn.Module) -> dict[str, dict[str, Tensor]]:
-    """What the optimiser remembers, as copies: by slot (``momentum_buffer``, ``exp_avg``, ...), by parameter's name."""
+    """What the optimizer remembers, as copies: by slot (``momentum_buffer``, ``exp_avg``, ...), by parameter's name."""
     slots: dict[str, dict[str, Tensor]] = {}
     for name, parameter in network.named_parameters():
         for slot, value in optimizer.state.get(parameter, {}).items():
@@ -50,7 +50,7 @@ def optimizer_slots(optimizer: torch.optim.Optimizer, network: nn.Module) -> dic
 def restore_slots(
     optimizer: torch.optim.Optimizer, network: nn.Module, slots: Mapping[str, Mapping[str, Tensor]], steps: int
 ) -> None:
-    """Let the optimiser go on after ``steps`` steps with what ``optimizer_slots`` gave."""
+    """Let the optimizer go on after ``steps`` steps with what ``optimizer_slots`` gave."""
     for name, parameter in network.named_parameters():
         state = {slot: values[name].to(parameter).clone() for slot, values in slots.items() if name in values}
         if state:

@@ -81,7 +81,7 @@ def train(
     recipe: Recipe,
     after_epoch: Callable[[EpochRecord], None] = lambda _: None,
 ) -> tuple[Literal["ok", "diverged"], list[EpochRecord]]:
-    """Minimise the regularised loss, in place, over all epochs of the recipe.
+    """Minimize the regularized loss, in place, over all epochs of the recipe.
 
     Stops at once when a batch's loss is not finite, or an epoch ends with a validation loss that
     is not; the last record then holds ``None`` for it.
@@ -192,7 +192,7 @@ class PlainTraining:
 
     def _penalty(self) -> Tensor:
         """0 without one, whatever the weights are."""
-        return penalty(self.weights, self.recipe.penalised) if self.recipe.penalised else torch.tensor(0.0)
+        return penalty(self.weights, self.recipe.penalized) if self.recipe.penalized else torch.tensor(0.0)
 
 
 def augmented_batch(data: TrainingData, recipe: Recipe, indices: Tensor, epoch: int, number: int) -> Tensor:

@@ -28,7 +28,7 @@ class Recipe:
     augmentation: Augmentation = "none"
 
     @property
-    def penalised(self) -> float:
+    def penalized(self) -> float:
         """Lambda of the penalty in the loss; AdamW shrinks the weights beside it (Loshchilov & Hutter 2019)."""
         return 0.0 if self.optimizer == "adamw" else self.weight_decay
 

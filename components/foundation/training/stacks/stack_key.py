@@ -16,7 +16,7 @@ def stack_key(network: NetworkSettings, optimizer: OptimizerSettings, setting: T
         setting: the trial's own values.
 
     Returns:
-        JSON of the network without its initial weights and dropout, whether it has dropout, kind of the optimiser,
+        JSON of the network without its initial weights and dropout, whether it has dropout, kind of the optimizer,
         batch size, augmentation.
 
     Raises:

@@ -40,7 +40,7 @@ class StackedDense:
     ) -> tuple[Tensor, Tensor, dict[str, Gradient]]:
         """As ``StackedNetwork``; autograd begins after the first matrix product.
 
-        The first layer holds nearly all of the weights. Its gradient goes to the optimiser as two factors, so that it
+        The first layer holds nearly all of the weights. Its gradient goes to the optimizer as two factors, so that it
         is added to the weights by the product itself and never lies in memory.
         """
         flat = inputs.flatten(1)

@@ -1,4 +1,4 @@
-"""One step of T optimisers at once, each with its own rate, momentum and weight decay."""
+"""One step of T optimizers at once, each with its own rate, momentum and weight decay."""
 
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ SMALLEST_SCALE = 2.0**-10  # far from where float32 ends, and seldom reached in 
 
 @dataclass
 class StackedOptimizer:
-    """T optimisers of one kind. ``momentum``, ``weight_decay``: (T,). ``slots``: as ``optimizer_slots``, T in front.
+    """T optimizers of one kind. ``momentum``, ``weight_decay``: (T,). ``slots``: as ``optimizer_slots``, T in front.
 
     ``scales``: (T,) by name, of the first layers of plain SGD on a CPU: what the weights in memory are to be multiplied
     by. Their decay is kept beside them so, rather than another pass over memory in each step (Bottou 2012, Stochastic

@@ -76,7 +76,7 @@ class StackedTraining:
         network: StackedNetwork,
         optimizer: StackedOptimizer,
         dropout: StackedDropout,
-        normalisation: nn.Module,
+        normalization: nn.Module,
         data: TrainingData,
         recipes: Sequence[Recipe],
         *,
@@ -88,15 +88,15 @@ class StackedTraining:
         """
         Args:
             network, optimizer, dropout: of all trials, on the data's device.
-            normalisation: from pixels to inputs, the same for all.
+            normalization: from pixels to inputs, the same for all.
             data: both splits.
-            recipes: of each trial; batches, epochs, augmentation and kind of optimiser are those of the first.
+            recipes: of each trial; batches, epochs, augmentation and kind of optimizer are those of the first.
             epochs, steps: how many are behind them.
             repeat: takes the steps, as they are written or as a recorded graph.
             autocast: multiply in bfloat16; weights and losses stay as they are.
         """
         self.network, self.optimizer, self.dropout = network, optimizer, dropout
-        self.normalisation, self.data, self.recipes = normalisation, data, recipes
+        self.normalization, self.data, self.recipes = normalization, data, recipes
         self.epochs, self.steps, self.repeat, self.autocast = epochs, steps, repeat, autocast
         self.members, self.generation = list(range(len(recipes))), 0
         self.tally = EpochTally.of(len(recipes), self._device)
@@ -174,7 +174,7 @@ class StackedTraining:
         # A recorded step must cast anew each time: the cache would be one of values that have changed since.
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.autocast, cache_enabled=False):
             losses, right, gradients = self.network.losses_and_gradients(
-                self.normalisation(pixels), labels, self.dropout, self.optimizer.scales
+                self.normalization(pixels), labels, self.dropout, self.optimizer.scales
             )
         self.tally.add(losses, right, len(indices))
         rates, steps = tables.now(tables.rates), tables.now(tables.counts)
@@ -237,13 +237,13 @@ class StackedTraining:
 
     def _penalties(self) -> Tensor:
         """(T,), 0 where the loss has none, whatever the weights are."""
-        penalised = torch.tensor([self.recipes[member].penalised for member in self.members], dtype=torch.float64)
+        penalized = torch.tensor([self.recipes[member].penalized for member in self.members], dtype=torch.float64)
         squares = sum(
             torch.linalg.vector_norm(value.flatten(1), dim=1).double().square().cpu()
             for value in (self.network.weights[name] for name in trained_names(self.network.weights))
             if value.ndim >= DECAYED_FROM
         )
-        return torch.where(penalised > 0, 0.5 * penalised * squares, 0.0)
+        return torch.where(penalized > 0, 0.5 * penalized * squares, 0.0)
 
     @torch.no_grad()
     def _evaluate(self) -> tuple[list[float], list[float]]:
@@ -253,7 +253,7 @@ class StackedTraining:
         losses = torch.zeros(networks, dtype=torch.float64, device=self._device)
         correct = torch.zeros(networks, dtype=torch.int64, device=self._device)
         for batch in pixels.split(images_at_once(pixels.shape[1:], EVALUATION_BATCH)):
-            scores = self.network.scores(self.normalisation(batch))
+            scores = self.network.scores(self.normalization(batch))
             expected = labels[seen : seen + len(batch)]
             each = functional.cross_entropy(scores.double(), expected.expand(networks, -1), reduction="none")
             losses += each.sum(dim=1)

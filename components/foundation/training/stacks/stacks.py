@@ -54,8 +54,8 @@ def start_training(
 
     Args:
         engine: ``stacked`` for the networks that ``has_stack`` names, ``vmapped`` or ``loop`` for any.
-        trials: at least one; networks alike but for initialisation and dropout, the same batches, epochs, augmentation
-            and kind of optimiser.
+        trials: at least one; networks alike but for initialization and dropout, the same batches, epochs, augmentation
+            and kind of optimizer.
         problem: what they learn.
         data: both splits, on the problem's device.
         states: where each goes on, all after the same epoch; without them they begin.
@@ -76,7 +76,7 @@ def start_training(
         _network(engine, trials[0].network, weights, template),
         _optimizer(trials, weights, states),
         _dropout(trials, classifiers, weights),
-        classifiers[0].normalisation,
+        classifiers[0].normalization,
         data,
         [trial.recipe for trial in trials],
         epochs=states[0].epochs if states else 0,

@@ -31,7 +31,7 @@ class Problem:
     dtype: torch.dtype = torch.float32
 
     def classifier(self, trial: Trial) -> Classifier:
-        """A freshly initialised classifier of this trial, on the device.
+        """A freshly initialized classifier of this trial, on the device.
 
         Raises:
             SettingsError, StorageError: as ``build_classifier``.
