@@ -48,7 +48,7 @@ def search_stage_pipeline(place: Placement) -> Any:
         seed: int,
         packs_per_machine: int,
     ) -> str:
-        """Plan, train packs side by side, rank; returns a Ranking."""
+        """Plan, train packs side by side, rank; returns a reference to a Ranking."""
         plan = place.trainer_step(
             plan_trials(
                 stage=stage,
@@ -64,6 +64,7 @@ def search_stage_pipeline(place: Placement) -> Any:
         with dsl.ParallelFor(items=plan.output) as pack_plan:
             pack = place.search_pack(
                 train_pack(
+                    stage=stage,
                     plan=pack_plan,
                     dataset=dataset,
                     stats=stats,
@@ -74,7 +75,7 @@ def search_stage_pipeline(place: Placement) -> Any:
                     packs_per_machine=packs_per_machine,
                 )
             )
-        ranking = place.trainer_step(rank_trials(stage=stage, packs=dsl.Collected(pack.output)))
+        ranking = place.trainer_step(rank_trials(stage=stage, packs=dsl.Collected(pack.output), run=run))
         return ranking.output  # type: ignore[no-any-return]
 
     return search_stage
@@ -134,7 +135,7 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
             dataset = place.snapshot_step(snapshot(data=data, storage=storage)).output
             with _if_news(place, skip_unchanged, name, tracking_uri, dataset, settings):
                 run = place.trainer_step(open_run(**names, **places, dataset=dataset, **settings)).output
-                measured = place.data_step(channel_stats(dataset=dataset, stats=stats), cached=True).output
+                measured = place.data_step(channel_stats(dataset=dataset, stats=stats, code_digest=""), cached=True).output
                 network_and_data = {
                     "dataset": dataset,
                     "stats": measured,
@@ -143,7 +144,7 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
                     "seed": seed,
                 }
                 verdicts = place.trainer_step(
-                    sanity(**network_and_data, search=search, checks=checks), cached=True
+                    sanity(**network_and_data, search=search, checks=checks, code_digest=""), cached=True
                 ).output
                 found = {"run": run, "dataset": dataset, "stats": measured, "checks": verdicts}
                 checks_page = place.data_step(run_report(**found))
@@ -163,9 +164,7 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
                     final_training(**network_and_data, final=final, ranking=fine, run=run)
                 ).outputs["Output"]
                 registration = place.trainer_step(
-                    register_model(
-                        name=name, dataset=dataset, stats=measured, network=network, trained=trained, run=run
-                    )
+                    register_model(name=name, **network_and_data, trained=trained, run=run)
                 ).output
                 place.data_step(
                     run_report(**found, coarse=coarse, fine=fine, trained=trained, registration=registration)
@@ -183,7 +182,7 @@ def check_pipeline(place: Placement) -> Any:
     ) -> None:
         """Arguments as for the training pipeline."""
         dataset = place.snapshot_step(snapshot(data=data, storage=storage)).output
-        measured = place.data_step(channel_stats(dataset=dataset, stats=stats), cached=True).output
+        measured = place.data_step(channel_stats(dataset=dataset, stats=stats, code_digest=""), cached=True).output
         checked = sanity(
             dataset=dataset,
             stats=measured,
@@ -192,6 +191,7 @@ def check_pipeline(place: Placement) -> Any:
             search=search,
             checks=checks,
             seed=seed,
+            code_digest="",
         )
         place.data_step(gate(checks=place.trainer_step(checked, cached=True).output), retried=False)
 

@@ -13,6 +13,7 @@ from sanefit.components.foundation.image_dataset.shards import (
     SplitImages,
     blocks_of,
     open_split,
+    snapshot_folder,
     verify_shard,
 )
 from sanefit.components.foundation.machine.parallel_work import usable_cores, working_in_parallel
@@ -117,7 +118,7 @@ def _pixel_transform(images: SplitImages, dataset: DatasetReference, settings: S
             transform = whitening(images.blocks, images.image_shape, "zca")
         case _:
             return ""
-    uri = object_store.join(dataset.folder_uri, f"{settings.normalization}.npz")
+    uri = object_store.join(snapshot_folder(dataset), f"{settings.normalization}.npz")
     write_transform(transform, uri)
     return uri
 

@@ -17,6 +17,7 @@ import numpy as np
 from sanefit.components.dataset_snapshot.publishing import published
 from sanefit.components.foundation.schemas.images import SPLITS, DataSettings, Shard, SplitName
 from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.layout import Storage
 
 SHARD_BYTES = 64 * 2**20
 COPIED_AT_ONCE = 2**20
@@ -40,26 +41,27 @@ class DecodedImages:
     shapes: list[Shape] = field(default_factory=list)
 
 
-def folder_of(storage: str, settings: DataSettings) -> str:
-    """Where the images decoded as these settings say are."""
+def folder_of(settings: DataSettings) -> str:
+    """Where the images decoded as these settings say are, below the storage."""
     kind = "digits" if settings.source == "digits" else "image files"
     key = hashlib.sha256(f"1 {kind} {settings.image_size} {settings.background}".encode()).hexdigest()
-    return object_store.join(storage, "decoded", key[:16])
+    return f"decoded/{key[:16]}"
 
 
-def read_decoded(folder: str) -> DecodedImages:
-    """All parts, in the order of their names.
+def read_decoded(storage: Storage, folder: str) -> DecodedImages:
+    """All parts of a folder below the storage, in the order of their names.
 
     Raises:
         StorageError: when one cannot be read.
     """
     decoded = DecodedImages()
-    for part in object_store.list_folders(folder):
-        uri = object_store.join(folder, part, IMAGES_FILE)
+    for name in object_store.list_folders(storage.below(folder)):
+        part = f"{folder}/{name}"
+        uri = object_store.join(storage.below(part), IMAGES_FILE)
         if object_store.is_s3(uri) and not object_store.exists(uri):
             continue  # an upload that broke off: this file is its last
         with np.load(io.BytesIO(object_store.read_bytes(uri))) as arrays:
-            _take(decoded, "/".join([*folder.rsplit("/", 2)[1:], part]), dict(arrays))
+            _take(decoded, part, dict(arrays))
     return decoded
 
 
@@ -89,12 +91,13 @@ class PartWriter:
     """Collects newly read images, and writes them as a part when there are enough of them.
 
     Args:
-        folder: of all parts.
+        storage: takes the parts.
+        folder: of all parts, below the storage.
         scratch: a local folder that takes pixels until they are written.
     """
 
-    def __init__(self, folder: str, scratch: Path) -> None:
-        self._folder, self._scratch = folder, scratch
+    def __init__(self, storage: Storage, folder: str, scratch: Path) -> None:
+        self._storage, self._folder, self._scratch = storage, folder, scratch
         self._begin()
 
     def _begin(self) -> None:
@@ -147,14 +150,14 @@ class PartWriter:
             **{split: _bytes_array(rows) for split, rows in self._rows.items()},
         }
         name = hashlib.sha256(b"".join(arrays[key].tobytes() for key in ("identities", "digests"))).hexdigest()[:16]
-        uri = object_store.join(self._folder, name)
-        with published(uri, IMAGES_FILE) as folder:
+        part = f"{self._folder}/{name}"
+        with published(self._storage.below(part), IMAGES_FILE) as folder:
             for split, pixels in self._pixels.items():
                 path = folder / f"{split}.npy"
                 arrays[f"{split}_sha256"] = np.array(_write_npy(path, (len(self._rows[split]), *self._shape), pixels))
             with (folder / IMAGES_FILE).open("wb") as opened:
                 np.savez(opened, **arrays)  # type: ignore[arg-type]  # its stub takes them for allow_pickle
-        _take(decoded, "/".join(uri.rsplit("/", 3)[1:]), arrays)
+        _take(decoded, part, arrays)
         self.close()
         self._begin()
 

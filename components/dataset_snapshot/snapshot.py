@@ -23,7 +23,7 @@ from sanefit.components.dataset_snapshot.new_images import (
     split_of_image,
 )
 from sanefit.components.dataset_snapshot.publishing import published, scratch_folder
-from sanefit.components.foundation.image_dataset.shards import MANIFEST_FILE, read_manifest
+from sanefit.components.foundation.image_dataset.shards import MANIFEST_FILE, read_manifest, snapshot_folder
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
 from sanefit.components.foundation.image_dataset.sources.location import identity_of
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
@@ -39,6 +39,7 @@ from sanefit.components.foundation.schemas.images import (
 )
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.layout import Storage
 
 SHOWN = 3
 
@@ -61,9 +62,9 @@ def take_snapshot(settings: DataSettings, storage: str, say: Say, workers: int |
         DataError: when images are missing, of several sizes, too few, or too many of them broken.
         StorageError: when the storage cannot be written.
     """
-    folder = folder_of(storage, settings)
-    decoded = read_decoded(folder)
-    with scratch_folder() as scratch, closing(PartWriter(folder, scratch)) as writer:
+    shared, decoded_folder = Storage(storage), folder_of(settings)
+    decoded = read_decoded(shared, decoded_folder)
+    with scratch_folder() as scratch, closing(PartWriter(shared, decoded_folder, scratch)) as writer:
         listing = list_source(settings.source, scratch, own_splits=settings.splits == "own")
         identities = [identity_of(image.location) for image in listing.images]
         read_new_images(settings, listing.images, identities, decoded, writer, scratch, workers or usable_cores(), say)
@@ -76,13 +77,12 @@ def take_snapshot(settings: DataSettings, storage: str, say: Say, workers: int |
         require_enough(settings.source, kept)
         writer.write(decoded)
     fingerprint = fingerprint_of(settings, images)
-    dataset = DatasetReference(
-        folder_uri=object_store.join(storage, "snapshots", fingerprint[:16]), fingerprint=fingerprint
-    )
-    if object_store.exists(object_store.join(dataset.folder_uri, MANIFEST_FILE)):
+    dataset = DatasetReference(storage=storage, fingerprint=fingerprint)
+    folder = snapshot_folder(dataset)
+    if object_store.exists(object_store.join(folder, MANIFEST_FILE)):
         say(f"{settings.source}: unchanged, snapshot {fingerprint[:16]} is there already")
     else:
-        with published(dataset.folder_uri, MANIFEST_FILE) as snapshot:
+        with published(folder, MANIFEST_FILE) as snapshot:
             manifest = _write_indices(kept, decoded, snapshot).model_copy(
                 update={
                     "fingerprint": fingerprint,

@@ -20,6 +20,7 @@ from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.schemas.training import EpochRecord
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS, CheckpointPace
 from sanefit.components.foundation.training.checkpoints.saved_state import plain_state, state_from
 
@@ -96,7 +97,7 @@ def checkpoint_uri(storage: str, *determining: object) -> str:
         determining: what JSON can hold.
     """
     key = hashlib.sha256(json.dumps(determining, sort_keys=True).encode()).hexdigest()
-    return object_store.join(storage, "checkpoints", "final", f"{key}.pt")
+    return Storage(storage).final_checkpoint(key)
 
 
 def progress_bytes(progress: MemberProgress) -> bytes:

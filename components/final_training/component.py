@@ -15,31 +15,27 @@ def final_training(
     seed: int,
     metrics: dsl.Output[dsl.Metrics],
 ) -> str:
-    """Train the best setting and test it; returns a TrainedModel."""
+    """Train the best setting and test it; returns a reference to a TrainedModel."""
     from sanefit.components.final_training.final_training import train_final
     from sanefit.components.final_training.member_runs import visible_workers
     from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
-    from sanefit.components.foundation.schemas.images import DatasetReference
-    from sanefit.components.foundation.schemas.networks import network_settings
     from sanefit.components.foundation.schemas.runs import RunReference
     from sanefit.components.foundation.schemas.search import Ranking
-    from sanefit.components.foundation.schemas.statistics import ChannelStats
-    from sanefit.components.foundation.schemas.training import OptimizerSettings
     from sanefit.components.foundation.step_lines.step_log import running_step
+    from sanefit.components.foundation.storage.layout import Storage
+    from sanefit.components.foundation.storage.results import load_result, store_result
+    from sanefit.components.foundation.training.inputs import read_training_inputs
 
     with running_step("train") as say:
+        parent = RunReference.model_validate_json(run)
         trained = train_final(
-            DatasetReference.model_validate_json(dataset),
-            ChannelStats.model_validate_json(stats),
-            network_settings.validate_json(network),
-            OptimizerSettings.model_validate_json(optimizer),
+            read_training_inputs(dataset, stats, network, optimizer, seed),
             FinalTrainingSettings.model_validate_json(final),
-            Ranking.model_validate_json(ranking),
-            RunReference.model_validate_json(run),
-            seed=seed,
+            load_result(Ranking, ranking),
+            parent,
             say=say,
             workers=visible_workers(),
         )
         metrics.log_metric("validation_accuracy", trained.validation_accuracy)
         metrics.log_metric("test_accuracy", trained.test_accuracy)
-        return trained.model_dump_json()
+        return store_result(Storage(parent.storage).run(parent.run_name).result("trained-model"), trained)

@@ -14,19 +14,15 @@ from sanefit.components.final_training.members import Member, plan_members
 from sanefit.components.final_training.tracked_result import log_result
 from sanefit.components.foundation.diagnosis.curve_diagnosis import diagnose
 from sanefit.components.foundation.errors import RunFailedError
-from sanefit.components.foundation.image_dataset.shards import read_manifest
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings, TrainedModel
-from sanefit.components.foundation.schemas.images import DatasetReference
-from sanefit.components.foundation.schemas.networks import NetworkSettings
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import Ranking
-from sanefit.components.foundation.schemas.statistics import ChannelStats
-from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.run_folder import storage_of
+from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS
 from sanefit.components.foundation.training.checkpoints.trained_model import joined, write_weights
+from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.loop.evaluation import evaluate
 from sanefit.components.foundation.training.loop.plain_loop import CPU, TrainingData, read_training_data
 from sanefit.components.foundation.training.loop.training_images import training_images
@@ -36,15 +32,11 @@ ON_CPU = Workers()
 
 
 def train_final(
-    dataset: DatasetReference,
-    stats: ChannelStats,
-    network: NetworkSettings,
-    optimizer: OptimizerSettings,
+    inputs: TrainingInputs,
     final: FinalTrainingSettings,
     ranking: Ranking,
     run: RunReference,
     *,
-    seed: int,
     say: Say,
     workers: Workers = ON_CPU,
     clock: Callable[[], float] = time.time,
@@ -56,11 +48,10 @@ def train_final(
     measured again, and the test split is read. A training that was interrupted goes on where a checkpoint has it.
 
     Args:
-        dataset, stats, network, optimizer: what is trained.
+        inputs: what is trained.
         final: how long, and how.
         ranking: of the fine stage.
         run: the parent run, which gets the curves and the result.
-        seed: of the run.
         say: prints a line.
         workers: where it is trained.
         clock: epoch seconds.
@@ -70,15 +61,15 @@ def train_final(
         RunFailedError: when the loss was not finite from the first epoch on.
     """
     started = clock()
-    manifest = read_manifest(dataset)
+    dataset, manifest = inputs.dataset, inputs.manifest
     runs = MemberRuns(
         dataset,
         sum(manifest.images_per_class["train"].values()),
-        Problem(manifest.image_shape, len(manifest.class_names), stats, workers.device),
+        Problem(manifest.image_shape, inputs.classes, inputs.stats, workers.device),
         final,
-        storage_of(run.folder_uri),
+        run.storage,
         workers,
-        functools.cache(lambda: read_training_data(dataset, workers.device)),
+        functools.cache(lambda: read_training_data(dataset, workers.device, manifest)),
         say,
         clock,
         checkpoint_seconds,
@@ -86,10 +77,10 @@ def train_final(
     with final_arithmetic(workers.device):
         if (arithmetic := describe_arithmetic(workers.device, final.mixed_precision)) is not None:
             say(arithmetic)
-        members = train_members(runs, plan_members(network, optimizer, final, ranking, seed, say))
+        members = train_members(runs, plan_members(inputs.network, inputs.optimizer, final, ranking, inputs.seed, say))
         validation = _measure_on_validation(members, runs.data(), say)
-    trained = _measured_on_test(members, dataset, validation, object_store.join(run.folder_uri, "weights.pt"))
-    log_result(trained, members, optimizer, final, run, started, clock())
+    trained = _measured_on_test(members, inputs, validation, Storage(run.storage).run(run.run_name).weights)
+    log_result(trained, members, inputs.optimizer, final, run, started, clock())
     for member in members:
         object_store.remove(member.checkpoint_uri)
     _say_result(trained, say)
@@ -146,13 +137,12 @@ def _validation_accuracy(model: nn.Module, data: TrainingData) -> float:
 
 
 def _measured_on_test(
-    members: Sequence[TrainedMember], dataset: DatasetReference, validation_accuracy: float, weights_uri: str
+    members: Sequence[TrainedMember], inputs: TrainingInputs, validation_accuracy: float, weights_uri: str
 ) -> TrainedModel:
     """Measure as the model is served: on the CPU. A GPU rounds otherwise, which turns an image in some thousands."""
     model = _model(members).to(CPU).to(memory_format=torch.contiguous_format)
     write_weights(weights_uri, [member.classifier for member in members])
-    classes = len(read_manifest(dataset).class_names)
-    [(pixels, labels)] = training_images(dataset, ("test",), CPU)
+    [(pixels, labels)] = training_images(inputs.dataset, ("test",), CPU, inputs.manifest)
     test = evaluate(model, pixels, labels)
     first = members[0]
     return TrainedModel(
@@ -165,7 +155,7 @@ def _measured_on_test(
         test_accuracy=test.accuracy,
         test_loss=test.loss,
         test_images=len(labels),
-        confusion=confusion_matrix(labels, test.predicted, classes),
+        confusion=confusion_matrix(labels, test.predicted, inputs.classes),
     )
 
 

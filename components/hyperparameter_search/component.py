@@ -7,72 +7,73 @@ from kfp import dsl
 def plan_trials(
     stage: str, search: str, network: str, optimizer: str, checks: str, previous: str, run: str, seed: int
 ) -> list[str]:
-    """Draw the stage's trials; returns the URI of one PackPlan per pack."""
+    """Draw the stage's trials; returns a short text for each pack, which names its PackPlan."""
     from sanefit.components.foundation.schemas.checks import CheckReport
     from sanefit.components.foundation.schemas.networks import network_settings
     from sanefit.components.foundation.schemas.runs import RunReference
     from sanefit.components.foundation.schemas.search import SearchSettings
     from sanefit.components.foundation.schemas.training import OptimizerSettings
     from sanefit.components.foundation.step_lines.step_log import running_step
-    from sanefit.components.foundation.storage.run_folder import write_pack_plan
-    from sanefit.components.hyperparameter_search.plan.trial_plan import plan_stage
-    from sanefit.components.hyperparameter_search.rank.ranking import parse_previous
+    from sanefit.components.foundation.storage.packs import store_pack_plan
+    from sanefit.components.foundation.storage.results import load_result
+    from sanefit.components.hyperparameter_search.plan.trial_plan import plan_stage, read_previous_stage
 
     with running_step(f"{stage} plan") as say:
+        parent = RunReference.model_validate_json(run)
         plans = plan_stage(
             stage,  # type: ignore[arg-type]
             SearchSettings.model_validate_json(search),
             network_settings.validate_json(network),
             OptimizerSettings.model_validate_json(optimizer),
-            CheckReport.model_validate_json(checks),
-            parse_previous(previous),
+            load_result(CheckReport, checks).learning_rate_band,
+            read_previous_stage(parent, previous),
             seed,
             say,
         )
-        folder_uri = RunReference.model_validate_json(run).folder_uri
-        return [write_pack_plan(folder_uri, plan) for plan in plans]
+        return [store_pack_plan(parent, plan) for plan in plans]
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
 def train_pack(
-    plan: str, dataset: str, stats: str, network: str, optimizer: str, run: str, seed: int, packs_per_machine: int
+    stage: str,
+    plan: str,
+    dataset: str,
+    stats: str,
+    network: str,
+    optimizer: str,
+    run: str,
+    seed: int,
+    packs_per_machine: int,
 ) -> str:
-    """Train a pack of trials; returns the URI of a PackResult."""
-    from sanefit.components.foundation.schemas.images import DatasetReference
-    from sanefit.components.foundation.schemas.networks import network_settings
+    """Train a pack of trials; returns a short text that names its PackResult."""
     from sanefit.components.foundation.schemas.runs import RunReference
-    from sanefit.components.foundation.schemas.statistics import ChannelStats
-    from sanefit.components.foundation.schemas.training import OptimizerSettings
     from sanefit.components.foundation.step_lines.step_log import running_step
-    from sanefit.components.foundation.storage.run_folder import read_pack_plan
+    from sanefit.components.foundation.storage.packs import load_pack_plan
     from sanefit.components.hyperparameter_search.pack.trial_log import tracking_process
 
-    pack_plan, parent = read_pack_plan(plan), RunReference.model_validate_json(run)
-    step = f"{pack_plan.stage} pack {pack_plan.pack + 1}"
+    parent = RunReference.model_validate_json(run)
+    pack_plan = load_pack_plan(parent, stage, plan)  # type: ignore[arg-type]
+    step = f"{stage} pack {pack_plan.pack + 1}"
     with running_step(step) as say, tracking_process(parent.tracking_uri) as writer:
+        from sanefit.components.foundation.training.inputs import read_training_inputs
         from sanefit.components.foundation.training.loop.plain_loop import visible_devices
-        from sanefit.components.hyperparameter_search.pack.trial_pack import run_pack
+        from sanefit.components.hyperparameter_search.pack.trial_pack import PackMachine, run_pack
 
-        return run_pack(
-            pack_plan,
-            DatasetReference.model_validate_json(dataset),
-            ChannelStats.model_validate_json(stats),
-            network_settings.validate_json(network),
-            OptimizerSettings.model_validate_json(optimizer),
-            parent,
-            seed=seed,
-            packs_per_machine=packs_per_machine,
-            devices=visible_devices(),
-            writer=writer,
-            say=say,
-        )
+        inputs = read_training_inputs(dataset, stats, network, optimizer, seed)
+        machine = PackMachine(visible_devices(), packs_per_machine)
+        return run_pack(pack_plan, inputs, parent, machine, writer=writer, say=say)
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
-def rank_trials(stage: str, packs: list[str]) -> str:
-    """Rank the stage's trials; returns a Ranking."""
+def rank_trials(stage: str, packs: list[str], run: str) -> str:
+    """Rank the stage's trials; returns a reference to a Ranking."""
+    from sanefit.components.foundation.schemas.runs import RunReference
     from sanefit.components.foundation.step_lines.step_log import running_step
+    from sanefit.components.foundation.storage.layout import Storage
+    from sanefit.components.foundation.storage.results import store_result
     from sanefit.components.hyperparameter_search.rank.ranking import rank_stage
 
     with running_step(f"{stage} rank") as say:
-        return rank_stage(stage, packs, say).model_dump_json()  # type: ignore[arg-type]
+        parent = RunReference.model_validate_json(run)
+        ranking = rank_stage(parent, stage, packs, say)  # type: ignore[arg-type]
+        return store_result(Storage(parent.storage).run(parent.run_name).result(f"{stage}-ranking"), ranking)

@@ -76,26 +76,23 @@ def compare_with_champion(
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
-def register_model(name: str, dataset: str, stats: str, network: str, trained: str, run: str) -> str:
-    """Register the model and decide between champion and challenger; returns a Registration."""
+def register_model(
+    name: str, dataset: str, stats: str, network: str, optimizer: str, seed: int, trained: str, run: str
+) -> str:
+    """Register the model and decide between champion and challenger; returns a reference to a Registration."""
     from sanefit.components.foundation.schemas.final_model import TrainedModel
-    from sanefit.components.foundation.schemas.images import DatasetReference
-    from sanefit.components.foundation.schemas.networks import network_settings
     from sanefit.components.foundation.schemas.runs import RunReference
-    from sanefit.components.foundation.schemas.statistics import ChannelStats
     from sanefit.components.foundation.step_lines.step_log import running_step
+    from sanefit.components.foundation.storage.layout import Storage
+    from sanefit.components.foundation.storage.results import load_result, store_result
+    from sanefit.components.foundation.training.inputs import read_training_inputs
     from sanefit.components.model_registry.registration import register
 
     with running_step("register") as say:
-        return register(
-            name,
-            DatasetReference.model_validate_json(dataset),
-            ChannelStats.model_validate_json(stats),
-            network_settings.validate_json(network),
-            TrainedModel.model_validate_json(trained),
-            RunReference.model_validate_json(run),
-            say,
-        ).model_dump_json()
+        inputs = read_training_inputs(dataset, stats, network, optimizer, seed)
+        parent = RunReference.model_validate_json(run)
+        registration = register(name, inputs, load_result(TrainedModel, trained), parent, say)
+        return store_result(Storage(parent.storage).run(parent.run_name).result("registration"), registration)
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)

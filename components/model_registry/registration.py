@@ -6,28 +6,21 @@ from sanefit.components.foundation import tracking
 from sanefit.components.foundation.classifiers.classifier import ProbabilityModel
 from sanefit.components.foundation.errors import RunFailedError
 from sanefit.components.foundation.image_dataset.batch_size import images_at_once
-from sanefit.components.foundation.image_dataset.shards import SplitImages, open_split, read_manifest
+from sanefit.components.foundation.image_dataset.shards import SplitImages, open_split
 from sanefit.components.foundation.schemas.final_model import TrainedModel
-from sanefit.components.foundation.schemas.images import DatasetReference
-from sanefit.components.foundation.schemas.networks import NetworkSettings
 from sanefit.components.foundation.schemas.runs import Registration, RunReference
-from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.training.checkpoints.trained_model import read_trained
+from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.stacks.trial import Problem
 from sanefit.components.model_registry.promotion import Champion, decide
 
 PREDICTION_BATCH = 1000
+SHOWN = 20  # values of a list in a sentence
 
 
 def register(
-    model_name: str,
-    dataset: DatasetReference,
-    stats: ChannelStats,
-    network: NetworkSettings,
-    trained: TrainedModel,
-    run: RunReference,
-    say: Say,
+    model_name: str, inputs: TrainingInputs, trained: TrainedModel, run: RunReference, say: Say
 ) -> Registration:
     """Register the model, score it and the champion on the test split, and set the alias.
 
@@ -36,27 +29,27 @@ def register(
 
     Args:
         model_name: the registered model.
-        dataset: the snapshot; its test split judges.
-        stats, network, trained: the model.
+        inputs: what the model is built from; the snapshot's test split judges.
+        trained: the model.
         run: the parent run.
         say: prints a line.
 
     Raises:
         RunFailedError: when the loaded model's accuracy is not the reported one.
     """
-    manifest = read_manifest(dataset)
+    manifest = inputs.manifest
     client = tracking.client(run.tracking_uri)
     version = tracking.register_model(
         client,
         run,
-        model=_served_model(manifest.image_shape, len(manifest.class_names), stats, network, trained),
+        model=_served_model(inputs, trained),
         model_name=model_name,
         class_names=manifest.class_names,
         image_shape=manifest.image_shape,
-        tags={tracking.FINGERPRINT_TAG: dataset.fingerprint, "test_accuracy": f"{trained.test_accuracy:.6f}"},
+        tags={tracking.FINGERPRINT_TAG: inputs.dataset.fingerprint, "test_accuracy": f"{trained.test_accuracy:.6f}"},
     )
     model_uri = f"models:/{model_name}/{version}"
-    test = open_split(dataset, "test")
+    test = open_split(inputs.dataset, "test", manifest=manifest)
     accuracy = registered_accuracy(model_uri, test)
     if accuracy != trained.test_accuracy:
         raise RunFailedError(
@@ -97,7 +90,7 @@ def score_champion(
     known, wanted = tracking.model_metadata(uri), {"class_names": class_names, "image_shape": images.image_shape}
     for key, value in wanted.items():
         if known.get(key) != list(value):
-            return Champion(version, None, f"its {key} is {known.get(key)}, this run's is {list(value)}")
+            return Champion(version, None, f"its {key} is {_shown(known.get(key))}, this run's is {_shown(value)}")
     return Champion(version, registered_accuracy(uri, images))
 
 
@@ -108,12 +101,13 @@ def registered_accuracy(model_uri: str, images: SplitImages) -> float:
     return float((predicted == images.labels).mean())
 
 
-def _served_model(
-    image_shape: tuple[int, int, int],
-    classes: int,
-    stats: ChannelStats,
-    network: NetworkSettings,
-    trained: TrainedModel,
-) -> ProbabilityModel:
-    problem = Problem(image_shape, classes, stats)
-    return ProbabilityModel(read_trained(trained, network, problem)).eval()
+def _served_model(inputs: TrainingInputs, trained: TrainedModel) -> ProbabilityModel:
+    problem = Problem(inputs.manifest.image_shape, inputs.classes, inputs.stats)
+    return ProbabilityModel(read_trained(trained, inputs.network, problem)).eval()
+
+
+def _shown(values: Sequence[object] | None) -> str:
+    """A short list whole, a long one by its ends."""
+    if values is None or len(values) <= SHOWN:
+        return str(values and list(values))
+    return f"{len(values):,} values from {values[0]!r} to {values[-1]!r}"

@@ -10,7 +10,7 @@ from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.runs import RunReference, RunSummary
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.run_folder import REPORT_FILE, SUMMARY_FILE, run_folder
+from sanefit.components.foundation.storage.layout import RunFolder, Storage
 from sanefit.components.model_registry.run_origin import origin_of
 
 GOOD_STATES = frozenset({"SUCCEEDED", "COMPLETE", "CACHED"})  # kfp.local says the first, a cluster the others
@@ -48,7 +48,7 @@ def open_tracking_run(
     say(f"MLflow experiment {model_name!r}, run {run_name!r}")
     return RunReference(
         run_name=run_name,
-        folder_uri=run_folder(storage, run_name),
+        storage=storage,
         tracking_uri=tracking_uri,
         tracking_run_id=run_id,
     )
@@ -75,7 +75,7 @@ def close_tracking_run(
     if run is None:
         say(f"run {run_name!r} was never opened in MLflow; nothing to close")
         return
-    folder = run_folder(storage, run_name)
+    folder = Storage(storage).run(run_name)
     succeeded = state in GOOD_STATES
     tracking.close_run(
         client,
@@ -106,15 +106,13 @@ def _leaves(value: object, prefix: str) -> Iterator[tuple[str, str]]:
         yield prefix, str(value)
 
 
-def _reason(folder: str) -> str:
-    uri = object_store.join(folder, SUMMARY_FILE)
-    if not object_store.exists(uri):
+def _reason(folder: RunFolder) -> str:
+    if not object_store.exists(folder.summary):
         return ""
-    return " | ".join(RunSummary.model_validate_json(object_store.read_bytes(uri)).failed_checks)
+    return " | ".join(RunSummary.model_validate_json(object_store.read_bytes(folder.summary)).failed_checks)
 
 
-def _report(folder: str) -> Path | None:
-    uri = object_store.join(folder, REPORT_FILE)
-    if not object_store.exists(uri):
+def _report(folder: RunFolder) -> Path | None:
+    if not object_store.exists(folder.report):
         return None
-    return object_store.local_copy(uri, Path(tempfile.gettempdir()) / "sanefit-cache")
+    return object_store.local_copy(folder.report, Path(tempfile.gettempdir()) / "sanefit-cache")

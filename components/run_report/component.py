@@ -15,12 +15,12 @@ def run_report(
     trained: str = "",
     registration: str = "",
 ) -> None:
-    """Write the run's page from what is known so far."""
+    """Write the run's page from what is known so far; all but ``run`` and ``dataset`` are references."""
     from sanefit.components.foundation.step_lines.step_log import running_step
-    from sanefit.components.run_report.report import parse_findings, write_report
+    from sanefit.components.run_report.report import load_findings, write_report
 
     with running_step("report") as say:
-        findings = parse_findings(run, dataset, stats, checks, coarse, fine, trained, registration)
-        html = write_report(findings, say)
+        found = {"coarse": coarse, "fine": fine, "trained": trained, "registration": registration}
+        html = write_report(load_findings(run, dataset, stats, checks, found), say)
         with open(page.path, "w", encoding="utf-8") as file:
             file.write(html)

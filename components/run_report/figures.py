@@ -17,7 +17,7 @@ from sanefit.components.foundation.schemas.training import EpochRecord
 
 CHANNEL_COLORS = {1: ("0.3",), 3: ("tab:red", "tab:green", "tab:blue")}
 VERDICT_COLORS = {"too_low": "0.6", "good": "tab:green", "too_high": "tab:orange", "exploded": "tab:red"}
-SAMPLES_PER_CLASS = 10
+SAMPLES_PER_CLASS, MOST_SAMPLED_CLASSES = 10, 50
 HISTOGRAMS = 8
 LARGEST_SAMPLE_SIDE = 64
 # Text as text, and ids that are the same each time: the same run gives the same page.
@@ -109,12 +109,18 @@ def curves_figure(epochs: Sequence[EpochRecord]) -> str:
     return _svg(figure)
 
 
-def sample_image(pixels: NDArray[np.uint8], labels: NDArray[np.int64], classes: int) -> str:
-    """A PNG, base64: up to ten training images of each class, a row per class."""
+def sample_image(pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> str:
+    """A PNG, base64: up to ten training images of a class, a row for each of at most 50 classes, evenly chosen.
+
+    Args:
+        pixels: uint8 (images, height, width, channels), at least one.
+        labels: int64 (images,).
+    """
     side = max(1, LARGEST_SAMPLE_SIDE // max(pixels.shape[1:3])) if max(pixels.shape[1:3]) <= 64 else 1
     step = max(1, -(-max(pixels.shape[1:3]) // LARGEST_SAMPLE_SIDE))
+    present = np.unique(labels)
     rows = []
-    for label in range(classes):
+    for label in present[:: -(-len(present) // MOST_SAMPLED_CLASSES)]:
         chosen = np.flatnonzero(labels == label)[:SAMPLES_PER_CLASS]
         tiles = [np.pad(pixels[i][::step, ::step], ((1, 1), (1, 1), (0, 0)), constant_values=255) for i in chosen]
         tiles += [np.full_like(tiles[0], 255)] * (SAMPLES_PER_CLASS - len(tiles))

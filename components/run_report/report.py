@@ -1,11 +1,10 @@
 """Render the page of a run from what its steps found so far."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from pydantic import BaseModel
 
 from sanefit.components.foundation.diagnosis.curve_diagnosis import diagnose
 from sanefit.components.foundation.image_dataset.shards import open_split, read_manifest
@@ -17,7 +16,9 @@ from sanefit.components.foundation.schemas.search import Ranking, TrialResult
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.run_folder import REPORT_FILE, SUMMARY_FILE, read_trials
+from sanefit.components.foundation.storage.layout import Storage
+from sanefit.components.foundation.storage.packs import load_pack_results, trials_of
+from sanefit.components.foundation.storage.results import load_optional_result, load_result
 from sanefit.components.run_report.figures import (
     curves_figure,
     histogram_figure,
@@ -27,7 +28,6 @@ from sanefit.components.run_report.figures import (
     signals_figure,
 )
 
-Schema = TypeVar("Schema", bound=BaseModel)
 SHOWN_FROM = 20_000  # images among which each class has some to show
 
 
@@ -45,41 +45,48 @@ class Findings:
     registration: Registration | None = None
 
 
-def parse_findings(
-    run: str, dataset: str, stats: str, checks: str, coarse: str, fine: str, trained: str, registration: str
-) -> Findings:
-    """Findings from JSON; the last four may be empty strings, for steps that have not run."""
+def load_findings(run: str, dataset: str, stats: str, checks: str, found: Mapping[str, str]) -> Findings:
+    """Read what the steps wrote.
+
+    Args:
+        run, dataset: JSON of RunReference and DatasetReference.
+        stats, checks: refer to ChannelStats and CheckReport.
+        found: references to what the later steps found, by field of ``Findings``; empty where one has not run.
+
+    Raises:
+        StorageError: when a file is gone, or another.
+    """
     return Findings(
         run=RunReference.model_validate_json(run),
         dataset=DatasetReference.model_validate_json(dataset),
-        stats=ChannelStats.model_validate_json(stats),
-        checks=CheckReport.model_validate_json(checks),
-        coarse=_parse_optional(Ranking, coarse),
-        fine=_parse_optional(Ranking, fine),
-        trained=_parse_optional(TrainedModel, trained),
-        registration=_parse_optional(Registration, registration),
+        stats=load_result(ChannelStats, stats),
+        checks=load_result(CheckReport, checks),
+        coarse=load_optional_result(Ranking, found["coarse"]),
+        fine=load_optional_result(Ranking, found["fine"]),
+        trained=load_optional_result(TrainedModel, found["trained"]),
+        registration=load_optional_result(Registration, found["registration"]),
     )
 
 
 def write_report(findings: Findings, say: Say) -> str:
     """Write ``report.html`` and ``summary.json`` to the run's folder; the page's HTML."""
     page = render(findings)
-    folder = findings.run.folder_uri
-    object_store.write_bytes(object_store.join(folder, REPORT_FILE), page.encode())
-    object_store.write_bytes(object_store.join(folder, SUMMARY_FILE), summarize(findings).model_dump_json().encode())
-    say(f"{object_store.join(folder, REPORT_FILE)} ({len(page) // 1024:,} KiB)")
+    folder = Storage(findings.run.storage).run(findings.run.run_name)
+    object_store.write_bytes(folder.report, page.encode())
+    object_store.write_bytes(folder.summary, summarize(findings).model_dump_json().encode())
+    say(f"{folder.report} ({len(page) // 1024:,} KiB)")
     return page
 
 
 def render(findings: Findings) -> str:
     """The page: HTML with every figure inside it, nothing to fetch."""
     manifest = read_manifest(findings.dataset)
-    train = open_split(findings.dataset, "train")
+    train = open_split(findings.dataset, "train", manifest=manifest)
     shown = np.arange(min(SHOWN_FROM, len(train)))
     environment = Environment(
         loader=PackageLoader("sanefit.components.run_report", "."), autoescape=True, undefined=StrictUndefined
     )
-    stages = [_stage(ranking) for ranking in (findings.coarse, findings.fine) if ranking is not None]
+    stages = [_stage(findings.run, ranking) for ranking in (findings.coarse, findings.fine) if ranking is not None]
     trained = findings.trained
     return environment.get_template("page.html.j2").render(
         run=findings.run,
@@ -89,7 +96,7 @@ def render(findings: Findings) -> str:
         stages=stages,
         trained=trained,
         registration=findings.registration,
-        samples=sample_image(train.read(shown), train.labels[shown], len(manifest.class_names)),
+        samples=sample_image(train.read(shown), train.labels[shown]),
         histogram=histogram_figure(findings.stats),
         probe=probe_figure(findings.checks.probe) if findings.checks.probe else "",
         signals=signals_figure(findings.checks.layers) if findings.checks.layers else "",
@@ -114,12 +121,8 @@ def summarize(findings: Findings) -> RunSummary:
     )
 
 
-def _parse_optional(schema: type[Schema], text: str) -> Schema | None:
-    return schema.model_validate_json(text) if text else None
-
-
-def _stage(ranking: Ranking) -> dict[str, object]:
-    results = read_trials(ranking.pack_uris)
+def _stage(run: RunReference, ranking: Ranking) -> dict[str, object]:
+    results = trials_of(load_pack_results(run, ranking.stage, ranking.packs))
     best: TrialResult = next(result for result in results if result.spec.number == ranking.best_trial)
     return {
         "ranking": ranking,

@@ -3,15 +3,11 @@
 from collections.abc import Callable, Iterator
 
 from sanefit.components.foundation.classifiers.classifier import build_classifier
-from sanefit.components.foundation.image_dataset.shards import read_manifest
 from sanefit.components.foundation.randomness import derive_seed
 from sanefit.components.foundation.schemas.checks import CheckName, CheckReport, CheckSettings, GateResult, LayerSignal
-from sanefit.components.foundation.schemas.images import DatasetReference
-from sanefit.components.foundation.schemas.networks import NetworkSettings
 from sanefit.components.foundation.schemas.search import CoarseSettings
-from sanefit.components.foundation.schemas.statistics import ChannelStats
-from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.loop.plain_loop import read_training_data
 from sanefit.components.sanity_checks.checks.activations_between import check_activations
 from sanefit.components.sanity_checks.checks.carry_over import check_carry_over
@@ -45,43 +41,29 @@ FIRST_LOSS_IMAGES = 1000
 Check = tuple[CheckName, Callable[[], GateResult]]
 
 
-def run_checklist(
-    dataset: DatasetReference,
-    stats: ChannelStats,
-    network: NetworkSettings,
-    optimizer: OptimizerSettings,
-    coarse: CoarseSettings,
-    settings: CheckSettings,
-    seed: int,
-    say: Say,
-) -> CheckReport:
+def run_checklist(inputs: TrainingInputs, coarse: CoarseSettings, settings: CheckSettings, say: Say) -> CheckReport:
     """Check the network of a run on its snapshot.
 
     Args:
-        dataset: the snapshot; its training and validation splits are read.
-        stats: the normalization.
-        network: the network of the run.
-        optimizer: batch size and momentum of the probe.
+        inputs: network and images; the training and validation splits are read.
         coarse: the ranges that would be searched.
         settings: thresholds, and what to skip.
-        seed: of the initial weights and of the probe's batches.
         say: prints a line.
     """
-    manifest = read_manifest(dataset)
-    classes = len(manifest.class_names)
-    data = read_training_data(dataset)
+    data = read_training_data(inputs.dataset, manifest=inputs.manifest)
+    shape, weights_seed = inputs.manifest.image_shape, derive_seed(inputs.seed, "sanity")
     setup = Setup(
-        classifier=build_classifier(network, manifest.image_shape, classes, stats, derive_seed(seed, "sanity")),
-        classes=classes,
+        classifier=build_classifier(inputs.network, shape, inputs.classes, inputs.stats, weights_seed),
+        classes=inputs.classes,
         train_pixels=data.train_pixels,
         train_labels=data.train_labels,
         validation_pixels=data.validation_pixels,
         validation_labels=data.validation_labels,
-        batch_size=optimizer.batch_size,
-        momentum=optimizer.momentum,
+        batch_size=inputs.optimizer.batch_size,
+        momentum=inputs.optimizer.momentum,
         learning_rates=coarse.learning_rate,
         weight_decays=coarse.weight_decay,
-        seed=derive_seed(seed, "probe"),
+        seed=derive_seed(inputs.seed, "probe"),
     )
     return run_checks(setup, settings, say)
 

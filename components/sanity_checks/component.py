@@ -4,28 +4,27 @@ from kfp import dsl
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
-def sanity(dataset: str, stats: str, network: str, optimizer: str, search: str, checks: str, seed: int) -> str:
-    """Run the checks and the learning-rate probe; always succeeds; returns a CheckReport."""
+def sanity(
+    dataset: str, stats: str, network: str, optimizer: str, search: str, checks: str, seed: int, code_digest: str
+) -> str:
+    """Run the checks and the learning-rate probe; always succeeds; returns a reference to a CheckReport.
+
+    ``code_digest``: of the code that checks, and of what the network is made of, so that a verdict about another is not
+    taken from the cache.
+    """
     from sanefit.components.foundation.schemas.checks import CheckSettings
-    from sanefit.components.foundation.schemas.images import DatasetReference
-    from sanefit.components.foundation.schemas.networks import network_settings
     from sanefit.components.foundation.schemas.search import SearchSettings
-    from sanefit.components.foundation.schemas.statistics import ChannelStats
-    from sanefit.components.foundation.schemas.training import OptimizerSettings
     from sanefit.components.foundation.step_lines.step_log import running_step
+    from sanefit.components.foundation.storage.results import store_cached_result
+    from sanefit.components.foundation.training.inputs import read_training_inputs
     from sanefit.components.sanity_checks.checklist import run_checklist
 
+    del code_digest
     with running_step("sanity") as say:
-        return run_checklist(
-            DatasetReference.model_validate_json(dataset),
-            ChannelStats.model_validate_json(stats),
-            network_settings.validate_json(network),
-            OptimizerSettings.model_validate_json(optimizer),
-            SearchSettings.model_validate_json(search).coarse,
-            CheckSettings.model_validate_json(checks),
-            seed,
-            say,
-        ).model_dump_json()
+        inputs = read_training_inputs(dataset, stats, network, optimizer, seed)
+        coarse = SearchSettings.model_validate_json(search).coarse
+        report = run_checklist(inputs, coarse, CheckSettings.model_validate_json(checks), say)
+        return store_cached_result(inputs.dataset.storage, "checks", report)
 
 
 @dsl.component(base_image="sanefit-data", install_kfp_package=False)
@@ -33,7 +32,8 @@ def gate(checks: str) -> None:
     """Fail the run when a check failed."""
     from sanefit.components.foundation.schemas.checks import CheckReport
     from sanefit.components.foundation.step_lines.step_log import running_step
+    from sanefit.components.foundation.storage.results import load_result
     from sanefit.components.sanity_checks.gate import require_passed
 
     with running_step("gate") as say:
-        require_passed(CheckReport.model_validate_json(checks), say)
+        require_passed(load_result(CheckReport, checks), say)

@@ -22,7 +22,7 @@ import psutil
 from kfp import dsl, local
 
 from sanefit.components.foundation.errors import SettingsError, StorageError
-from sanefit.components.foundation.storage.run_folder import run_folder
+from sanefit.components.foundation.storage.layout import RunFolder, Storage
 from sanefit.components.model_registry.component import close_run
 from sanefit.pipeline.local.task_output import StepError, StepTiming, TaskOutput
 from sanefit.pipeline.placement import ON_THIS_MACHINE
@@ -49,6 +49,11 @@ class LocalOutcome:
     folder: Path
     created: Path
 
+    @property
+    def run(self) -> RunFolder:
+        """What the run wrote."""
+        return RunFolder(str(self.folder))
+
 
 def run_training(config: RunConfig, workdir: Path, tracking_uri: str, run_name: str, show: Show) -> LocalOutcome:
     """Run the whole DAG.
@@ -70,7 +75,7 @@ def run_training(config: RunConfig, workdir: Path, tracking_uri: str, run_name: 
         **names,
         "packs_per_machine": min(LOCAL_PACKS_AT_ONCE, config.search.packs),
     }
-    folder = Path(run_folder(str(workdir), run_name))
+    folder = Path(Storage(str(workdir)).run(run_name).uri)
     created = _create(folder)
     try:
         pipeline = training_pipeline(ON_THIS_MACHINE, skip_unchanged=config.skip_unchanged)

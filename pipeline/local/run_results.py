@@ -9,7 +9,8 @@ from typing import Any
 from sanefit.components.foundation.errors import DataError, SettingsError
 from sanefit.components.foundation.schemas.checks import CheckReport
 from sanefit.components.foundation.schemas.runs import RunSummary
-from sanefit.components.foundation.storage.run_folder import REPORT_FILE, SUMMARY_FILE
+from sanefit.components.foundation.storage.layout import Storage
+from sanefit.components.foundation.storage.results import load_result
 from sanefit.pipeline.local.local_run import LOG_FILE, LocalOutcome
 from sanefit.pipeline.local.step_times import outside_share, step_times
 
@@ -18,7 +19,7 @@ BAD_INPUT = DataError.exit_status
 
 def of_training(outcome: LocalOutcome, started: float, ended: float) -> dict[str, Any]:
     """The JSON object of ``sanefit run``; times in epoch seconds."""
-    summary_file, page = outcome.folder / SUMMARY_FILE, outcome.folder / REPORT_FILE
+    summary_file, page = Path(outcome.run.summary), Path(outcome.run.report)
     summary = RunSummary.model_validate_json(summary_file.read_bytes()) if summary_file.is_file() else None
     return {
         **_of_outcome(outcome, started, ended),
@@ -38,7 +39,7 @@ def of_training(outcome: LocalOutcome, started: float, ended: float) -> dict[str
 def of_checks(outcome: LocalOutcome, started: float, ended: float) -> dict[str, Any]:
     """The JSON object of ``sanefit check``."""
     answer = _answer_of(outcome, "sanity")
-    checks = CheckReport.model_validate_json(answer) if answer else None
+    checks = load_result(CheckReport, answer) if answer else None
     return {**_of_outcome(outcome, started, ended), "checks": checks and checks.model_dump()}
 
 
@@ -70,7 +71,7 @@ def report_of(workdir: Path, run_name: str) -> Path:
     Raises:
         SettingsError: when there is none.
     """
-    pages = sorted((workdir / "runs").glob(f"*/{REPORT_FILE}"), key=lambda page: page.parent.stat().st_ctime)
+    pages = sorted(workdir.glob(Storage("").run("*").report.lstrip("/")), key=lambda page: page.parent.stat().st_ctime)
     wanted = [page for page in pages if not run_name or page.parent.name == run_name]
     if not wanted:
         known = ", ".join(page.parent.name for page in pages[-3:]) or "none"
@@ -107,7 +108,7 @@ def _of_outcome(outcome: LocalOutcome, started: float, ended: float) -> dict[str
     if outcome.error is not None:
         result["error"] = outcome.error.message
         # Once there is a page, there are results to keep: the run failed, whatever the reason.
-        if outcome.error.exit_status == BAD_INPUT and not (outcome.folder / REPORT_FILE).exists():
+        if outcome.error.exit_status == BAD_INPUT and not Path(outcome.run.report).exists():
             result["status"] = "bad input"
     elif not outcome.succeeded:
         result["error"] = f"a step ended without a word: {_last_words(outcome.folder / LOG_FILE)}"

@@ -6,7 +6,6 @@ import sys
 import time
 from concurrent.futures import Executor, Future
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from search_peers.protocol import Search, Trial, read_search, say_ready, say_result
@@ -19,7 +18,6 @@ from sanefit.components.foundation.schemas.networks import ConvNetSettings, Netw
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import (
     PackPlan,
-    PackResult,
     SearchRange,
     TrialResult,
     TrialSetting,
@@ -90,29 +88,20 @@ def _run_pack(search: Search, writer: Executor, say: Say) -> list[TrialResult]:
 
     import torch
 
-    from sanefit.components.hyperparameter_search.pack.trial_pack import run_pack
+    from sanefit.components.foundation.image_dataset.shards import read_manifest
+    from sanefit.components.foundation.storage.packs import load_pack_results
+    from sanefit.components.foundation.training.inputs import TrainingInputs
+    from sanefit.components.hyperparameter_search.pack.trial_pack import PackMachine, run_pack
 
     run_id = opening.result() or ""
-    uri = run_pack(
-        _plan(search),
-        dataset,
-        stats,
-        _network(search),
-        _optimizer(search),
-        RunReference(
-            run_name="run",
-            folder_uri=str(search.scratch / "runs" / "run"),
-            tracking_uri=_tracking_uri(search),
-            tracking_run_id=run_id,
-        ),
-        seed=0,
-        packs_per_machine=1,
-        devices=[torch.device("cpu")],
-        writer=writer,
-        say=say,
-        clock=time.monotonic,
+    inputs = TrainingInputs(dataset, read_manifest(dataset), stats, _network(search), _optimizer(search), seed=0)
+    run = RunReference(
+        run_name="run", storage=str(search.scratch), tracking_uri=_tracking_uri(search), tracking_run_id=run_id
     )
-    return PackResult.model_validate_json(Path(uri).read_bytes()).results
+    machine = PackMachine([torch.device("cpu")])
+    text = run_pack(_plan(search), inputs, run, machine, writer=writer, say=say, clock=time.monotonic)
+    [result] = load_pack_results(run, "coarse", [text])
+    return result.results
 
 
 def _plan(search: Search) -> PackPlan:

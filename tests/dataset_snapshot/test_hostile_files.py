@@ -14,7 +14,7 @@ from said import Said
 
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.image_dataset.shards import read_manifest, read_split
+from sanefit.components.foundation.image_dataset.shards import read_manifest, read_split, snapshot_folder
 from sanefit.components.foundation.schemas.images import SPLITS, DataSettings
 
 KINDS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "BMP": "bmp", "TIFF": "tif", "WEBP": "webp"}
@@ -118,5 +118,5 @@ def test_more_than_the_allowed_share_stops_the_run_and_makes_no_snapshot(
 def test_the_manifest_is_read_back_as_it_was_written(mixed: tuple[Path, set[str]], tmp_path: Path) -> None:
     settings = DataSettings(source=f"folder:{mixed[0]}", max_bad_fraction=1.0)
     dataset = take_snapshot(settings, str(tmp_path / "storage"), Said())
-    text = (Path(dataset.folder_uri) / "manifest.json").read_text()
+    text = (Path(snapshot_folder(dataset)) / "manifest.json").read_text()
     assert json.loads(text) == json.loads(read_manifest(dataset).model_dump_json())

@@ -22,7 +22,7 @@ from sanefit.components.dataset_snapshot import decoded_images, new_images, read
 from sanefit.components.dataset_snapshot.distinct import ListedImage, distinct_images, fingerprint_of, require_enough
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.errors import DataError, StorageError
-from sanefit.components.foundation.image_dataset.shards import open_split, read_manifest, read_split
+from sanefit.components.foundation.image_dataset.shards import open_split, read_manifest, read_split, snapshot_folder
 from sanefit.components.foundation.image_dataset.sources.location import read_content
 from sanefit.components.foundation.image_dataset.splits import content_digest, split_of
 from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference, DataSettings, SplitName
@@ -91,7 +91,7 @@ def test_the_manifest_counts_what_is_there(image_folder: ImageFolder, storage: s
 def test_the_files_are_those_of_the_manifest_and_there_is_nothing_else(image_folder: ImageFolder, storage: str) -> None:
     dataset = snapshot_of(image_folder({"cat": 30, "dog": 30}), storage)
     manifest = read_manifest(dataset)
-    folder, expected = Path(dataset.folder_uri), {Path(dataset.folder_uri, "manifest.json")}
+    folder, expected = Path(snapshot_folder(dataset)), {Path(snapshot_folder(dataset), "manifest.json")}
     for index in manifest.splits.values():
         assert hashlib.sha256((folder / index.index_file).read_bytes()).hexdigest() == index.index_sha256
         expected.add(folder / index.index_file)
@@ -354,14 +354,14 @@ def test_a_second_snapshot_of_unchanged_data_decodes_nothing(
 ) -> None:
     root = image_folder({"cat": 30, "dog": 30})
     first = snapshot_of(root, storage)
-    stamps = {path: path.stat().st_mtime_ns for path in Path(first.folder_uri).iterdir()}
+    stamps = {path: path.stat().st_mtime_ns for path in Path(snapshot_folder(first)).iterdir()}
 
     monkeypatch.setattr(reading, "decode_image", must_not_decode)
     with pytest.raises(AssertionError, match="decoded again"):
         snapshot_of(root, str(tmp_path / "other"))
     said = Said()
     assert take_snapshot(DataSettings(source=f"folder:{root}"), storage, said) == first
-    assert {path: path.stat().st_mtime_ns for path in Path(first.folder_uri).iterdir()} == stamps
+    assert {path: path.stat().st_mtime_ns for path in Path(snapshot_folder(first)).iterdir()} == stamps
     assert "unchanged" in said[0]
 
 
@@ -510,7 +510,7 @@ def test_a_class_that_is_not_trained_is_named() -> None:
 
 def test_what_an_interrupted_snapshot_left_is_replaced(image_folder: ImageFolder, storage: str) -> None:
     root = image_folder({"cat": 30, "dog": 30})
-    folder = Path(snapshot_of(root, storage).folder_uri)
+    folder = Path(snapshot_folder(snapshot_of(root, storage)))
     expected = {path.name: path.read_bytes() for path in folder.iterdir()}
     (folder / "manifest.json").unlink()
     (folder / "train.index.npy").write_bytes(b"half")
@@ -533,7 +533,7 @@ def test_two_snapshots_of_the_same_data_at_once_both_succeed(
     dataset = snapshot_of(root, storage)
     assert others == [dataset]
     assert len(splits_by_pixels(dataset)) == 60
-    assert len(list(Path(dataset.folder_uri).parent.iterdir())) == 1
+    assert len(list(Path(snapshot_folder(dataset)).parent.iterdir())) == 1
     assert len(list(Path(storage, "decoded").glob("*/*"))) == 1
 
 
@@ -584,7 +584,7 @@ def test_a_class_name_that_is_no_text_is_refused(image_folder: ImageFolder, stor
 def test_one_flipped_byte_is_found_when_it_is_read(image_folder: ImageFolder, storage: str) -> None:
     dataset = snapshot_of(image_folder({"cat": 30, "dog": 30}), storage)
     for split in SPLITS:
-        index_file = Path(dataset.folder_uri, read_manifest(dataset).splits[split].index_file)
+        index_file = Path(snapshot_folder(dataset), read_manifest(dataset).splits[split].index_file)
         for path in (index_file, *(shard.path for shard in open_split(dataset, split).shards)):
             whole = path.read_bytes()
             path.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])

@@ -12,6 +12,7 @@ from sanefit.components.foundation.schemas.checks import CheckReport
 from sanefit.components.foundation.schemas.final_model import TrainedModel
 from sanefit.components.foundation.schemas.runs import Registration
 from sanefit.components.foundation.schemas.search import Ranking
+from sanefit.components.foundation.storage.results import load_result
 from sanefit.components.hyperparameter_search.component import plan_trials, rank_trials, train_pack
 from sanefit.components.model_registry.component import close_run, open_run, register_model
 from sanefit.components.run_report.component import run_report
@@ -29,7 +30,7 @@ def test_the_wrappers_pass_the_work_on(tmp_path: Path) -> None:
     dataset = snapshot.python_func(data=settings["data"], storage=str(tmp_path))
     sections = {key: settings[key] for key in ("data", "stats", "network", "optimizer", "checks", "search", "final")}
     run = open_run.python_func(**names, **places, dataset=dataset, seed=0, **sections)
-    stats = channel_stats.python_func(dataset=dataset, stats=settings["stats"])
+    stats = channel_stats.python_func(dataset=dataset, stats=settings["stats"], code_digest="")
     checks = sanity.python_func(
         dataset=dataset,
         stats=stats,
@@ -38,8 +39,9 @@ def test_the_wrappers_pass_the_work_on(tmp_path: Path) -> None:
         search=search,
         checks=settings["checks"],
         seed=0,
+        code_digest="",
     )
-    assert CheckReport.model_validate_json(checks).failures == []
+    assert load_result(CheckReport, checks).failures == []
     gate.python_func(checks=checks)
 
     trains = {"dataset": dataset, "stats": stats, "network": network, "optimizer": optimizer, "run": run, "seed": 0}
@@ -55,19 +57,17 @@ def test_the_wrappers_pass_the_work_on(tmp_path: Path) -> None:
             run=run,
             seed=0,
         )
-        packs = [train_pack.python_func(plan=plan, packs_per_machine=1, **trains) for plan in plans]
-        rankings[stage] = rank_trials.python_func(stage=stage, packs=packs)
-    assert Ranking.model_validate_json(rankings["coarse"]).trials == 3
-    assert Ranking.model_validate_json(rankings["fine"]).trials == 1
+        packs = [train_pack.python_func(stage=stage, plan=plan, packs_per_machine=1, **trains) for plan in plans]
+        rankings[stage] = rank_trials.python_func(stage=stage, packs=packs, run=run)
+    assert load_result(Ranking, rankings["coarse"]).trials == 3
+    assert load_result(Ranking, rankings["fine"]).trials == 1
 
     metrics = dsl.Metrics(uri=str(tmp_path / "metrics"))
     trained = final_training.python_func(**trains, final=settings["final"], ranking=rankings["fine"], metrics=metrics)
-    result = TrainedModel.model_validate_json(trained)
+    result = load_result(TrainedModel, trained)
     assert metrics.metadata["test_accuracy"] == result.test_accuracy
-    registration = register_model.python_func(
-        name="wrapped", dataset=dataset, stats=stats, network=network, trained=trained, run=run
-    )
-    assert Registration.model_validate_json(registration).alias == "champion"
+    registration = register_model.python_func(name="wrapped", **trains, trained=trained)
+    assert load_result(Registration, registration).alias == "champion"
 
     page = dsl.HTML(uri=str(tmp_path / "page.html"))
     run_report.python_func(

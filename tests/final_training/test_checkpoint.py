@@ -55,9 +55,7 @@ def run_in_process(
                 tags={},
                 params={},
             )
-            reference = RunReference(
-                run_name=name, folder_uri=f"{folder}/runs/{name}", tracking_uri=uri, tracking_run_id=run_id
-            )
+            reference = RunReference(run_name=name, storage=str(folder), tracking_uri=uri, tracking_run_id=run_id)
             (folder / "run.json").write_text(reference.model_dump_json())
             (folder / "dataset.json").write_text(digits.model_dump_json())
             (folder / "stats.json").write_text(digits_stats.model_dump_json())

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from said import Said
 from sklearn import metrics
 from torch import Tensor
+from training_inputs import inputs_of
 
 from sanefit.components.final_training import final_training, member_training
 from sanefit.components.final_training.batch_norm import reestimate_batch_norm
@@ -63,7 +64,7 @@ def ranking_of(learning_rate: float, weight_decay: float = 1e-3) -> Ranking:
         best_validation_accuracy=0.5,
         trials=1,
         diverged=0,
-        pack_uris=[],
+        packs=[],
     )
 
 
@@ -148,28 +149,24 @@ def run_final(
         )
         parent = RunReference(
             run_name=run_name,
-            folder_uri=str(storage / "runs" / run_name),
+            storage=str(storage),
             tracking_uri=f"sqlite:///{storage / 'mlflow.db'}",
             tracking_run_id=run_id,
         )
         events = Said()
         opened = training_images.open_split
 
-        def recording(dataset: DatasetReference, split: Any) -> Any:
+        def recording(dataset: DatasetReference, split: Any, **options: Any) -> Any:
             events(f"read {split}")
-            return opened(dataset, split)
+            return opened(dataset, split, **options)
 
         with pytest.MonkeyPatch.context() as monkeypatch:
             monkeypatch.setattr(training_images, "open_split", recording)
             trained = train_final(
-                digits,
-                digits_stats,
-                network,
-                optimizer,
+                inputs_of(digits, digits_stats, network, optimizer, seed),
                 final,
                 ranking or ranking_of(learning_rate, weight_decay),
                 parent,
-                seed=seed,
                 say=events,
                 workers=workers,
             )

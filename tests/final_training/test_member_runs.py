@@ -29,7 +29,7 @@ DATA = TrainingData(
     torch.randint(0, 3, (20,), generator=RANDOM),
 )
 FINAL = FinalTrainingSettings(epochs=1)
-DATASET = DatasetReference(folder_uri="/nowhere", fingerprint="abc")
+DATASET = DatasetReference(storage="/nowhere", fingerprint="abc")
 
 
 def stats(shift: float) -> ChannelStats:
@@ -68,7 +68,7 @@ def first_member(final: FinalTrainingSettings, best: TrialSetting, seed: int, sa
         best_validation_accuracy=0.5,
         trials=1,
         diverged=0,
-        pack_uris=[],
+        packs=[],
     )
     network = TwoLayerSettings(kind="two_layer", hidden=4)
     return plan_members(network, OptimizerSettings(batch_size=16), final, ranking, seed, said)[0]
@@ -103,7 +103,7 @@ def test_other_code_has_other_names(named: Callable[..., str], monkeypatch: pyte
 
 def test_the_same_training_in_another_ensemble_is_found_again(named: Callable[..., str], said: Said) -> None:
     before = named()
-    moved = DATASET.model_copy(update={"folder_uri": "s3://elsewhere"})
+    moved = DATASET.model_copy(update={"storage": "s3://elsewhere"})
     said.clear()
     assert named(final=FINAL.model_copy(update={"ensemble": 3}), dataset=moved) == before
     assert "finished before, after 1 epochs" in said

@@ -27,7 +27,7 @@ def ranking_of(best: TrialSetting, *top: TrialSetting) -> Ranking:
         top=list(top),
         trials=9,
         diverged=0,
-        pack_uris=[],
+        packs=[],
     )
 
 

@@ -96,7 +96,7 @@ def test_two_processes_go_on_where_a_checkpoint_is(job: MemberJob, said: Said) -
 
 
 def test_a_process_that_fails_ends_the_step(job: MemberJob, said: Said) -> None:
-    missing = job.dataset.model_copy(update={"folder_uri": "/nowhere"})
+    missing = job.dataset.model_copy(update={"storage": "/nowhere"})
     with pytest.raises(RunFailedError, match=r"on 2 GPUs ended with exit status \d+; expected 0"):
         train_with_torchrun(job.model_copy(update={"dataset": missing}), 2, said)
 

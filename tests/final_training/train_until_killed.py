@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from sanefit.components.final_training.final_training import train_final
+from sanefit.components.foundation.image_dataset.shards import read_manifest
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import ConvNetSettings
@@ -19,6 +20,7 @@ from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import Ranking, SearchRange, TrialSetting
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import OptimizerSettings
+from sanefit.components.foundation.training.inputs import TrainingInputs
 
 NETWORK = ConvNetSettings(kind="convnet", channels=(3, 4), dropout=0.2)
 OPTIMIZER = OptimizerSettings(batch_size=128, schedule="cosine", warmup=0.1, augmentation="flip_crop")
@@ -33,7 +35,7 @@ RANKING = Ranking(
     top=SETTINGS,
     trials=2,
     diverged=0,
-    pack_uris=[],
+    packs=[],
 )
 
 
@@ -45,15 +47,13 @@ def say(text: str) -> None:
 
 folder, last_line = Path(sys.argv[1]), sys.argv[2]
 torch.set_num_threads(1)
+dataset = DatasetReference.model_validate_json((folder / "dataset.json").read_text())
+stats = ChannelStats.model_validate_json((folder / "stats.json").read_text())
 train_final(
-    DatasetReference.model_validate_json((folder / "dataset.json").read_text()),
-    ChannelStats.model_validate_json((folder / "stats.json").read_text()),
-    NETWORK,
-    OPTIMIZER,
+    TrainingInputs(dataset, read_manifest(dataset), stats, NETWORK, OPTIMIZER, seed=3),
     FINAL,
     RANKING,
     RunReference.model_validate_json((folder / "run.json").read_text()),
-    seed=3,
     say=say,
     clock=lambda: 1e9,  # stands still: writing takes no time, so every epoch is written
     checkpoint_seconds=0.0,

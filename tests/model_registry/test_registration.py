@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from said import Said
+from training_inputs import inputs_of
 
 from sanefit.components.channel_stats.channel_stats import measure_channel_stats
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
@@ -30,6 +31,7 @@ from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import TrialSetting
 from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
 from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.model_registry.registration import register
 from sanefit.components.model_registry.run_lifecycle import close_tracking_run, flat_settings, open_tracking_run
 
@@ -63,6 +65,10 @@ def trained_classifier(dataset: DatasetReference, stats: ChannelStats, steps: in
         torch.nn.functional.cross_entropy(classifier(pixels), labels).backward()
         optimizer.step()
     return classifier
+
+
+def folder_of(run: RunReference) -> str:
+    return Storage(run.storage).run(run.run_name).uri
 
 
 def _save(
@@ -109,8 +115,8 @@ def test_a_better_model_takes_over_and_a_worse_one_does_not(
     seen = []
     for run_name, steps in (("poor", 1), ("good", 60), ("worse", 5)):
         run = opened("three", run_name, storage, uri, digits)
-        trained = trained_model(run.folder_uri, digits, digits_stats, steps)
-        registration = register("three", digits, digits_stats, NETWORK, trained, run, Said())
+        trained = trained_model(folder_of(run), digits, digits_stats, steps)
+        registration = register("three", inputs_of(digits, digits_stats, NETWORK), trained, run, Said())
         assert registration.test_accuracy == trained.test_accuracy
         seen.append((registration.model_version, registration.alias, registration.champion_version_before))
     assert seen == [("1", "champion", None), ("2", "champion", "1"), ("3", "challenger", "2")]
@@ -165,8 +171,8 @@ def test_a_searched_network_or_several_are_served_as_one_model_for_any_number_of
         for seed, shape in enumerate(shapes, start=1)
     ]
     settings = [TrialSetting(learning_rate=0.1, weight_decay=0, **values) for values in searched]
-    trained = _save(run.folder_uri, digits, members, settings)
-    registration = register(name, digits, digits_stats, network, trained, run, Said())
+    trained = _save(folder_of(run), digits, members, settings)
+    registration = register(name, inputs_of(digits, digits_stats, network), trained, run, Said())
     assert registration.test_accuracy == trained.test_accuracy
     pixels, _ = read_split(digits, "test")
     served = mlflow.pyfunc.load_model(registration.model_uri)
@@ -184,8 +190,8 @@ def test_an_ensemble_is_champion_and_challenger_to_a_single_network(
     for run_name, count in (("single", 1), ("ensemble", 3), ("single again", 1)):
         run = opened("mixed", run_name, storage, uri, digits)
         members = [trained_classifier(digits, digits_stats, 12, seed) for seed in range(count)]
-        trained = _save(run.folder_uri, digits, members, several[:count])
-        registration = register("mixed", digits, digits_stats, NETWORK, trained, run, Said())
+        trained = _save(folder_of(run), digits, members, several[:count])
+        registration = register("mixed", inputs_of(digits, digits_stats, NETWORK), trained, run, Said())
         assert registration.test_accuracy == trained.test_accuracy
         seen.append((registration.alias, registration.champion_version_before, registration.champion_accuracy_before))
     single, ensemble = (_accuracy(uri, version) for version in ("1", "2"))
@@ -207,9 +213,9 @@ def test_a_repeated_step_registers_nothing_twice(
 ) -> None:
     run = opened("twice", "r", storage, uri, digits)
     assert opened("twice", "r", storage, uri, digits) == run
-    trained = trained_model(run.folder_uri, digits, digits_stats, 3)
-    first = register("twice", digits, digits_stats, NETWORK, trained, run, Said())
-    again = register("twice", digits, digits_stats, NETWORK, trained, run, Said())
+    trained = trained_model(folder_of(run), digits, digits_stats, 3)
+    first = register("twice", inputs_of(digits, digits_stats, NETWORK), trained, run, Said())
+    again = register("twice", inputs_of(digits, digits_stats, NETWORK), trained, run, Said())
     assert first == again
     assert len(tracking.client(uri).search_model_versions("name = 'twice'")) == 1
 
@@ -218,10 +224,10 @@ def test_a_model_that_does_not_give_the_reported_accuracy_gets_no_alias(
     digits: DatasetReference, digits_stats: ChannelStats, storage: Path, uri: str
 ) -> None:
     run = opened("liar", "r", storage, uri, digits)
-    trained = trained_model(run.folder_uri, digits, digits_stats, 3)
+    trained = trained_model(folder_of(run), digits, digits_stats, 3)
     boasting = trained.model_copy(update={"test_accuracy": trained.test_accuracy + 0.1})
     with pytest.raises(RunFailedError, match="reported"):
-        register("liar", digits, digits_stats, NETWORK, boasting, run, Said())
+        register("liar", inputs_of(digits, digits_stats, NETWORK), boasting, run, Said())
     assert tracking.champion_version(tracking.client(uri), "liar") is None
 
 
@@ -247,8 +253,8 @@ def test_a_champion_for_other_images_stays(
         dataset = take_snapshot(DataSettings(source=f"folder:{folder}"), str(storage), Said())
         stats = measure_channel_stats(dataset, StatsSettings(normalization="channel_mean_std"), Said())
         run = opened(name, f"r{number}", storage, uri, dataset)
-        trained = trained_model(run.folder_uri, dataset, stats, 2)
-        registrations.append(register(name, dataset, stats, NETWORK, trained, run, Said()))
+        trained = trained_model(folder_of(run), dataset, stats, 2)
+        registrations.append(register(name, inputs_of(dataset, stats, NETWORK), trained, run, Said()))
     assert [registration.alias for registration in registrations] == ["champion", "challenger"]
     assert "cannot be compared" in registrations[1].reason
     assert obstacle in registrations[1].reason

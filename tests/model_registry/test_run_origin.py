@@ -14,7 +14,7 @@ from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.model_registry.run_lifecycle import flat_settings, open_tracking_run
 from sanefit.components.model_registry.run_origin import compare, origin_of
 
-DATASET = DatasetReference(folder_uri="/somewhere", fingerprint="f" * 64)
+DATASET = DatasetReference(storage="/somewhere", fingerprint="f" * 64)
 SETTINGS = flat_settings(0, search='{"packs": 2}', final='{"epochs": 3}')
 
 
@@ -60,7 +60,7 @@ def test_each_of_the_three_is_news_and_is_named(
     champion()
     dataset, settings, code = DATASET, dict(SETTINGS), STEPS
     if changed == "fingerprint":
-        dataset = DatasetReference(folder_uri="/somewhere", fingerprint="e" * 64)
+        dataset = DatasetReference(storage="/somewhere", fingerprint="e" * 64)
     elif changed == "code":
         code = tmp_path / "code"
         code.mkdir()

@@ -12,10 +12,10 @@ from sanefit.components.foundation.schemas.images import DatasetReference, DataS
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import PackResult, Ranking, SearchRange, TrialResult
 from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
-from sanefit.components.foundation.storage.run_folder import write_pack_result
+from sanefit.components.foundation.storage.packs import store_pack_result
 from sanefit.components.run_report.report import Findings, render, write_report
 
-RUN = RunReference(run_name="r", folder_uri="", tracking_uri="sqlite:///x", tracking_run_id="1")
+RUN = RunReference(run_name="r", storage="", tracking_uri="sqlite:///x", tracking_run_id="1")
 
 
 def gate(verdict: str) -> GateResult:
@@ -94,7 +94,7 @@ def test_class_names_are_text_and_any_image_size_is_drawn(
 def test_page_and_summary_are_written_to_the_run_folder(
     digits: DatasetReference, digits_stats: ChannelStats, tmp_path: Path, said: Said
 ) -> None:
-    run = RUN.model_copy(update={"folder_uri": str(tmp_path / "runs" / "r")})
+    run = RUN.model_copy(update={"storage": str(tmp_path)})
     page = write_report(Findings(run, digits, digits_stats, checks("fail")), said)
     assert (tmp_path / "runs" / "r" / "report.html").read_text() == page
     assert "9.9000" in (tmp_path / "runs" / "r" / "summary.json").read_text()
@@ -115,7 +115,7 @@ def ranking_in(folder: Path, results: list[TrialResult], **update: object) -> Ra
         best_validation_accuracy=best.validation_accuracy,
         trials=len(results),
         diverged=0,
-        pack_uris=[write_pack_result(str(folder), 0, pack)],
+        packs=[store_pack_result(RUN.model_copy(update={"storage": str(folder)}), 0, pack)],
     ).model_copy(update=update)
 
 
@@ -135,7 +135,11 @@ def test_a_stage_shows_what_was_searched_how_what_mattered_and_whether_it_was_wi
         importances={"learning_rate": 0.83, "batch_size": 0.17},
         range_findings=["learning rate was too narrow above: <numbers>", "weight decay was wide enough: numbers"],
     )
-    page = render(Findings(RUN, digits, digits_stats, checks("pass"), coarse=ranking))
+    page = render(
+        Findings(
+            RUN.model_copy(update={"storage": str(tmp_path)}), digits, digits_stats, checks("pass"), coarse=ranking
+        )
+    )
     assert "3 trials, 1 diverged, 1 stopped early" in page
     assert "learning rate 1.000e-02, weight decay 1.000e-04, momentum 0.912, batch size 64, init gaussian:1e-2." in page
     assert "<li>20 trials from a Sobol sequence</li>" in page
@@ -151,7 +155,11 @@ def test_a_stage_of_finished_trials_that_says_nothing_more_has_no_empty_tables(
     digits: DatasetReference, digits_stats: ChannelStats, tmp_path: Path
 ) -> None:
     ranking = ranking_in(tmp_path, [made_up_result(0, 0.9, epochs=5)])
-    page = render(Findings(RUN, digits, digits_stats, checks("pass"), coarse=ranking))
+    page = render(
+        Findings(
+            RUN.model_copy(update={"storage": str(tmp_path)}), digits, digits_stats, checks("pass"), coarse=ranking
+        )
+    )
     for absent in ("stopped early", "importance", "too narrow", "diverged or failed"):
         assert absent not in page
 
@@ -160,4 +168,8 @@ def test_a_stage_whose_trials_were_all_stopped_early_still_has_its_best(
     digits: DatasetReference, digits_stats: ChannelStats, tmp_path: Path
 ) -> None:
     ranking = ranking_in(tmp_path, [made_up_result(0, 0.9, "stopped", 1)], stopped=1)
-    assert "0.9000" in render(Findings(RUN, digits, digits_stats, checks("pass"), coarse=ranking))
+    assert "0.9000" in render(
+        Findings(
+            RUN.model_copy(update={"storage": str(tmp_path)}), digits, digits_stats, checks("pass"), coarse=ranking
+        )
+    )

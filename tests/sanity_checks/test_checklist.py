@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from said import Said
+from training_inputs import inputs_of
 
 from sanefit.components.channel_stats.channel_stats import measure_channel_stats
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
@@ -69,7 +70,7 @@ def check(digits: DatasetReference, digits_stats: ChannelStats) -> Check:
     ) -> tuple[CheckReport, Said]:
         said = Said()
         settings = network.model_copy(update={"init": init})
-        return run_checklist(digits, stats, settings, OPTIMIZER, COARSE, checks, seed, said), said
+        return run_checklist(inputs_of(digits, stats, settings, OPTIMIZER, seed), COARSE, checks, said), said
 
     return run
 
@@ -171,7 +172,7 @@ def test_the_number_of_classes_comes_from_the_snapshot(
     folder = image_folder({"cat": 40, "dog": 40, "owl": 40})
     dataset = take_snapshot(DataSettings(source=f"folder:{folder}"), str(tmp_path), said)
     stats = measure_channel_stats(dataset, StatsSettings(normalization="channel_mean_std"), said)
-    report = run_checklist(dataset, stats, TWO_LAYER, OPTIMIZER, COARSE, DEFAULTS, 0, said)
+    report = run_checklist(inputs_of(dataset, stats, TWO_LAYER, OPTIMIZER), COARSE, DEFAULTS, said)
     first_loss = of(report, "first_loss")
     assert float(first_loss.measured) == pytest.approx(np.log(3), rel=0.1)
     assert "1.0986 = log 3" in first_loss.expected

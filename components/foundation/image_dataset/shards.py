@@ -16,6 +16,7 @@ from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.batch_size import images_at_once
 from sanefit.components.foundation.schemas.images import DatasetReference, Manifest, SplitName
 from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.storage.object_store import join
 
 MANIFEST_FILE = "manifest.json"
@@ -138,6 +139,11 @@ class SplitImages:
             os.close(descriptor)
 
 
+def snapshot_folder(dataset: DatasetReference) -> str:
+    """Where a snapshot lies."""
+    return Storage(dataset.storage).snapshot(dataset.fingerprint)
+
+
 def read_manifest(dataset: DatasetReference) -> Manifest:
     """The manifest of a snapshot.
 
@@ -145,7 +151,7 @@ def read_manifest(dataset: DatasetReference) -> Manifest:
         DataError: when it is damaged, or of another version.
         StorageError: when it cannot be read.
     """
-    uri = join(dataset.folder_uri, MANIFEST_FILE)
+    uri = join(snapshot_folder(dataset), MANIFEST_FILE)
     try:
         return Manifest.model_validate_json(object_store.read_bytes(uri))
     except ValidationError as error:
@@ -156,7 +162,12 @@ def read_manifest(dataset: DatasetReference) -> Manifest:
 
 
 def open_split(
-    dataset: DatasetReference, split: SplitName, cache_folder: Path | None = None, *, verify: bool = True
+    dataset: DatasetReference,
+    split: SplitName,
+    cache_folder: Path | None = None,
+    *,
+    manifest: Manifest | None = None,
+    verify: bool = True,
 ) -> SplitImages:
     """A split's images, which stay on disk, after comparing its files with their SHA-256.
 
@@ -165,6 +176,7 @@ def open_split(
         split: which of its splits.
         cache_folder: where files in S3 are kept once downloaded; by default a folder
             ``sanefit-cache`` in the system's temporary folder.
+        manifest: of the snapshot, where it was read before.
         verify: False leaves the comparison of the pixels to ``verify_shard``.
 
     Raises:
@@ -172,19 +184,19 @@ def open_split(
         StorageError: when a file cannot be read.
     """
     cache = cache_folder or Path(tempfile.gettempdir()) / "sanefit-cache"
-    manifest = read_manifest(dataset)
+    manifest = manifest or read_manifest(dataset)
     listed = manifest.splits[split]
-    index_uri = join(dataset.folder_uri, listed.index_file)
+    index_uri = join(snapshot_folder(dataset), listed.index_file)
     index_file = object_store.local_copy(index_uri, cache)
     _verify(index_uri, index_file, listed.index_sha256)
     index: NDArray[np.int64] = np.load(index_file)
     used, files = np.unique(index[:, FILE], return_inverse=True)
-    storage = dataset.folder_uri.rsplit("/", 2)[0]
+    storage = Storage(dataset.storage)
     shards = [manifest.shards[number] for number in used]
     images = SplitImages(
         shards=[
             ShardRows(uri, object_store.local_copy(uri, cache), shard.sha256, np.sort(index[files == place, ROW]))
-            for place, (shard, uri) in enumerate((shard, join(storage, shard.path)) for shard in shards)
+            for place, (shard, uri) in enumerate((shard, storage.below(shard.path)) for shard in shards)
         ],
         index=np.column_stack([files, index[:, ROW]]),
         labels=np.ascontiguousarray(index[:, LABEL]),

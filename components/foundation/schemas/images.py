@@ -80,7 +80,7 @@ class Manifest(Artifact):
 
 
 class DatasetReference(Artifact):
-    """Points to a snapshot; the fingerprint names its content."""
+    """Points to a snapshot in a storage; the fingerprint names its content."""
 
-    folder_uri: str
+    storage: str
     fingerprint: str

@@ -5,11 +5,18 @@ from typing import Literal
 from sanefit.components.foundation.schemas.bases import Artifact
 
 
+class ResultReference(Artifact):
+    """What a step found, in a file; ``sha256``: of its content, in hex."""
+
+    uri: str
+    sha256: str
+
+
 class RunReference(Artifact):
-    """One run: its folder in the storage and its MLflow run."""
+    """One run: where its folder is (``foundation/storage/layout.py``) and its MLflow run."""
 
     run_name: str
-    folder_uri: str
+    storage: str
     tracking_uri: str
     tracking_run_id: str
 

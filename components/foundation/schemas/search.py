@@ -186,7 +186,7 @@ class PackResult(Artifact):
 
 
 class Ranking(Artifact):
-    """The outcome of one stage; ``pack_uris`` hold every trial with its curve.
+    """The outcome of one stage; ``packs``: texts of ``foundation/storage/packs.py``, for every trial with its curve.
 
     ``top``: settings of the best trials, the best first. ``importances``: share of each searched value in what sets the
     best third of the trials apart. ``range_findings``: for each searched range, whether it was wide enough, and the
@@ -204,4 +204,4 @@ class Ranking(Artifact):
     stopped: int = 0
     importances: dict[str, float] = Field(default={})
     range_findings: list[str] = Field(default=[])
-    pack_uris: list[str]
+    packs: list[str]

@@ -3,21 +3,18 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 
 import torch
 
-from sanefit.components.foundation.image_dataset.shards import read_manifest
 from sanefit.components.foundation.machine.parallel_work import usable_cores
 from sanefit.components.foundation.randomness import derive_seed
-from sanefit.components.foundation.schemas.images import DatasetReference
-from sanefit.components.foundation.schemas.networks import NetworkSettings
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import PackPlan, PackResult, TrialResult
-from sanefit.components.foundation.schemas.statistics import ChannelStats
-from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.components.foundation.step_lines.step_log import Say
-from sanefit.components.foundation.storage.run_folder import storage_of, write_pack_result
+from sanefit.components.foundation.storage.packs import store_pack_result
 from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS
+from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.loop.plain_loop import CPU, read_training_data
 from sanefit.components.foundation.training.stacks.trial import Problem
 from sanefit.components.hyperparameter_search.pack.chunk_training import PackContext
@@ -30,17 +27,24 @@ from sanefit.components.hyperparameter_search.plan.next_round import draw_next_r
 Clock = Callable[[], float]
 
 
+@dataclass(frozen=True)
+class PackMachine:
+    """Where a pack runs.
+
+    ``devices``: train the trials, each with a worker of its own; on the CPU, one for each core. ``packs``: how many
+    share the machine's cores.
+    """
+
+    devices: Sequence[torch.device]
+    packs: int = 1
+
+
 def run_pack(
     plan: PackPlan,
-    dataset: DatasetReference,
-    stats: ChannelStats,
-    network: NetworkSettings,
-    optimizer: OptimizerSettings,
+    inputs: TrainingInputs,
     run: RunReference,
+    machine: PackMachine,
     *,
-    seed: int,
-    packs_per_machine: int,
-    devices: Sequence[torch.device],
     writer: Executor,
     say: Say,
     clock: Clock = time.time,
@@ -53,35 +57,33 @@ def run_pack(
 
     Args:
         plan: the trials.
-        dataset, stats, network, optimizer: what they train.
+        inputs: what they train; all see the same batches.
         run: the parent run.
-        seed: of the run; all trials see the same batches.
-        packs_per_machine: how many packs share this machine's cores.
-        devices: train the trials, each with a worker of its own; on the CPU, one for each core.
+        machine: where they are trained.
         writer: writes trials to MLflow, meanwhile; see ``tracking_process``.
         say: prints a line.
         clock: epoch seconds.
         checkpoint_seconds: at least between two checkpoints of running trials.
 
     Returns:
-        The URI of a PackResult.
+        A text that names the PackResult, as ``store_pack_result`` gives it.
     """
-    cores = max(1, usable_cores() // packs_per_machine)
+    cores = max(1, usable_cores() // machine.packs)
+    devices, seed = machine.devices, inputs.seed
     workers = cores if devices[0].type == "cpu" else len(devices)
-    manifest = read_manifest(dataset)
     trials = TrialsOfPack(
         plan=plan,
         context=PackContext(
-            problem=Problem(manifest.image_shape, len(manifest.class_names), stats, devices[0]),
-            data=read_training_data(dataset, devices[0] if len(devices) == 1 else CPU),
-            store=open_store(storage_of(run.folder_uri), dataset.fingerprint, stats),
+            problem=Problem(inputs.manifest.image_shape, inputs.classes, inputs.stats, devices[0]),
+            data=read_training_data(inputs.dataset, devices[0] if len(devices) == 1 else CPU, inputs.manifest),
+            store=open_store(run.storage, inputs.dataset.fingerprint, inputs.stats),
             folds=plan.folds,
             fold_seed=derive_seed(seed, "folds"),
             checkpoint_seconds=checkpoint_seconds,
             clock=clock,
         ),
-        network=network,
-        optimizer=optimizer,
+        network=inputs.network,
+        optimizer=inputs.optimizer,
         batch_seed=derive_seed(seed, "batches"),
         devices=devices,
         workers=workers,
@@ -92,9 +94,9 @@ def run_pack(
         results = _train_rounds(plan, trials, log, seed, say)
         log.close(say)
     result = PackResult(stage=plan.stage, search_range=plan.search_range, results=results)
-    uri = write_pack_result(run.folder_uri, plan.pack, result)
+    text = store_pack_result(run, plan.pack, result)
     trials.clean_up()
-    return uri
+    return text
 
 
 def _train_rounds(plan: PackPlan, trials: TrialsOfPack, log: TrialLog, seed: int, say: Say) -> list[TrialResult]:

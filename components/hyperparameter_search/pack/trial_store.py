@@ -19,11 +19,10 @@ from sanefit.components.foundation.schemas.search import TrialResult
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord
 from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.training.checkpoints.saved_state import plain_state, state_from
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan, Progress
 from sanefit.components.foundation.training.stacks.trial import Trial
-
-FOLDER = "trials"
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class TrialStore:
         object_store.write_bytes(self._uri(key, "plan.json"), json.dumps(asdict(plan)).encode())
 
     def _uri(self, key: str, ending: str) -> str:
-        return object_store.join(self.storage, FOLDER, key[:2], f"{key}.{ending}")
+        return Storage(self.storage).trial(key, ending)
 
 
 def open_store(storage: str, fingerprint: str, stats: ChannelStats) -> TrialStore:

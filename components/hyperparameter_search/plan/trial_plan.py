@@ -1,10 +1,11 @@
 """Plan a stage: draw the trials and deal them into packs."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sanefit.components.foundation.randomness import derive_seed
-from sanefit.components.foundation.schemas.checks import CheckReport
 from sanefit.components.foundation.schemas.networks import NetworkSettings
+from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import (
     PackPlan,
     Ranking,
@@ -17,7 +18,8 @@ from sanefit.components.foundation.schemas.search import (
 )
 from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.components.foundation.step_lines.step_log import Say
-from sanefit.components.foundation.storage.run_folder import read_trials
+from sanefit.components.foundation.storage.packs import load_pack_results, trials_of
+from sanefit.components.foundation.storage.results import load_result
 from sanefit.components.foundation.training.stacks.stack_key import stack_key
 from sanefit.components.hyperparameter_search.plan.dealing import deal, deal_by_key
 from sanefit.components.hyperparameter_search.plan.drawing import STARTUP, draw_quasi_random, draw_random, draw_tpe
@@ -26,13 +28,33 @@ from sanefit.components.hyperparameter_search.plan.next_round import round_size
 from sanefit.components.hyperparameter_search.plan.search_range import coarse_range, fine_range
 
 
+@dataclass(frozen=True)
+class PreviousStage:
+    """What was searched before, and every trial of it."""
+
+    search_range: SearchRange
+    results: list[TrialResult]
+
+
+def read_previous_stage(run: RunReference, ranking: str) -> PreviousStage | None:
+    """From a reference to its ranking; None for the first stage, whose ``ranking`` is empty.
+
+    Raises:
+        StorageError: when the ranking or a pack's results cannot be read.
+    """
+    if not ranking:
+        return None
+    known = load_result(Ranking, ranking)
+    return PreviousStage(known.search_range, trials_of(load_pack_results(run, known.stage, known.packs)))
+
+
 def plan_stage(
     stage: Stage,
     search: SearchSettings,
     network: NetworkSettings,
     optimizer: OptimizerSettings,
-    checks: CheckReport,
-    previous: Ranking | None,
+    band: tuple[float, float] | None,
+    previous: PreviousStage | None,
     seed: int,
     say: Say,
 ) -> list[PackPlan]:
@@ -45,8 +67,8 @@ def plan_stage(
         stage: ``coarse`` or ``fine``.
         search: method, trials, epochs, ranges and packs.
         network, optimizer: of the run; they hold what a trial does not search.
-        checks: its learning-rate band is the coarse range when the user gave none.
-        previous: the ranking that the ranges come from; without one they are the coarse ranges.
+        band: of learning rates, from the probe: the coarse range when the user gave none.
+        previous: the stage that the ranges come from; without one they are the coarse ranges.
         seed: of the run.
         say: prints a line.
 
@@ -55,12 +77,8 @@ def plan_stage(
         SettingsError: when a grid has more points than the stage has trials.
     """
     settings = search.coarse if stage == "coarse" else search.fine
-    results = read_trials(previous.pack_uris) if previous else []
-    searched = (
-        fine_range(previous.search_range, results)
-        if previous
-        else coarse_range(search.coarse, checks.learning_rate_band)
-    )
+    results = previous.results if previous else []
+    searched = fine_range(previous.search_range, results) if previous else coarse_range(search.coarse, band)
     drawn, how = draw(search, searched, results, settings.trials, derive_seed(seed, stage))
     searched = searched.model_copy(update={"reasons": [*searched.reasons, how]})
     trials = [

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from sanefit.components.foundation.errors import RunFailedError
-from sanefit.components.foundation.schemas.search import PackResult, Ranking, Stage, TrialSetting
+from sanefit.components.foundation.schemas.runs import RunReference
+from sanefit.components.foundation.schemas.search import Ranking, Stage, TrialSetting
 from sanefit.components.foundation.step_lines.step_log import Say
-from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.run_folder import read_trials
+from sanefit.components.foundation.storage.packs import load_pack_results, trials_of
 from sanefit.components.hyperparameter_search.finished_trials import best_first
 from sanefit.components.hyperparameter_search.rank.importances import importances
 from sanefit.components.hyperparameter_search.rank.range_findings import range_findings
@@ -14,20 +14,22 @@ from sanefit.components.hyperparameter_search.rank.range_findings import range_f
 TOP = 10
 
 
-def rank_stage(stage: Stage, pack_uris: Sequence[str], say: Say) -> Ranking:
+def rank_stage(run: RunReference, stage: Stage, packs: Sequence[str], say: Say) -> Ranking:
     """The best settings of a stage: highest last validation accuracy; of equals, the first.
 
     Trials that successive halving stopped rank below those that it did not.
 
     Args:
+        run: holds the packs' results.
         stage: ``coarse`` or ``fine``.
-        pack_uris: one PackResult each.
+        packs: a text for each, as ``store_pack_result`` gives it.
         say: prints a line.
 
     Raises:
         RunFailedError: when no trial finished.
     """
-    results = read_trials(pack_uris)
+    loaded = load_pack_results(run, stage, packs)
+    results, search_range = trials_of(loaded), loaded[0].search_range
     finished = best_first(results)
     if not finished:
         raise RunFailedError(
@@ -35,7 +37,6 @@ def rank_stage(stage: Stage, pack_uris: Sequence[str], say: Say) -> Ranking:
             f"({results[0].status} {results[0].message}); expected at least one; lower search.coarse.learning_rate"
         )
     best = finished[0]
-    search_range = PackResult.model_validate_json(object_store.read_bytes(pack_uris[0])).search_range
     ranking = Ranking(
         stage=stage,
         search_range=search_range,
@@ -48,16 +49,11 @@ def rank_stage(stage: Stage, pack_uris: Sequence[str], say: Say) -> Ranking:
         stopped=sum(result.status == "stopped" for result in results),
         importances=importances(search_range, results),
         range_findings=range_findings(stage, search_range, results),
-        pack_uris=list(pack_uris),
+        packs=list(packs),
     )
     for line in _lines(ranking):
         say(line)
     return ranking
-
-
-def parse_previous(ranking: str) -> Ranking | None:
-    """The previous stage's ranking; the first stage has none, an empty string."""
-    return Ranking.model_validate_json(ranking) if ranking else None
 
 
 def _lines(ranking: Ranking) -> list[str]:

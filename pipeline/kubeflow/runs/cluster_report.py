@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sanefit.components.foundation.errors import RunFailedError
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.run_folder import REPORT_FILE, run_folder
+from sanefit.components.foundation.storage.layout import Storage
 from sanefit.pipeline.kubeflow.client.api import Kubeflow
 from sanefit.pipeline.kubeflow.runs.cluster_runs import find_run
 
@@ -24,11 +24,11 @@ def fetch_report(kubeflow: Kubeflow, run: str, workdir: Path) -> Path:
     found = find_run(kubeflow, run)
     parameters = (found.runtime_config.parameters if found.runtime_config else None) or {}
     name = str(parameters.get("run_name") or found.display_name)
-    uri = object_store.join(run_folder(str(parameters.get("storage", "")), name), REPORT_FILE)
+    uri = Storage(str(parameters.get("storage", ""))).run(name).report
     if not object_store.exists(uri):
         raise RunFailedError(
             f"run {name!r} has no page at {uri!r} yet; expected one after its checks; look again later"
         )
-    copy = workdir / "runs" / name / REPORT_FILE
+    copy = Path(Storage(str(workdir)).run(name).report)
     object_store.write_bytes(str(copy), object_store.read_bytes(uri))
     return copy

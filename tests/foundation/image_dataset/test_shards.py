@@ -19,6 +19,7 @@ from sanefit.components.foundation.image_dataset.shards import (
     open_split,
     read_manifest,
     read_split,
+    snapshot_folder,
 )
 from sanefit.components.foundation.schemas.images import (
     SPLITS,
@@ -67,7 +68,7 @@ def make_snapshot(
         shards=listed,
     )
     (folder / MANIFEST_FILE).write_text(manifest.model_dump_json())
-    return DatasetReference(folder_uri=str(folder), fingerprint="f")
+    return DatasetReference(storage=str(storage), fingerprint="f")
 
 
 def snapshot_of_one(storage: Path, images: int = 4) -> tuple[DatasetReference, Pixels]:
@@ -141,7 +142,7 @@ def test_blocks_of_whole_files_are_not_copied(tmp_path: Path) -> None:
 
 def paths_of(dataset: DatasetReference) -> list[Path]:
     images = open_split(dataset, "train")
-    return [*(shard.path for shard in images.shards), Path(dataset.folder_uri, "train.index.npy")]
+    return [*(shard.path for shard in images.shards), Path(snapshot_folder(dataset), "train.index.npy")]
 
 
 @settings(max_examples=40)
@@ -202,7 +203,7 @@ def test_a_missing_file_is_an_error_of_one_line_that_names_it(which: int, tmp_pa
 
 def test_a_missing_manifest_is_a_storage_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as raised:
-        read_manifest(DatasetReference(folder_uri=str(tmp_path / "gone"), fingerprint="f"))
+        read_manifest(DatasetReference(storage=str(tmp_path / "gone"), fingerprint="f"))
     assert str(tmp_path / "gone") in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -210,7 +211,7 @@ def test_a_missing_manifest_is_a_storage_error_that_names_it(tmp_path: Path) -> 
 @pytest.mark.parametrize("content", ["", '{"format_version": 2}', "{"])
 def test_a_broken_manifest_is_an_error_of_one_line_that_names_it(content: str, tmp_path: Path) -> None:
     dataset, _ = snapshot_of_one(tmp_path)
-    Path(dataset.folder_uri, MANIFEST_FILE).write_text(content)
+    Path(snapshot_folder(dataset), MANIFEST_FILE).write_text(content)
     with pytest.raises(BadInputError) as raised:
         read_manifest(dataset)
     assert str(tmp_path) in str(raised.value)

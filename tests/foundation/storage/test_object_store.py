@@ -10,7 +10,7 @@ import pytest
 
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.errors import DataError, StorageError
-from sanefit.components.foundation.image_dataset.shards import open_split, read_manifest, read_split
+from sanefit.components.foundation.image_dataset.shards import open_split, read_manifest, read_split, snapshot_folder
 from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference, DataSettings
 from sanefit.components.foundation.storage import object_store
 
@@ -264,12 +264,12 @@ def test_a_snapshot_in_s3_reads_back_equal_to_a_local_one(
     settings = DataSettings(source=f"folder:{image_folder({'cat': 30, 'dog': 30})}")
     remote = take_snapshot(settings, f"{s3}/my/prefix", said)
     local = take_snapshot(settings, str(tmp_path / "local"), said)
-    assert remote.folder_uri.startswith(f"{s3}/my/prefix/")
+    assert snapshot_folder(remote).startswith(f"{s3}/my/prefix/")
     assert remote.fingerprint == local.fingerprint
     assert read_manifest(remote) == read_manifest(local)
     assert splits_of(remote, tmp_path / "cache") == splits_of(local, tmp_path / "cache")
     for remote_folder, local_folder in (
-        (remote.folder_uri, local.folder_uri),
+        (snapshot_folder(remote), snapshot_folder(local)),
         (f"{s3}/my/prefix", f"{tmp_path}/local"),
     ):
         below = [path for path in Path(local_folder).rglob("*") if path.is_file()]
@@ -299,7 +299,7 @@ def test_an_upload_that_broke_off_is_done_again(s3: str, image_folder: ImageFold
     expected = splits_of(first, tmp_path / "cache")
     [images_file] = [name for name in files_below(f"{s3}/upload") if name.endswith("images.npz")]
     delete(f"{s3}/upload/{images_file}")
-    delete(object_store.join(first.folder_uri, "manifest.json"))
+    delete(object_store.join(snapshot_folder(first), "manifest.json"))
     assert splits_of(take_snapshot(settings, f"{s3}/upload", said), tmp_path / "other") == expected
     assert images_file in files_below(f"{s3}/upload")
 

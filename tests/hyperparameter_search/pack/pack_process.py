@@ -14,15 +14,17 @@ import torch
 from said import Said
 
 from sanefit.components.foundation import tracking
+from sanefit.components.foundation.image_dataset.shards import read_manifest
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import TwoLayerSettings
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import PackPlan, PackResult
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import OptimizerSettings
+from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.hyperparameter_search.pack import chunk_training, trial_pack
 from sanefit.components.hyperparameter_search.pack.trial_log import tracking_process
-from sanefit.components.hyperparameter_search.pack.trial_pack import run_pack
+from sanefit.components.hyperparameter_search.pack.trial_pack import PackMachine, run_pack
 
 NETWORK = TwoLayerSettings(kind="two_layer", hidden=8)
 OPTIMIZER = OptimizerSettings(batch_size=64, momentum=0.5, schedule="cosine")
@@ -48,6 +50,7 @@ class Pack:
     stats: ChannelStats
     run_name: str = "run"
     before: BeforeTraining | None = None
+    packs_per_machine: int = 1
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -92,10 +95,11 @@ def _run(pack: Pack) -> None:
     if pack.before is not None:
         _call_before_training(pack.before)
     said = Said()
-    settings = {"seed": 0, "packs_per_machine": 1, "devices": [torch.device("cpu")], "say": said} | pack.options
+    machine = PackMachine([torch.device("cpu")], pack.packs_per_machine)
+    inputs = TrainingInputs(pack.digits, read_manifest(pack.digits), pack.stats, NETWORK, OPTIMIZER, seed=0)
     with tracking_process(pack.tracking_uri) as beside:
         reference = beside.submit(_opened_run, pack).result()
-        run_pack(pack.plan, pack.digits, pack.stats, NETWORK, OPTIMIZER, reference, writer=beside, **settings)
+        run_pack(pack.plan, inputs, reference, machine, writer=beside, say=said, **pack.options)
     (pack.folder / f"said-{pack.run_name}").write_text("\n".join(said))
 
 
@@ -110,7 +114,7 @@ def _opened_run(pack: Pack) -> RunReference:
     )
     return RunReference(
         run_name=pack.run_name,
-        folder_uri=str(pack.storage / "runs" / pack.run_name),
+        storage=str(pack.storage),
         tracking_uri=pack.tracking_uri,
         tracking_run_id=run_id,
     )

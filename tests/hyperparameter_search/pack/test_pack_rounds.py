@@ -13,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from said import Said
+from training_inputs import inputs_of
 
 from sanefit.components.foundation import tracking
 from sanefit.components.foundation.randomness import derive_seed
@@ -22,12 +23,13 @@ from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import PackPlan, PackResult, SearchRange, TrialSetting, TrialSpec
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import OptimizerSettings
+from sanefit.components.foundation.storage.packs import load_pack_results
 from sanefit.components.foundation.training.loop.plain_loop import TrainingData, read_training_data
 from sanefit.components.hyperparameter_search.pack import chunk_training
 from sanefit.components.hyperparameter_search.pack.chunk_training import Unit
 from sanefit.components.hyperparameter_search.pack.folds import fold_data
 from sanefit.components.hyperparameter_search.pack.pack_rounds import cut, rungs
-from sanefit.components.hyperparameter_search.pack.trial_pack import run_pack
+from sanefit.components.hyperparameter_search.pack.trial_pack import PackMachine, run_pack
 
 NETWORK = TwoLayerSettings(kind="two_layer", hidden=8)
 OPTIMIZER = OptimizerSettings(batch_size=64, momentum=0.5, schedule="constant")
@@ -69,7 +71,7 @@ def parent(tmp_path_factory: pytest.TempPathFactory) -> RunReference:
     run_id = tracking.open_run(
         tracking.client(uri), experiment="rounds", artifact_location=str(folder), run_name="run", tags={}, params={}
     )
-    return RunReference(run_name="run", folder_uri="", tracking_uri=uri, tracking_run_id=run_id)
+    return RunReference(run_name="run", storage="", tracking_uri=uri, tracking_run_id=run_id)
 
 
 @pytest.fixture
@@ -77,16 +79,16 @@ def run_plan(digits: DatasetReference, digits_stats: ChannelStats, parent: RunRe
     """Run a plan in a storage of the test's own; its result and what was said."""
 
     def run(
-        plan: PackPlan, run_name: str = "run", network: NetworkSettings = NETWORK, **options: Any
+        plan: PackPlan, run_name: str = "run", network: NetworkSettings = NETWORK, seed: int = 0, **options: Any
     ) -> tuple[PackResult, Said]:
         said = Said()
-        reference = parent.model_copy(
-            update={"run_name": f"{tmp_path.name}-{run_name}", "folder_uri": str(tmp_path / "runs" / run_name)}
-        )
-        settings = {"seed": 0, "packs_per_machine": 1000, "devices": [torch.device("cpu")], "say": said} | options
+        reference = parent.model_copy(update={"run_name": f"{tmp_path.name}-{run_name}", "storage": str(tmp_path)})
+        inputs = inputs_of(digits, digits_stats, network, OPTIMIZER, seed)
+        machine = PackMachine([torch.device("cpu")], packs=1000)
         with ThreadPoolExecutor(1) as beside:
-            uri = run_pack(plan, digits, digits_stats, network, OPTIMIZER, reference, writer=beside, **settings)
-        return PackResult.model_validate_json(Path(uri).read_bytes()), said
+            text = run_pack(plan, inputs, reference, machine, writer=beside, say=said, **options)
+        [result] = load_pack_results(reference, plan.stage, [text])
+        return result, said
 
     return run
 

@@ -53,8 +53,10 @@ def plan_of(specs: Sequence[TrialSpec], at_once: int = 4, **changes: Any) -> Pac
 def pack(digits: DatasetReference, digits_stats: ChannelStats, tmp_path: Path) -> MakePack:
     """A pack on two cores; each run of it has a storage of its own, and all have one MLflow."""
 
-    def make(plan: PackPlan, run_name: str = "run", before: Any = None, **options: Any) -> Pack:
-        return Pack(plan, tmp_path, digits, digits_stats, run_name, before, options)
+    def make(
+        plan: PackPlan, run_name: str = "run", before: Any = None, packs_per_machine: int = 1, **options: Any
+    ) -> Pack:
+        return Pack(plan, tmp_path, digits, digits_stats, run_name, before, packs_per_machine, options)
 
     return make
 

@@ -49,7 +49,7 @@ def parent(tmp_path: Path) -> RunReference:
     run_id = tracking.open_run(
         tracking.client(uri), experiment="log", artifact_location=str(tmp_path), run_name="run", tags={}, params={}
     )
-    return RunReference(run_name="run", folder_uri="", tracking_uri=uri, tracking_run_id=run_id)
+    return RunReference(run_name="run", storage="", tracking_uri=uri, tracking_run_id=run_id)
 
 
 @pytest.fixture

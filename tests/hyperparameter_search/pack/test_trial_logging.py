@@ -39,7 +39,7 @@ def parent(client: tracking.Client, request: pytest.FixtureRequest, tmp_path: Pa
     run_id = tracking.open_run(
         client, experiment="trials", artifact_location=str(tmp_path), run_name=name, tags={}, params={}
     )
-    return RunReference(run_name=name, folder_uri="", tracking_uri=client.tracking_uri, tracking_run_id=run_id)
+    return RunReference(run_name=name, storage="", tracking_uri=client.tracking_uri, tracking_run_id=run_id)
 
 
 @pytest.fixture

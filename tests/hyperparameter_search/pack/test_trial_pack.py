@@ -9,6 +9,7 @@ import pytest
 import torch
 from mlflow.entities import Run
 from said import Said
+from training_inputs import inputs_of
 
 from sanefit.components.foundation import tracking
 from sanefit.components.foundation.machine.parallel_work import usable_cores
@@ -25,9 +26,10 @@ from sanefit.components.foundation.schemas.search import (
 )
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord, OptimizerSettings
+from sanefit.components.foundation.storage.packs import load_pack_results
 from sanefit.components.foundation.training.stacks.trial import Trial
 from sanefit.components.hyperparameter_search.pack import chunk_training
-from sanefit.components.hyperparameter_search.pack.trial_pack import run_pack, trial_line
+from sanefit.components.hyperparameter_search.pack.trial_pack import PackMachine, run_pack, trial_line
 
 NETWORK = TwoLayerSettings(kind="two_layer", hidden=8)
 OPTIMIZER = OptimizerSettings(batch_size=64, momentum=0.5, schedule="cosine")
@@ -89,7 +91,7 @@ def reference(store: Path, client: tracking.Client, request: pytest.FixtureReque
         )
         return RunReference(
             run_name=run_name,
-            folder_uri=str(store / "storages" / run_name / "runs" / run_name),
+            storage=str(store / "storages" / run_name),
             tracking_uri=f"sqlite:///{store / 'mlflow.db'}",
             tracking_run_id=run_id,
         )
@@ -106,14 +108,19 @@ def pack(digits: DatasetReference, digits_stats: ChannelStats, reference: Callab
         name: str = "run",
         network: NetworkSettings = NETWORK,
         optimizer: OptimizerSettings = OPTIMIZER,
+        seed: int = 0,
+        packs_per_machine: int = 1000,
+        devices: Sequence[torch.device] = (torch.device("cpu"),),
         **options: Any,
     ) -> tuple[PackResult, RunReference, Said]:
         said, parent = Said(), reference(name)
-        settings = {"seed": 0, "packs_per_machine": 1000, "devices": [torch.device("cpu")], "say": said} | options
+        inputs = inputs_of(digits, digits_stats, network, optimizer, seed)
+        machine = PackMachine(devices, packs_per_machine)
         with ThreadPoolExecutor(1) as beside:
-            uri = run_pack(plan_of(trials), digits, digits_stats, network, optimizer, parent, writer=beside, **settings)
+            text = run_pack(plan_of(trials), inputs, parent, machine, writer=beside, say=said, **options)
         lines = Said(line for line in said if line.startswith("val_acc"))
-        return PackResult.model_validate_json(Path(uri).read_bytes()), parent, lines
+        [result] = load_pack_results(parent, "coarse", [text])
+        return result, parent, lines
 
     return run
 

@@ -10,6 +10,7 @@ from foundation.conftest import s3, s3_server  # noqa: F401
 from hypothesis import given
 from hypothesis import strategies as st
 from said import Said
+from training_inputs import inputs_of
 
 from sanefit.components.foundation import tracking
 from sanefit.components.foundation.schemas.images import DatasetReference
@@ -26,11 +27,12 @@ from sanefit.components.foundation.schemas.search import (
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord, OptimizerSettings
 from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.packs import load_pack_results
 from sanefit.components.foundation.training.loop.plain_loop import TrainingState
 from sanefit.components.foundation.training.loop.recipe import Recipe
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan, Progress
 from sanefit.components.foundation.training.stacks.trial import Trial
-from sanefit.components.hyperparameter_search.pack.trial_pack import run_pack
+from sanefit.components.hyperparameter_search.pack.trial_pack import PackMachine, run_pack
 from sanefit.components.hyperparameter_search.pack.trial_store import (
     TrialStore,
     open_store,
@@ -153,31 +155,27 @@ def test_a_pack_whose_storage_is_in_s3_takes_from_there_what_was_trained(
         engine="stacked",
         networks_at_once=2,
     )
-    results = []
+    inputs = inputs_of(
+        digits, digits_stats, TwoLayerSettings(kind="two_layer", hidden=8), OptimizerSettings(batch_size=64)
+    )
+    results: list[PackResult] = []
     for name in ("first", "second"):
         run_id = tracking.open_run(
             tracking.client(uri), experiment="s3", artifact_location=str(tmp_path), run_name=name, tags={}, params={}
         )
-        run = RunReference(
-            run_name=name, folder_uri=f"{s3}/storage/runs/{name}", tracking_uri=uri, tracking_run_id=run_id
-        )
+        run = RunReference(run_name=name, storage=f"{s3}/storage", tracking_uri=uri, tracking_run_id=run_id)
         said = Said()
         with ThreadPoolExecutor(1) as beside:
             written = run_pack(
                 plan,
-                digits,
-                digits_stats,
-                TwoLayerSettings(kind="two_layer", hidden=8),
-                OptimizerSettings(batch_size=64),
+                inputs,
                 run,
-                seed=0,
-                packs_per_machine=1000,
-                devices=[torch.device("cpu")],
+                PackMachine([torch.device("cpu")], packs=1000),
                 writer=beside,
                 say=said,
                 checkpoint_seconds=0.0,
             )
-        results.append(PackResult.model_validate_json(object_store.read_bytes(written)))
+        results += load_pack_results(run, "coarse", [written])
     assert [one.status for one in results[0].results].count("stopped") == 3
     for one, again in zip(results[0].results, results[1].results, strict=True):
         assert (one.status, len(one.epochs)) == (again.status, len(again.epochs))

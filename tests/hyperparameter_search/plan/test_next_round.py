@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from trial_results import made_up_result
 
 from sanefit.components.foundation.randomness import derive_seed
-from sanefit.components.foundation.schemas.checks import CheckReport
 from sanefit.components.foundation.schemas.networks import MlpSettings
 from sanefit.components.foundation.schemas.search import (
     CoarseSettings,
@@ -20,13 +19,13 @@ from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.components.hyperparameter_search.plan.next_round import draw_next_round, round_size
 from sanefit.components.hyperparameter_search.plan.trial_plan import plan_stage
 
-CHECKS = CheckReport(gates=[], probe=[], learning_rate_band=(1e-4, 1e0))
+BAND = (1e-4, 1e0)
 
 
 def plans(trials: int, packs: int, seed: int = 0) -> list[PackPlan]:
     search = SearchSettings(method="tpe", packs=packs, coarse=CoarseSettings(trials=trials, epochs=3, width=(8, 16)))
     network = MlpSettings(kind="mlp")
-    return plan_stage("coarse", search, network, OptimizerSettings(), CHECKS, None, seed, lambda _: None)
+    return plan_stage("coarse", search, network, OptimizerSettings(), BAND, None, seed, lambda _: None)
 
 
 def trained(spec: TrialSpec) -> TrialResult:

@@ -8,8 +8,8 @@ from trial_results import made_up_result
 
 from sanefit.components.foundation.errors import RunFailedError, SettingsError
 from sanefit.components.foundation.randomness import derive_seed
-from sanefit.components.foundation.schemas.checks import CheckReport
 from sanefit.components.foundation.schemas.networks import ConvNetSettings
+from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import (
     CoarseSettings,
     FineSettings,
@@ -22,13 +22,19 @@ from sanefit.components.foundation.schemas.search import (
     TrialSpec,
 )
 from sanefit.components.foundation.schemas.training import OptimizerSettings
-from sanefit.components.foundation.storage.run_folder import write_pack_result
+from sanefit.components.foundation.storage.packs import store_pack_result
+from sanefit.components.foundation.storage.results import store_result
 from sanefit.components.foundation.training.stacks.stack_key import stack_key
 from sanefit.components.hyperparameter_search.plan.drawing import draw_random
-from sanefit.components.hyperparameter_search.plan.trial_plan import first_rounds, plan_stage
+from sanefit.components.hyperparameter_search.plan.trial_plan import (
+    PreviousStage,
+    first_rounds,
+    plan_stage,
+    read_previous_stage,
+)
 
 RANGE = SearchRange(learning_rate=(1e-4, 3e-1), weight_decay=(1e-6, 1e2), reasons=["a reason"])
-CHECKS = CheckReport(gates=[], probe=[], learning_rate_band=(0.01, 0.2))
+BAND = (0.01, 0.2)
 NETWORK = ConvNetSettings(kind="convnet", channels=(8, 16))
 OPTIMIZER = OptimizerSettings()
 SEARCH = SearchSettings(
@@ -42,13 +48,13 @@ METHODS = ("random", "grid", "quasi_random", "tpe")
 def planned(
     search: SearchSettings,
     stage: Stage = "coarse",
-    previous: Ranking | None = None,
+    previous: PreviousStage | None = None,
     seed: int = 0,
     said: Said | None = None,
 ) -> list[PackPlan]:
     # Not `or`: a Said that is empty is false.
     return plan_stage(
-        stage, search, NETWORK, OPTIMIZER, CHECKS, previous, seed=seed, say=Said() if said is None else said
+        stage, search, NETWORK, OPTIMIZER, BAND, previous, seed=seed, say=Said() if said is None else said
     )
 
 
@@ -56,18 +62,19 @@ def in_order(plans: list[PackPlan]) -> list[TrialSpec]:
     return sorted((trial for plan in plans for trial in plan.trials), key=lambda trial: trial.number)
 
 
-def coarse_ranking(folder: Path, accuracies: list[float], step: float = 0.1) -> Ranking:
+def coarse_stage(folder: Path, accuracies: list[float], step: float = 0.1) -> PreviousStage:
     """Trials ever lower in rate, by so many decades, and ever higher in decay."""
     results = [
         made_up_result(n, accuracy, learning_rate=10 ** (-1 - n * step), weight_decay=10 ** (-4 + n * step))
         for n, accuracy in enumerate(accuracies)
     ]
-    uris = [
-        write_pack_result(str(folder), pack, PackResult(stage="coarse", search_range=RANGE, results=results[pack::2]))
+    run = RunReference(run_name="run", storage=str(folder), tracking_uri="", tracking_run_id="")
+    texts = [
+        store_pack_result(run, pack, PackResult(stage="coarse", search_range=RANGE, results=results[pack::2]))
         for pack in range(2)
     ]
     best = max(results, key=lambda result: result.validation_accuracy)
-    return Ranking(
+    ranking = Ranking(
         stage="coarse",
         search_range=RANGE,
         best=best.spec.setting,
@@ -75,8 +82,16 @@ def coarse_ranking(folder: Path, accuracies: list[float], step: float = 0.1) -> 
         best_validation_accuracy=best.validation_accuracy,
         trials=len(results),
         diverged=0,
-        pack_uris=uris,
+        packs=texts,
     )
+    previous = read_previous_stage(run, store_result(str(folder / "ranking.json"), ranking))
+    assert previous is not None
+    return previous
+
+
+def test_the_first_stage_has_none_before_it() -> None:
+    run = RunReference(run_name="run", storage="/nowhere", tracking_uri="", tracking_run_id="")
+    assert read_previous_stage(run, "") is None
 
 
 def test_the_coarse_stage_searches_the_probes_band(said: Said) -> None:
@@ -103,13 +118,12 @@ def test_random_draws_are_those_of_the_stages_seed() -> None:
 
 
 def test_the_coarse_stage_has_no_range_without_a_band(said: Said) -> None:
-    checks = CHECKS.model_copy(update={"learning_rate_band": None})
     with pytest.raises(RunFailedError):
-        plan_stage("coarse", SEARCH, NETWORK, OPTIMIZER, checks, None, seed=0, say=said)
+        plan_stage("coarse", SEARCH, NETWORK, OPTIMIZER, None, None, seed=0, say=said)
 
 
 def test_the_fine_stage_searches_where_the_best_coarse_trials_were(tmp_path: Path, said: Said) -> None:
-    previous = coarse_ranking(tmp_path, [0.5 + n / 100 for n in range(15)])  # the best three are 12, 13, 14
+    previous = coarse_stage(tmp_path, [0.5 + n / 100 for n in range(15)])  # the best three are 12, 13, 14
     plans = planned(SEARCH, "fine", previous, said=said)
     trials = in_order(plans)
     # They span 0.2 decades, so both ranges become half a decade around trial 13.
@@ -210,7 +224,7 @@ def test_the_fine_round_of_tpe_is_drawn_from_the_coarse_results_inside_its_range
 ) -> None:
     # The best fifth lie around the middle trial and span the fine range, so that it holds these and no others.
     middle = coarse // 2 - 0.4
-    previous = coarse_ranking(tmp_path, [0.9 - 0.01 * abs(n - middle) for n in range(coarse)], step=3 / coarse)
+    previous = coarse_stage(tmp_path, [0.9 - 0.01 * abs(n - middle) for n in range(coarse)], step=3 / coarse)
     search = SEARCH.model_copy(update={"method": "tpe", "fine": FineSettings(trials=40)})
     plans = planned(search, "fine", previous, said=said)
     trials = in_order(plans)
@@ -230,7 +244,7 @@ def test_what_the_coarse_stage_found_changes_what_tpe_draws(tmp_path: Path) -> N
     for good in (range(8, 14), range(26, 32)):
         accuracies = [0.99 if n in (5, 34) else accuracy + 0.05 * (n in good) for n, accuracy in enumerate(flat)]
         folder = tmp_path / str(good.start)
-        previous = coarse_ranking(folder, accuracies)
+        previous = coarse_stage(folder, accuracies)
         trials = in_order(planned(search, "fine", previous))
         rates.append(sum(trial.setting.learning_rate < 10**-2.95 for trial in trials))
     assert rates[0] < rates[1]

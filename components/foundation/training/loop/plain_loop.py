@@ -14,7 +14,7 @@ from sanefit.components.foundation.classifiers.keyed_dropout import dropout_laye
 from sanefit.components.foundation.image_dataset.augmentation import augment
 from sanefit.components.foundation.image_dataset.batches import shuffled_batches
 from sanefit.components.foundation.randomness import BITS, derive_seed
-from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.schemas.images import DatasetReference, Manifest
 from sanefit.components.foundation.schemas.training import EpochRecord
 from sanefit.components.foundation.training.loop.evaluation import evaluate
 from sanefit.components.foundation.training.loop.loss import decayed_weights, penalty
@@ -54,9 +54,11 @@ class TrainingState:
     slots: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
 
 
-def read_training_data(dataset: DatasetReference, device: torch.device = CPU) -> TrainingData:
+def read_training_data(
+    dataset: DatasetReference, device: torch.device = CPU, manifest: Manifest | None = None
+) -> TrainingData:
     """The training and validation splits of a snapshot, in the device's memory when they fit."""
-    train, validation = training_images(dataset, ("train", "validation"), device)
+    train, validation = training_images(dataset, ("train", "validation"), device, manifest)
     return TrainingData(*train, *validation)
 
 

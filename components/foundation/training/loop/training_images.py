@@ -9,7 +9,7 @@ from torch import Tensor
 from sanefit.components.foundation.image_dataset.batch_size import images_at_once
 from sanefit.components.foundation.image_dataset.shards import SplitImages, open_split
 from sanefit.components.foundation.machine.memory import available_memory
-from sanefit.components.foundation.schemas.images import DatasetReference, SplitName
+from sanefit.components.foundation.schemas.images import DatasetReference, Manifest, SplitName
 
 SHARE_OF_MEMORY = 0.5  # of what is free may hold images; the network and its gradients need the rest
 ITERATED_AT_ONCE = 256
@@ -73,7 +73,7 @@ def on_device(images: Images, device: torch.device) -> Images:
 
 
 def training_images(
-    dataset: DatasetReference, splits: tuple[SplitName, ...], device: torch.device
+    dataset: DatasetReference, splits: tuple[SplitName, ...], device: torch.device, manifest: Manifest | None = None
 ) -> list[tuple[Images, Tensor]]:
     """Images and labels of each of these splits; all are on the device, or all of them stay on disk.
 
@@ -82,7 +82,7 @@ def training_images(
     Raises:
         DataError, StorageError: as ``open_split``.
     """
-    opened = [open_split(dataset, split) for split in splits]
+    opened = [open_split(dataset, split, manifest=manifest) for split in splits]
     size = sum(len(images) * images.image_bytes for images in opened)
     fit = size <= SHARE_OF_MEMORY * available_memory(device)
     return [

@@ -1,0 +1,72 @@
+"""Where everything lies in a storage."""
+
+from dataclasses import dataclass
+
+from sanefit.components.foundation.storage.object_store import join
+
+SHORT = 16  # of a fingerprint's digits, enough to name a folder
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A local folder or ``s3://`` prefix, which runs share."""
+
+    uri: str
+
+    def run(self, run_name: str) -> "RunFolder":
+        """What one run wrote."""
+        return RunFolder(join(self.uri, "runs", run_name))
+
+    def snapshot(self, fingerprint: str) -> str:
+        """The folder of a snapshot."""
+        return join(self.uri, "snapshots", fingerprint[:SHORT])
+
+    def below(self, path: str) -> str:
+        """What lies at a path that is relative to the storage."""
+        return join(self.uri, path)
+
+    def trial(self, key: str, ending: str) -> str:
+        """A file about the trial, or the trials, of this key."""
+        return join(self.uri, "trials", key[:2], f"{key}.{ending}")
+
+    def final_checkpoint(self, key: str) -> str:
+        """Where the final training of this key goes on."""
+        return join(self.uri, "checkpoints", "final", f"{key}.pt")
+
+    def cached_result(self, kind: str, sha256: str) -> str:
+        """What a cached step found: named by its content, whichever run it was found in."""
+        return join(self.uri, "results", kind, f"{sha256}.json")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """``uri``: of the folder of one run."""
+
+    uri: str
+
+    @property
+    def report(self) -> str:
+        """The page."""
+        return join(self.uri, "report.html")
+
+    @property
+    def summary(self) -> str:
+        """The short form of the page, for programs."""
+        return join(self.uri, "summary.json")
+
+    @property
+    def weights(self) -> str:
+        """The final model's weights."""
+        return join(self.uri, "weights.pt")
+
+    def result(self, name: str) -> str:
+        """What a step of this run found."""
+        return join(self.uri, "results", f"{name}.json")
+
+    def pack_plan(self, stage: str, pack: int) -> str:
+        """The trials that a pack is to train."""
+        return join(self.uri, "trials", f"{stage}-pack-{pack:03d}-plan.json")
+
+    def pack_result(self, stage: str, pack: int) -> str:
+        """What a pack's trials gave."""
+        return join(self.uri, "trials", f"{stage}-pack-{pack:03d}.json")

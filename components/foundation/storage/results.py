@@ -1,0 +1,69 @@
+"""What one step hands to the next: a file in the storage, and a short text that says where it is and what it holds.
+
+A parameter of a task travels in a command line, which holds 128 KiB at most, and is stored several times over by Argo.
+So nothing that grows with classes, epochs, trials, packs or layers is a parameter.
+"""
+
+import hashlib
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from sanefit.components.foundation.errors import StorageError
+from sanefit.components.foundation.schemas.bases import Artifact
+from sanefit.components.foundation.schemas.runs import ResultReference
+from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.layout import Storage
+
+Schema = TypeVar("Schema", bound=Artifact)
+
+
+def store_result(uri: str, result: Artifact) -> str:
+    """Write a result; the text that refers to it.
+
+    Raises:
+        StorageError: when it cannot be written.
+    """
+    content = result.model_dump_json().encode()
+    object_store.write_bytes(uri, content)
+    return ResultReference(uri=uri, sha256=hashlib.sha256(content).hexdigest()).model_dump_json()
+
+
+def store_cached_result(storage: str, kind: str, result: Artifact) -> str:
+    """The same for a step whose result other runs may take: equal results have one place and one text."""
+    content = result.model_dump_json().encode()
+    return store_result(Storage(storage).cached_result(kind, hashlib.sha256(content).hexdigest()), result)
+
+
+def load_result(schema: type[Schema], reference: str) -> Schema:
+    """What ``store_result`` wrote.
+
+    Raises:
+        StorageError: when it is gone, or not what was written.
+    """
+    told = ResultReference.model_validate_json(reference)
+    return parse_result(schema, told.uri, told.sha256)
+
+
+def load_optional_result(schema: type[Schema], reference: str) -> Schema | None:
+    """None for an empty text: the step has not run."""
+    return load_result(schema, reference) if reference else None
+
+
+def parse_result(schema: type[Schema], uri: str, digest: str) -> Schema:
+    """The content at a place, whose SHA-256 begins with ``digest``.
+
+    Raises:
+        StorageError: when it is gone, or another.
+    """
+    content = object_store.read_bytes(uri)
+    seen = hashlib.sha256(content).hexdigest()
+    try:
+        if not seen.startswith(digest):
+            raise ValueError(f"SHA-256 {seen[:12]}…, not {digest[:12]}…")
+        return schema.model_validate_json(content)
+    except (ValueError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise StorageError(
+            f"{uri!r} is not what the step before wrote ({reason}); expected a file that nothing changes; run again"
+        ) from None

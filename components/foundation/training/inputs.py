@@ -1,0 +1,54 @@
+"""What every step that trains is given, parsed once."""
+
+from dataclasses import dataclass
+
+from sanefit.components.foundation.image_dataset.shards import read_manifest
+from sanefit.components.foundation.schemas.images import DatasetReference, Manifest
+from sanefit.components.foundation.schemas.networks import NetworkSettings, network_settings
+from sanefit.components.foundation.schemas.statistics import ChannelStats
+from sanefit.components.foundation.schemas.training import OptimizerSettings
+from sanefit.components.foundation.storage.results import load_result
+
+
+@dataclass(frozen=True)
+class TrainingInputs:
+    """Images, how they are normalized, and what is trained on them.
+
+    ``network``, ``optimizer``: of the configuration, before a trial's own values take their places.
+    """
+
+    dataset: DatasetReference
+    manifest: Manifest
+    stats: ChannelStats
+    network: NetworkSettings
+    optimizer: OptimizerSettings
+    seed: int
+
+    @property
+    def classes(self) -> int:
+        """How many there are."""
+        return len(self.manifest.class_names)
+
+
+def read_training_inputs(dataset: str, stats: str, network: str, optimizer: str, seed: int) -> TrainingInputs:
+    """From the parameters of a task.
+
+    Args:
+        dataset: JSON of a DatasetReference; its manifest is read.
+        stats: refers to ChannelStats, as ``store_cached_result`` gives it.
+        network, optimizer: JSON of the sections.
+        seed: of the run.
+
+    Raises:
+        DataError: when the manifest is damaged.
+        StorageError: when the manifest or the statistics cannot be read.
+    """
+    reference = DatasetReference.model_validate_json(dataset)
+    return TrainingInputs(
+        reference,
+        read_manifest(reference),
+        load_result(ChannelStats, stats),
+        network_settings.validate_json(network),
+        OptimizerSettings.model_validate_json(optimizer),
+        seed,
+    )
