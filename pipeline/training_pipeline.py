@@ -2,15 +2,15 @@
 
 ::
 
-    snapshot ─► [news?] ─► stats ─► sanity ─► report of the checks ─► gate ─► coarse search ─► fine search
-                       └─► open run                                           ─► final training ─► register ─► report
+    snapshot ─► identity ─► [news?] ─► stats ─► sanity ─► report of the checks ─► gate ─► coarse search ─► fine search
+                                   └─► open run                               ─► final training ─► register ─► report
     exit handler: close run, whatever happened
 
     a search:  plan ─► [pack … pack] ─► rank
     news?      only where a run without news is to end at once
 
-Every parameter is text (JSON of a settings section) or a number, so a run can be repeated
-from its parameters alone.
+The pipeline's own parameters are text (JSON of a settings section) or numbers, so a run can be repeated from them
+alone. Steps hand each other short texts that say where in the storage a result is, never the result.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,13 @@ from sanefit.components.channel_stats.component import channel_stats
 from sanefit.components.dataset_snapshot.component import snapshot
 from sanefit.components.final_training.component import final_training
 from sanefit.components.hyperparameter_search.component import plan_trials, rank_trials, train_pack
-from sanefit.components.model_registry.component import close_run, compare_with_champion, open_run, register_model
+from sanefit.components.model_registry.component import (
+    close_run,
+    compare_with_last_run,
+    identify_training,
+    open_run,
+    register_model,
+)
 from sanefit.components.run_report.component import run_report
 from sanefit.components.sanity_checks.component import gate, sanity
 from sanefit.pipeline.placement import Placement
@@ -86,8 +92,8 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
 
     Args:
         place: where its steps run.
-        skip_unchanged: end, as succeeded, when the champion was trained on the same images, by
-            the same code, with the same configuration.
+        skip_unchanged: end, as succeeded, when a run of this model has finished that was made from the same images,
+            code and configuration.
     """
     search_stage = search_stage_pipeline(place)
 
@@ -120,7 +126,7 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
         """
         names = {"name": name, "run_name": run_name, "job_name": dsl.PIPELINE_JOB_NAME_PLACEHOLDER}
         places = {"storage": storage, "tracking_uri": tracking_uri}
-        settings = {
+        sections = {
             "data": data,
             "stats": stats,
             "network": network,
@@ -128,30 +134,22 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
             "checks": checks,
             "search": search,
             "final": final,
-            "seed": seed,
         }
         closing = place.trainer_step(close_run(**names, **places))
         with dsl.ExitHandler(closing):
             dataset = place.snapshot_step(snapshot(data=data, storage=storage)).output
-            with _if_news(place, skip_unchanged, name, tracking_uri, dataset, settings):
-                run = place.trainer_step(open_run(**names, **places, dataset=dataset, **settings)).output
-                measured = place.data_step(channel_stats(dataset=dataset, stats=stats, code_digest=""), cached=True).output
-                network_and_data = {
-                    "dataset": dataset,
-                    "stats": measured,
-                    "network": network,
-                    "optimizer": optimizer,
-                    "seed": seed,
-                }
-                verdicts = place.trainer_step(
-                    sanity(**network_and_data, search=search, checks=checks, code_digest=""), cached=True
+            identity = place.trainer_step(identify_training(dataset=dataset, seed=seed, **sections)).outputs
+            with _if_news(place, skip_unchanged, name, tracking_uri, identity["run"]):
+                run = place.trainer_step(
+                    open_run(**names, **places, identity=identity["run"], seed=seed, **sections)
                 ).output
+                measured, verdicts, inputs = _checked(place, dataset, sections, seed, identity)
                 found = {"run": run, "dataset": dataset, "stats": measured, "checks": verdicts}
                 checks_page = place.data_step(run_report(**found))
                 passed = place.data_step(gate(checks=verdicts), retried=False).after(checks_page)
 
                 searched = {
-                    **network_and_data,
+                    **inputs,
                     "search": search,
                     "checks": verdicts,
                     "run": run,
@@ -161,11 +159,9 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
                 fine = search_stage(stage="fine", previous=coarse, **searched).output
 
                 trained = place.final_training_step(
-                    final_training(**network_and_data, final=final, ranking=fine, run=run)
+                    final_training(**inputs, final=final, ranking=fine, run=run)
                 ).outputs["Output"]
-                registration = place.trainer_step(
-                    register_model(name=name, **network_and_data, trained=trained, run=run)
-                ).output
+                registration = place.trainer_step(register_model(name=name, **inputs, trained=trained, run=run)).output
                 place.data_step(
                     run_report(**found, coarse=coarse, fine=fine, trained=trained, registration=registration)
                 )
@@ -181,29 +177,47 @@ def check_pipeline(place: Placement) -> Any:
         data: str, stats: str, network: str, optimizer: str, checks: str, search: str, seed: int, storage: str
     ) -> None:
         """Arguments as for the training pipeline."""
+        sections = {
+            "data": data,
+            "stats": stats,
+            "network": network,
+            "optimizer": optimizer,
+            "checks": checks,
+            "search": search,
+            "final": "{}",
+        }
         dataset = place.snapshot_step(snapshot(data=data, storage=storage)).output
-        measured = place.data_step(channel_stats(dataset=dataset, stats=stats, code_digest=""), cached=True).output
-        checked = sanity(
-            dataset=dataset,
-            stats=measured,
-            network=network,
-            optimizer=optimizer,
-            search=search,
-            checks=checks,
-            seed=seed,
-            code_digest="",
-        )
-        place.data_step(gate(checks=place.trainer_step(checked, cached=True).output), retried=False)
+        identity = place.trainer_step(identify_training(dataset=dataset, seed=seed, **sections)).outputs
+        _, verdicts, _ = _checked(place, dataset, sections, seed, identity)
+        place.data_step(gate(checks=verdicts), retried=False)
 
     return check
 
 
+def _checked(
+    place: Placement, dataset: Any, sections: Mapping[str, Any], seed: Any, identity: Mapping[str, Any]
+) -> tuple[Any, Any, dict[str, Any]]:
+    """The statistics, the checks' verdicts, and what every step that trains is given."""
+    measured = place.data_step(
+        channel_stats(dataset=dataset, stats=sections["stats"], code_digest=identity["stats_code"]), cached=True
+    ).output
+    inputs = {
+        "dataset": dataset,
+        "stats": measured,
+        "network": sections["network"],
+        "optimizer": sections["optimizer"],
+        "seed": seed,
+    }
+    checked = sanity(
+        **inputs, search=sections["search"], checks=sections["checks"], code_digest=identity["checks_code"]
+    )
+    return measured, place.trainer_step(checked, cached=True).output, inputs
+
+
 def _if_news(
-    place: Placement, skip_unchanged: bool, name: Any, tracking_uri: Any, dataset: Any, settings: Mapping[str, Any]
+    place: Placement, skip_unchanged: bool, name: Any, tracking_uri: Any, identity: Any
 ) -> AbstractContextManager[Any]:
     if not skip_unchanged:
         return nullcontext()
-    comparison = place.trainer_step(
-        compare_with_champion(name=name, tracking_uri=tracking_uri, dataset=dataset, **settings)
-    )
+    comparison = place.trainer_step(compare_with_last_run(name=name, tracking_uri=tracking_uri, identity=identity))
     return dsl.If(comparison.output == "news")  # type: ignore[no-any-return]

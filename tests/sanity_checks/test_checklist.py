@@ -157,9 +157,9 @@ def test_the_test_split_is_not_read(check: Check, monkeypatch: pytest.MonkeyPatc
     read: list[str] = []
     opened = training_images.open_split
 
-    def recording(dataset: DatasetReference, split: Any) -> Any:
+    def recording(dataset: DatasetReference, split: Any, **options: Any) -> Any:
         read.append(split)
-        return opened(dataset, split)
+        return opened(dataset, split, **options)
 
     monkeypatch.setattr(training_images, "open_split", recording)
     check(TWO_LAYER, "zeros")
