@@ -74,7 +74,9 @@ def run_pack(
         context=PackContext(
             problem=Problem(manifest.image_shape, len(manifest.class_names), stats, devices[0]),
             data=read_training_data(dataset, devices[0] if len(devices) == 1 else CPU),
-            store=open_store(storage_of(run.folder_uri), dataset.fingerprint, stats),
+            store=open_store(
+                storage_of(run.folder_uri), dataset.fingerprint, stats, network, arithmetic=devices[0].type
+            ),
             folds=plan.folds,
             fold_seed=derive_seed(seed, "folds"),
             checkpoint_seconds=checkpoint_seconds,
