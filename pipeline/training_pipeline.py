@@ -25,7 +25,7 @@ from sanefit.components.final_training.component import final_training
 from sanefit.components.hyperparameter_search.component import plan_trials, rank_trials, train_pack
 from sanefit.components.model_registry.component import (
     close_run,
-    compare_with_last_run,
+    compare_with_finished_runs,
     identify_training,
     open_run,
     register_model,
@@ -199,7 +199,7 @@ def _checked(
 ) -> tuple[Any, Any, dict[str, Any]]:
     """The statistics, the checks' verdicts, and what every step that trains is given."""
     measured = place.data_step(
-        channel_stats(dataset=dataset, stats=sections["stats"], code_digest=identity["stats_code"]), cached=True
+        channel_stats(dataset=dataset, stats=sections["stats"], code_digest=identity["statistics_code"]), cached=True
     ).output
     inputs = {
         "dataset": dataset,
@@ -219,5 +219,5 @@ def _if_news(
 ) -> AbstractContextManager[Any]:
     if not skip_unchanged:
         return nullcontext()
-    comparison = place.trainer_step(compare_with_last_run(name=name, tracking_uri=tracking_uri, identity=identity))
+    comparison = place.trainer_step(compare_with_finished_runs(name=name, tracking_uri=tracking_uri, identity=identity))
     return dsl.If(comparison.output == "news")  # type: ignore[no-any-return]

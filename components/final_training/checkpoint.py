@@ -6,7 +6,6 @@ wrote it.
 
 import hashlib
 import io
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from sanefit.components.final_training.long_training import LongState
 from sanefit.components.foundation.errors import StorageError
+from sanefit.components.foundation.identity.digests import digest_of
 from sanefit.components.foundation.schemas.training import EpochRecord
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
@@ -96,8 +96,7 @@ def checkpoint_uri(storage: str, *determining: object) -> str:
         storage: of the run.
         determining: what JSON can hold.
     """
-    key = hashlib.sha256(json.dumps(determining, sort_keys=True).encode()).hexdigest()
-    return Storage(storage).final_checkpoint(key)
+    return Storage(storage).final_checkpoint(digest_of(*determining))
 
 
 def progress_bytes(progress: MemberProgress) -> bytes:

@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import torch
 
@@ -12,7 +13,8 @@ from sanefit.components.final_training.member_training import train_member
 from sanefit.components.final_training.members import Member
 from sanefit.components.final_training.torchrun import MemberJob, train_with_torchrun, useful_processes
 from sanefit.components.foundation.classifiers.classifier import Classifier
-from sanefit.components.foundation.identity import digest_of_code
+from sanefit.components.foundation.identity.code import digest_of_own_code
+from sanefit.components.foundation.identity.training_identity import TrainingIdentity, identify_trainings, settings_of
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.search import TrialSetting
@@ -22,6 +24,8 @@ from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS
 from sanefit.components.foundation.training.loop.plain_loop import CPU, TrainingData, visible_devices
 from sanefit.components.foundation.training.stacks.trial import Problem
+
+TRAINS_A_MEMBER = "sanefit.components.final_training.member_runs"
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class MemberRuns:
     def train(self, member: Member) -> TrainedMember | None:
         """Train a member and load its best epoch; None when it diverged from the first epoch on."""
         classifier = self.problem.classifier(member.trial)
-        uri = self._checkpoint_uri(member, classifier)
+        uri = checkpoint_uri(self.storage, self.identity(member).digest, _digest(classifier))
         progress = self._progress(member, classifier, uri)
         if progress.best is None:
             object_store.remove(uri)
@@ -81,15 +85,27 @@ class MemberRuns:
         classifier.network.load_state_dict(dict(progress.best_weights))
         return TrainedMember(member.setting, classifier, progress.records, progress.best, uri)
 
-    def _checkpoint_uri(self, member: Member, classifier: Classifier) -> str:
-        return checkpoint_uri(
-            self.storage,
-            [digest_of_code(), torch.__version__, self.dataset.fingerprint],
-            [asdict(member.trial.recipe), member.trial.network.model_dump(mode="json")],
-            _digest(classifier),  # seed, statistics, pretrained weights, a user's own module
-            self.final.model_dump(mode="json", exclude={"ensemble"}),  # how many others there are changes nothing
-            [self.workers.device.type, self._processes(member)],
+    def identity(self, member: Member) -> TrainingIdentity:
+        """What determines a member's training.
+
+        Raises:
+            SettingsError, StorageError: as ``identify_trainings``.
+        """
+        network, stats = member.trial.network, self.problem.stats
+        shared = identify_trainings(
+            self.dataset.fingerprint, stats, network, code=self._code, arithmetic=self.workers.device.type
         )
+        return shared.of(
+            member.trial.seed,
+            settings_of(network),
+            asdict(member.trial.recipe),
+            self.final.model_dump(mode="json", exclude={"ensemble"}),  # how many others there are changes nothing
+            self._processes(member),
+        )
+
+    @cached_property
+    def _code(self) -> str:
+        return digest_of_own_code(TRAINS_A_MEMBER)
 
     def _progress(self, member: Member, classifier: Classifier, uri: str) -> MemberProgress:
         if (processes := self._processes(member)) > 1:
@@ -116,7 +132,11 @@ class MemberRuns:
 
 
 def _digest(classifier: Classifier) -> str:
-    """SHA-256, in hex, of every value of a classifier, with its name and shape."""
+    """SHA-256, in hex, of every value of a classifier, with its name and shape.
+
+    No source tells when a library that a user's module is built from makes another network now; a checkpoint of the old
+    one would not fit.
+    """
     digest = hashlib.sha256()
     for name, value in sorted(classifier.state_dict().items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\0".encode())

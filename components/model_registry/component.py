@@ -1,15 +1,12 @@
 """Step 6 as pipeline components, with the opening and closing of the MLflow run."""
 
+from typing import NamedTuple
+
 from kfp import dsl
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
-def open_run(
-    name: str,
-    run_name: str,
-    job_name: str,
-    storage: str,
-    tracking_uri: str,
+def identify_training(
     dataset: str,
     data: str,
     stats: str,
@@ -19,49 +16,16 @@ def open_run(
     search: str,
     final: str,
     seed: int,
-) -> str:
-    """Open the MLflow run; returns a RunReference."""
+) -> NamedTuple("Identity", [("run", str), ("statistics_code", str), ("checks_code", str)]):  # type: ignore[valid-type]
+    """Say what determines the run, and what its cached steps depend on beside their other inputs.
+
+    Never cached: the image's name stays when its content changes, and the user's own module is in there.
+    """
     from sanefit.components.foundation.schemas.images import DatasetReference
     from sanefit.components.foundation.step_lines.step_log import running_step
-    from sanefit.components.model_registry.run_lifecycle import flat_settings, open_tracking_run
+    from sanefit.components.model_registry.run_identity import flat_settings, identify_run
 
-    with running_step("open run") as say:
-        reference = DatasetReference.model_validate_json(dataset)
-        params = flat_settings(
-            seed,
-            data=data,
-            stats=stats,
-            network=network,
-            optimizer=optimizer,
-            checks=checks,
-            search=search,
-            final=final,
-        )
-        run = open_tracking_run(name, run_name or job_name, storage, tracking_uri, reference, params, say)
-        return run.model_dump_json()
-
-
-@dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
-def compare_with_champion(
-    name: str,
-    tracking_uri: str,
-    dataset: str,
-    data: str,
-    stats: str,
-    network: str,
-    optimizer: str,
-    checks: str,
-    search: str,
-    final: str,
-    seed: int,
-) -> str:
-    """Say ``news`` or ``nothing new``: whether training could give anything but the champion again."""
-    from sanefit.components.foundation.schemas.images import DatasetReference
-    from sanefit.components.foundation.step_lines.step_log import running_step
-    from sanefit.components.model_registry.run_lifecycle import flat_settings
-    from sanefit.components.model_registry.run_origin import compare, origin_of
-
-    with running_step("compare") as say:
+    with running_step("identity") as say:
         settings = flat_settings(
             seed,
             data=data,
@@ -72,7 +36,59 @@ def compare_with_champion(
             search=search,
             final=final,
         )
-        return compare(origin_of(DatasetReference.model_validate_json(dataset), settings), name, tracking_uri, say)
+        identity = identify_run(DatasetReference.model_validate_json(dataset), settings)
+        say(f"{identity.run.digest[:16]}, from {', '.join(identity.run.parts)}")
+        return (identity.run.model_dump_json(), identity.statistics_code, identity.checks_code)
+
+
+@dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
+def open_run(
+    name: str,
+    run_name: str,
+    job_name: str,
+    storage: str,
+    tracking_uri: str,
+    identity: str,
+    data: str,
+    stats: str,
+    network: str,
+    optimizer: str,
+    checks: str,
+    search: str,
+    final: str,
+    seed: int,
+) -> str:
+    """Open the MLflow run; returns a RunReference."""
+    from sanefit.components.foundation.identity.training_identity import TrainingIdentity
+    from sanefit.components.foundation.step_lines.step_log import running_step
+    from sanefit.components.model_registry.run_identity import flat_settings
+    from sanefit.components.model_registry.run_lifecycle import open_tracking_run
+
+    with running_step("open run") as say:
+        known = TrainingIdentity.model_validate_json(identity)
+        params = flat_settings(
+            seed,
+            data=data,
+            stats=stats,
+            network=network,
+            optimizer=optimizer,
+            checks=checks,
+            search=search,
+            final=final,
+        )
+        run = open_tracking_run(name, run_name or job_name, storage, tracking_uri, known, params, say)
+        return run.model_dump_json()
+
+
+@dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
+def compare_with_finished_runs(name: str, tracking_uri: str, identity: str) -> str:
+    """Say ``news`` or ``nothing new``: whether training could give anything that no finished run gave."""
+    from sanefit.components.foundation.identity.training_identity import TrainingIdentity
+    from sanefit.components.foundation.step_lines.step_log import running_step
+    from sanefit.components.model_registry.run_origin import compare
+
+    with running_step("compare") as say:
+        return compare(TrainingIdentity.model_validate_json(identity), name, tracking_uri, say)
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)

@@ -1,17 +1,15 @@
 """Open the MLflow run of a pipeline run, and close it with the true status."""
 
-import json
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from sanefit.components.foundation import tracking
-from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.identity.training_identity import TrainingIdentity
 from sanefit.components.foundation.schemas.runs import RunReference, RunSummary
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import RunFolder, Storage
-from sanefit.components.model_registry.run_origin import origin_of
+from sanefit.components.foundation.tracking.finished_runs import identity_tags
 
 GOOD_STATES = frozenset({"SUCCEEDED", "COMPLETE", "CACHED"})  # kfp.local says the first, a cluster the others
 
@@ -21,7 +19,7 @@ def open_tracking_run(
     run_name: str,
     storage: str,
     tracking_uri: str,
-    dataset: DatasetReference,
+    identity: TrainingIdentity,
     params: dict[str, str],
     say: Say,
 ) -> RunReference:
@@ -32,7 +30,7 @@ def open_tracking_run(
         run_name: unique.
         storage: a folder or ``s3://`` prefix; the run's folder is ``runs/RUN_NAME`` below it.
         tracking_uri: of MLflow.
-        dataset: named in the run's tags.
+        identity: of the run, kept in its tags.
         params: flat settings.
         say: prints a line.
     """
@@ -42,7 +40,7 @@ def open_tracking_run(
         experiment=model_name,
         artifact_location=(Path(storage) / "mlflow-artifacts").absolute().as_uri() if local_store else None,
         run_name=run_name,
-        tags=origin_of(dataset, params).tags(),
+        tags={tracking.FINGERPRINT_TAG: identity.images, **identity_tags(identity.digest, identity.parts)},
         params=params,
     )
     say(f"MLflow experiment {model_name!r}, run {run_name!r}")
@@ -62,7 +60,7 @@ def close_tracking_run(
     Args:
         model_name: the experiment.
         run_name: the run; when the data could not be read none was opened, and none is closed.
-        storage: as for ``open_tracking_run``.
+        storage: as for ``open_identified_run``.
         tracking_uri: of MLflow.
         state: the pipeline's state.
         message: the orchestrator's error message, or empty.
@@ -85,25 +83,6 @@ def close_tracking_run(
         attach=_report(folder),
     )
     say(f"MLflow run closed as {'finished' if succeeded else 'failed'}")
-
-
-def flat_settings(seed: int, **sections: str) -> dict[str, str]:
-    """Settings as dotted names and text: ``{"seed": "0", "search.coarse.trials": "100", …}``.
-
-    Args:
-        seed: of the run.
-        sections: JSON of each section.
-    """
-    named = {"seed": seed, **{name: json.loads(section) for name, section in sections.items()}}
-    return dict(_leaves(named, prefix=""))
-
-
-def _leaves(value: object, prefix: str) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _leaves(item, f"{prefix}.{key}" if prefix else key)
-    else:
-        yield prefix, str(value)
 
 
 def _reason(folder: RunFolder) -> str:

@@ -1,63 +1,29 @@
-"""What a run is made from: images, code, configuration; and whether the champion is made from the same."""
+"""Whether a run could give anything that was not trained before."""
 
-import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from sanefit.components.foundation import tracking
-from sanefit.components.foundation.identity import STEPS, digest_of_code
-from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.identity.training_identity import TrainingIdentity
 from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.tracking.finished_runs import finished_run_of, last_finished_run
 
 
-@dataclass(frozen=True)
-class RunOrigin:
-    """Three SHA-256 digests in hex; the same three and the same machine give the same model."""
-
-    fingerprint: str
-    code: str
-    configuration: str
-
-    def tags(self) -> dict[str, str]:
-        """As MLflow tags of the run."""
-        return {
-            tracking.FINGERPRINT_TAG: self.fingerprint,
-            tracking.CODE_TAG: self.code,
-            tracking.CONFIGURATION_TAG: self.configuration,
-        }
-
-
-def origin_of(dataset: DatasetReference, settings: Mapping[str, str], code_folder: Path = STEPS) -> RunOrigin:
-    """The origin of a run.
+def compare(identity: TrainingIdentity, model_name: str, tracking_uri: str, say: Say) -> Literal["news", "nothing new"]:
+    """``nothing new`` when a run of this model has finished with the same identity, whichever alias its model took.
 
     Args:
-        dataset: the snapshot.
-        settings: flat, all of them, the seed too.
-        code_folder: the steps' source.
-    """
-    configuration = hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode()).hexdigest()
-    return RunOrigin(dataset.fingerprint, digest_of_code(code_folder), configuration)
-
-
-def compare(origin: RunOrigin, model_name: str, tracking_uri: str, say: Say) -> Literal["news", "nothing new"]:
-    """Whether a run of this origin has anything that the champion does not have yet.
-
-    Args:
-        origin: of this run.
-        model_name: the registered model.
+        identity: of this run.
+        model_name: also the experiment's name.
         tracking_uri: of MLflow.
-        say: prints a line.
+        say: prints a line; of news, what differs from the last run that finished.
     """
-    champion = tracking.champion_origin(tracking_uri, model_name)
-    if champion is None:
-        say("news: there is no champion")
+    if (same := finished_run_of(tracking_uri, model_name, identity.digest)) is not None:
+        say(f"nothing new: run {same.name!r} finished with the same {', '.join(identity.parts)}")
+        return "nothing new"
+    last = last_finished_run(tracking_uri, model_name)
+    if last is None:
+        say("news: no run of this model has finished")
         return "news"
-    changed = [tag.removeprefix("sanefit.") for tag, value in origin.tags().items() if champion.tags.get(tag) != value]
-    if changed:
-        say(f"news since the champion, version {champion.version}: {', '.join(changed)}")
-        return "news"
-    say(f"nothing new: images, code and configuration are those of the champion, version {champion.version}")
-    return "nothing new"
+    names = {**identity.parts, **last.parts}
+    changed = [name for name in names if identity.parts.get(name) != last.parts.get(name)]
+    say(f"news since run {last.name!r}: {', '.join(changed)}")
+    return "news"

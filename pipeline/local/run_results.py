@@ -23,7 +23,7 @@ def of_training(outcome: LocalOutcome, started: float, ended: float) -> dict[str
     summary = RunSummary.model_validate_json(summary_file.read_bytes()) if summary_file.is_file() else None
     return {
         **_of_outcome(outcome, started, ended),
-        "nothing_new": _answer_of(outcome, "compare-with-champion") == "nothing new",
+        "nothing_new": _answer_of(outcome, "compare-with-finished-runs") == "nothing new",
         "test_accuracy": summary and summary.test_accuracy,
         "val_accuracy": summary and summary.val_accuracy,
         "model_uri": summary and summary.model_uri,
@@ -47,7 +47,9 @@ def closing_lines(result: dict[str, Any], tracking_uri: str) -> list[str]:
     """The last lines of ``sanefit run`` for a reader."""
     lines = [""]
     if result["nothing_new"]:
-        lines.append("nothing new     images, code and configuration are those of the champion: it stays")
+        lines.append(
+            "nothing new     a run of the same images, code and configuration has finished: nothing was trained"
+        )
     elif result["status"] == "succeeded":
         champion = f"models:/{result['model_name']}@champion"
         lines += [

@@ -6,7 +6,6 @@ A run is found again by its tags, so a step that is repeated adds nothing twice.
 import functools
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 RUN_TAG = "sanefit.run"
 TRIAL_TAG = "sanefit.trial"
 FINGERPRINT_TAG = "sanefit.fingerprint"
-CODE_TAG = "sanefit.code"
-CONFIGURATION_TAG = "sanefit.configuration"
 FAILURE_TAG = "sanefit.failure"
 PARENT_TAG = "mlflow.parentRunId"
 PARAMS_PER_BATCH = 100
@@ -199,33 +196,6 @@ def champion_version(tracking: Client, model_name: str) -> str | None:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise
-
-
-@dataclass(frozen=True)
-class ChampionOrigin:
-    """A champion's version and the tags of the run that trained it."""
-
-    version: str
-    tags: dict[str, str]
-
-
-def champion_origin(tracking_uri: str, model_name: str) -> ChampionOrigin | None:
-    """Where the champion comes from; None without a champion. A run that was deleted has no tags."""
-    if not store_exists(tracking_uri):
-        return None
-    tracking = client(tracking_uri)
-    version = champion_version(tracking, model_name)
-    if version is None:
-        return None
-    run_id = tracking.get_model_version(model_name, version).run_id
-    if not run_id:  # registered by other means
-        return ChampionOrigin(version, {})
-    try:
-        return ChampionOrigin(version, dict(tracking.get_run(run_id).data.tags))
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return ChampionOrigin(version, {})
 
 
 def set_alias(tracking: Client, model_name: str, alias: str, version: str) -> None:

@@ -76,7 +76,7 @@ def run_pack(
         context=PackContext(
             problem=Problem(inputs.manifest.image_shape, inputs.classes, inputs.stats, devices[0]),
             data=read_training_data(inputs.dataset, devices[0] if len(devices) == 1 else CPU, inputs.manifest),
-            store=open_store(run.storage, inputs.dataset.fingerprint, inputs.stats),
+            store=open_store(run.storage, inputs, arithmetic=devices[0].type),
             folds=plan.folds,
             fold_seed=derive_seed(seed, "folds"),
             checkpoint_seconds=checkpoint_seconds,

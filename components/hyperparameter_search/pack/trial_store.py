@@ -1,10 +1,9 @@
 """Finished trials and running ones in the storage, where a killed pack or a run submitted again finds them.
 
-Everything is named by what determines it: images, code, network, recipe, seed. So whatever is there under a name can be
-taken as it is, whoever wrote it.
+Everything is named by what determines it, as ``TrainingIdentity`` says. So whatever is there under a name can be taken,
+whoever wrote it.
 """
 
-import hashlib
 import io
 import json
 from collections.abc import Sequence
@@ -14,28 +13,32 @@ import torch
 from pydantic import ValidationError
 
 from sanefit.components.foundation.errors import StorageError
-from sanefit.components.foundation.identity import digest_of_code
+from sanefit.components.foundation.identity.code import digest_of_own_code
+from sanefit.components.foundation.identity.digests import digest_of
+from sanefit.components.foundation.identity.training_identity import TrainingIdentity, identify_trainings, settings_of
 from sanefit.components.foundation.schemas.search import TrialResult
-from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.training.checkpoints.saved_state import plain_state, state_from
+from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan, Progress
 from sanefit.components.foundation.training.stacks.trial import Trial
+
+TRAINS_A_TRIAL = "sanefit.components.hyperparameter_search.pack.chunk_training"
 
 
 @dataclass(frozen=True)
 class TrialStore:
-    """The folder ``trials`` of a storage. ``origin``: digest of what all its users' trials share."""
+    """The folder ``trials`` of a storage. ``shared``: what determines all of a pack's trials."""
 
     storage: str
-    origin: str
+    shared: TrainingIdentity
 
     def key(self, trial: Trial, fold: int | None, folds: int) -> str:
         """SHA-256, in hex, of everything that a trial's curve depends on."""
-        network = trial.network.model_dump(mode="json")
-        return _digest(self.origin, network, asdict(trial.recipe), trial.seed, fold, folds)
+        settings = (settings_of(trial.network), asdict(trial.recipe), fold, folds)
+        return self.shared.of(trial.seed, *settings).digest
 
     def read_result(self, key: str) -> TrialResult | None:
         """What a trial gave, if it is finished; a damaged file counts as none."""
@@ -82,20 +85,32 @@ class TrialStore:
         return Storage(self.storage).trial(key, ending)
 
 
-def open_store(storage: str, fingerprint: str, stats: ChannelStats) -> TrialStore:
-    """The trials of these images, normalized so, by this code."""
-    normalization = stats.model_dump(mode="json", include={"normalization", "shift", "scale", "transform_uri"})
-    return TrialStore(storage, _digest(digest_of_code(), fingerprint, normalization))
+def open_store(storage: str, inputs: TrainingInputs, *, arithmetic: str) -> TrialStore:
+    """The trials of such networks on these images, by this code.
+
+    Args:
+        storage: of the run.
+        inputs: images, their normalization, the user's module and the starting weights.
+        arithmetic: kind of device, and how it computes.
+
+    Raises:
+        SettingsError, StorageError: as ``identify_trainings``.
+    """
+    code = digest_of_own_code(TRAINS_A_TRIAL)
+    return TrialStore(
+        storage,
+        identify_trainings(inputs.dataset.fingerprint, inputs.stats, inputs.network, code=code, arithmetic=arithmetic),
+    )
 
 
 def chunk_key(trial_keys: Sequence[str], until: int) -> str:
     """The name of trials that are trained together until an epoch."""
-    return _digest(list(trial_keys), until)
+    return digest_of(list(trial_keys), until)
 
 
 def plan_key(store: TrialStore, *parts: object) -> str:
-    """The name of a plan for this torch, these images, and whatever else ``parts`` say."""
-    return _digest(store.origin, torch.__version__, [str(part) for part in parts])
+    """The name of a plan for these trainings, and whatever else ``parts`` say."""
+    return digest_of(store.shared.digest, [str(part) for part in parts])
 
 
 def progress_bytes(progress: Progress) -> bytes:
@@ -120,7 +135,3 @@ def progress_from(content: bytes) -> Progress:
         return Progress(loaded["epochs"], records, states)
     except Exception as error:  # torch raises whatever a broken file makes it stumble over
         raise ValueError(f"no progress of trials: {error}") from error
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

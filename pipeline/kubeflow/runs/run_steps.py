@@ -11,7 +11,8 @@ from sanefit.pipeline.kubeflow.runs.workflow_nodes import node_paths, path_of
 
 STEP_NAMES = {
     "snapshot": "snapshot",
-    "compare-with-champion": "compare",
+    "identify-training": "identity",
+    "compare-with-finished-runs": "compare",
     "open-run": "open run",
     "channel-stats": "stats",
     "sanity": "sanity",

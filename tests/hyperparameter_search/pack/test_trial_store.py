@@ -64,7 +64,7 @@ PROGRESS = Progress(1, [[RECORD], [RECORD]], {1: STATE})
 @pytest.fixture(params=["local", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, digits_stats: ChannelStats) -> TrialStore:
     storage = str(tmp_path) if request.param == "local" else f"{request.getfixturevalue('s3')}/{tmp_path.name}"
-    return open_store(storage, "fingerprint", digits_stats)
+    return open_store(storage, "fingerprint", digits_stats, TRIAL.network, arithmetic="cpu")
 
 
 def test_what_is_written_is_read_back(store: TrialStore) -> None:

@@ -1,0 +1,73 @@
+"""The modules that a module imports, and all that these import: found by reading, without running anything."""
+
+import ast
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from sanefit.components.foundation.identity.module_files import ModuleFile, ModuleFiles, with_packages
+
+IsOwn = Callable[[str, Path], bool]
+DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
+
+def source_closure(entries: Iterable[str], is_own: IsOwn) -> dict[str, bytes]:
+    """The files of some modules and of all that they import, by module name.
+
+    Imports count wherever they stand, in a function or under a condition, too; so does a text that is the dotted name
+    of a module, as in ``import_module("a.b")``. The packages around a module are imported with it. What cannot be
+    found is no module of the user's, and is left out; what cannot be parsed is taken, and imports nothing.
+
+    Args:
+        entries: full names of modules.
+        is_own: says, by a module's name and file, whether it counts; the imports of one that does not are not followed.
+
+    Raises:
+        ModuleNotFoundError: when there is no such entry.
+    """
+    files = ModuleFiles()
+    waiting = list(entries)
+    for entry in waiting:
+        if files.find(entry) is None:
+            raise ModuleNotFoundError(f"No module named {entry!r}", name=entry)
+    seen: set[str] = set()
+    sources: dict[str, bytes] = {}
+    while waiting:
+        for name in with_packages(waiting.pop()):
+            found = None if name in seen else files.find(name)
+            seen.add(name)
+            if found is not None and found.path is not None and is_own(name, found.path):
+                sources[name] = found.content
+                waiting += _imported(name, found, files)
+    return sources
+
+
+def _imported(name: str, module: ModuleFile, files: ModuleFiles) -> Iterator[str]:
+    try:
+        tree = ast.parse(module.content)
+    except (SyntaxError, ValueError, RecursionError):  # compiled, or broken, or nested too deeply
+        return
+    package = name.rpartition(".")[0] if module.folders is None else name
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=base, names=names, level=level):
+                yield from _imported_from(_absolute(base, level, package), [alias.name for alias in names], files)
+            case ast.Constant(value=str(text)) if DOTTED_NAME.fullmatch(text) and files.find(text) is not None:
+                yield text
+
+
+def _imported_from(base: str, names: list[str], files: ModuleFiles) -> Iterator[str]:
+    """The module itself, and those inside it that its names may be; a star may be any of them."""
+    if base:
+        yield base
+        yield from files.inside(base) if names == ["*"] else (f"{base}.{name}" for name in names)
+
+
+def _absolute(base: str | None, level: int, package: str) -> str:
+    """The full name of what a ``from`` import names; empty when it leads out of the outermost package."""
+    if level == 0:
+        return base or ""
+    above = package.split(".")[: len(package.split(".")) - (level - 1)] if package else []
+    return ".".join([*above, *([base] if base else [])]) if above else ""

@@ -1,0 +1,37 @@
+"""A file by what is in it, not by where it lies."""
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+from sanefit.components.foundation.errors import StorageError
+from sanefit.components.foundation.storage import object_store
+
+CACHE = Path(tempfile.gettempdir()) / "sanefit-cache"
+
+
+def current_copy(uri: str, cache_folder: Path = CACHE) -> Path:
+    """A local path with the content that ``uri`` has now: itself when local, else fetched once for each content.
+
+    Raises:
+        StorageError: when it cannot be read.
+    """
+    if not object_store.is_s3(uri):
+        return Path(uri)
+    [stored] = object_store.list_objects(uri, exactly=True)
+    return object_store.fetch(stored, cache_folder)
+
+
+def digest_of_content(uri: str, cache_folder: Path = CACHE) -> str:
+    """SHA-256, in hex, of the bytes at ``uri``, read in pieces.
+
+    Raises:
+        StorageError: when it cannot be read.
+    """
+    try:
+        with current_copy(uri, cache_folder).open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise StorageError(
+            f"cannot read {uri!r}: {error.strerror or error}; expected storage that can be read and written; check it"
+        ) from None

@@ -1,0 +1,56 @@
+"""Which runs of a model have finished, and what they were made from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mlflow.entities import ViewType
+
+from sanefit.components.foundation.tracking import RUN_TAG, client, store_exists
+
+IDENTITY_TAG = "sanefit.identity"
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that ended well and was not deleted. ``parts``: of what determined it, by name."""
+
+    name: str
+    parts: dict[str, str]
+
+
+def identity_tags(digest: str, parts: Mapping[str, str]) -> dict[str, str]:
+    """The tags of a run by which it is found here."""
+    return {IDENTITY_TAG: digest} | {f"{IDENTITY_TAG}.{name}": value for name, value in parts.items()}
+
+
+def finished_run_of(tracking_uri: str, experiment: str, digest: str) -> FinishedRun | None:
+    """The last run of an experiment that finished with this identity, if one did."""
+    return _last_finished(tracking_uri, experiment, f"tags.`{IDENTITY_TAG}` = '{digest}'")
+
+
+def last_finished_run(tracking_uri: str, experiment: str) -> FinishedRun | None:
+    """The last run of an experiment that finished, if one did; those that have no identity do not count."""
+    return _last_finished(tracking_uri, experiment, f"tags.`{IDENTITY_TAG}` != ''")
+
+
+def _last_finished(tracking_uri: str, experiment: str, condition: str) -> FinishedRun | None:
+    if not store_exists(tracking_uri):  # asking would create it
+        return None
+    tracking = client(tracking_uri)
+    found = tracking.get_experiment_by_name(experiment)
+    if found is None:
+        return None
+    runs = tracking.search_runs(
+        [found.experiment_id],
+        f"attributes.status = 'FINISHED' and {condition}",
+        ViewType.ACTIVE_ONLY,
+        max_results=1,
+        order_by=["attributes.end_time DESC"],
+    )
+    return _finished(runs[0].data.tags) if runs else None
+
+
+def _finished(tags: Mapping[str, str]) -> FinishedRun:
+    prefix = f"{IDENTITY_TAG}."
+    parts = {tag.removeprefix(prefix): value for tag, value in tags.items() if tag.startswith(prefix)}
+    return FinishedRun(tags.get(RUN_TAG, ""), parts)
