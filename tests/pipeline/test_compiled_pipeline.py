@@ -49,6 +49,7 @@ TRAINER = Step(IMAGES.trainer, "trainer_steps", tracking=True)
 PACK = Step(IMAGES.trainer, "search_packs", gpus=True, tracking=True)
 STEPS = {
     "snapshot": DATA,
+    "identify-training": TRAINER,
     "channel-stats": Step(IMAGES.data, "data_steps", cached=True),
     "open-run": TRAINER,
     "sanity": Step(IMAGES.trainer, "trainer_steps", cached=True, tracking=True),
@@ -320,9 +321,18 @@ def test_the_exit_handler_runs_whatever_happened(compiled: Compiled) -> None:
     assert closing["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
 
 
+def test_a_cached_task_knows_the_code(compiled: Compiled) -> None:
+    """Kubeflow's own key holds the image's name: a tag's content may change, and the user's module with it."""
+    cached = {name: task for name, task in leaf_tasks(compiled.pipeline).items() if STEPS[name].cached}
+    assert set(cached) == {"channel-stats", "sanity"}
+    for task in cached.values():
+        source = task["inputs"]["parameters"]["code_digest"]["taskOutputParameter"]
+        assert source["producerTask"] == "identify-training"
+
+
 def test_a_run_without_news_trains_nothing_when_asked(tmp_path: Path) -> None:
     compiled = compiled_with(tmp_path, CONFIGS / "digits.yaml", "skip_unchanged=true")
-    assert set(leaf_tasks(compiled.pipeline)) == {*STEPS, "compare-with-champion"}
+    assert set(leaf_tasks(compiled.pipeline)) == {*STEPS, "compare-with-finished-runs"}
     outside = next(dag for dag in dags(compiled.pipeline) if "snapshot" in dag["tasks"])["tasks"]
-    [condition] = set(outside) - {"snapshot", "compare-with-champion"}
+    [condition] = set(outside) - {"snapshot", "identify-training", "compare-with-finished-runs"}
     assert "== 'news'" in outside[condition]["triggerPolicy"]["condition"]
