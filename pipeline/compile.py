@@ -20,7 +20,7 @@ def compile_pipeline(config: RunConfig, images: ContainerImages, output: Path) -
         images: where each step runs.
         output: a ``.yaml`` file; replaced only when the compilation succeeded.
     """
-    place = Placement(config.cluster, images, torchvision_source=config.data.source.startswith("torchvision:"))
+    place = Placement(config.cluster, images, snapshot_needs_torch=config.data.source_kind.needs_torch)
     pipeline = training_pipeline(place, skip_unchanged=config.skip_unchanged)
     aside = output.with_name(f".{output.stem}.partial.yaml")
     try:

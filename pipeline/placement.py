@@ -19,17 +19,17 @@ class Placement:
     """Places tasks on a cluster, or, without one, gives them only what every machine needs.
 
     ``cached``: equal arguments give an equal result, in every run. ``retried``: a second try may
-    succeed where the first failed; so the gate's never is. ``torchvision_source``: the images come from torchvision.
+    succeed where the first failed; so the gate's never is. ``snapshot_needs_torch``: to read the source.
     """
 
     cluster: ClusterSettings | None
     images: ContainerImages = field(default_factory=ContainerImages)
-    torchvision_source: bool = False
+    snapshot_needs_torch: bool = False
 
     def snapshot_step(self, task: PipelineTask) -> PipelineTask:
-        """Run without torch, unless the images come from torchvision, which is in the other image."""
+        """Run without torch, unless the source needs it: then in the trainer's image."""
         self.data_step(task)
-        return task.set_container_image(self.images.trainer) if self.torchvision_source else task
+        return task.set_container_image(self.images.trainer) if self.snapshot_needs_torch else task
 
     def data_step(self, task: PipelineTask, *, cached: bool = False, retried: bool = True) -> PipelineTask:
         """Run without torch."""

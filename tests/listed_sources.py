@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
-from sanefit.components.foundation.image_dataset.sources.location import read_content
 from sanefit.components.foundation.schemas.images import SplitName
 
 
@@ -20,7 +19,7 @@ class ReadSourceImage:
 def read_all(source: str, *, own_splits: bool = False) -> list[ReadSourceImage]:
     with tempfile.TemporaryDirectory() as scratch:
         images = list_source(source, Path(scratch), own_splits=own_splits).images
-        return [ReadSourceImage(i.class_name, i.path, read_content(i.location), i.split) for i in images]
+        return [ReadSourceImage(i.class_name, i.path, i.location.read(), i.split) for i in images]
 
 
 def ignored_files(source: str) -> int:

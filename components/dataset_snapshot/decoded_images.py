@@ -43,8 +43,8 @@ class DecodedImages:
 
 def folder_of(settings: DataSettings) -> str:
     """Where the images decoded as these settings say are, below the storage."""
-    kind = "digits" if settings.source == "digits" else "image files"
-    key = hashlib.sha256(f"1 {kind} {settings.image_size} {settings.background}".encode()).hexdigest()
+    content = settings.source_kind.content
+    key = hashlib.sha256(f"1 {content} {settings.image_size} {settings.background}".encode()).hexdigest()
     return f"decoded/{key[:16]}"
 
 

@@ -12,7 +12,6 @@ from torch import Tensor
 from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.decoding import decode
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
-from sanefit.components.foundation.image_dataset.sources.location import read_content
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.training.loop.plain_loop import TrainingData
@@ -60,7 +59,7 @@ def read_toy_data(source: str, seed: int, say: Say) -> ToyData:
     pixels, labels = [], []
     with tempfile.TemporaryDirectory(prefix="sanefit-") as scratch:
         for image in list_source(source, Path(scratch)).images:
-            pixels.append(decode(read_content(image.location), image.path, None))
+            pixels.append(decode(image.location.read(), image.path, None))
             labels.append(classes.setdefault(image.class_name, len(classes)))
             if len(pixels) % SAY_EVERY == 0:
                 say(f"decoded {len(pixels):,} images")

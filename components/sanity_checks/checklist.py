@@ -1,34 +1,18 @@
 """All checks on the network and the data of the run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from sanefit.components.foundation.classifiers.classifier import build_classifier
 from sanefit.components.foundation.randomness import derive_seed
-from sanefit.components.foundation.schemas.checks import CheckName, CheckReport, CheckSettings, GateResult, LayerSignal
+from sanefit.components.foundation.schemas.checks import CheckReport, CheckSettings, GateResult, LayerSignal
 from sanefit.components.foundation.schemas.search import CoarseSettings
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.loop.plain_loop import read_training_data
-from sanefit.components.sanity_checks.checks.activations_between import check_activations
-from sanefit.components.sanity_checks.checks.carry_over import check_carry_over
-from sanefit.components.sanity_checks.checks.first_loss import (
-    check_first_loss,
-    check_regularization,
-    check_weight_decays,
-)
-from sanefit.components.sanity_checks.checks.gradient_steps import check_gradient_step
-from sanefit.components.sanity_checks.checks.inputs import check_inputs
-from sanefit.components.sanity_checks.checks.labels_and_splits import (
-    check_labels,
-    check_splits_alike,
-    check_splits_apart,
-)
-from sanefit.components.sanity_checks.checks.learning_rates import check_learning_rates
-from sanefit.components.sanity_checks.checks.modes import check_modes
-from sanefit.components.sanity_checks.checks.overfit import check_overfit, overfit_samples
-from sanefit.components.sanity_checks.checks.raw_scores import check_raw_scores
-from sanefit.components.sanity_checks.checks.signals import check_signals, report_signals, shown_layers
-from sanefit.components.sanity_checks.checks.symmetry import check_symmetry
+from sanefit.components.sanity_checks.check import Check, Measurement
+from sanefit.components.sanity_checks.check_table import CHECKS
+from sanefit.components.sanity_checks.checks.signals import shown_layers
 from sanefit.components.sanity_checks.probe.learning_rate_probe import (
     learning_rate_band,
     probe_batches,
@@ -36,9 +20,6 @@ from sanefit.components.sanity_checks.probe.learning_rate_probe import (
     recommended_rate,
 )
 from sanefit.components.sanity_checks.setup import Setup
-
-FIRST_LOSS_IMAGES = 1000
-Check = tuple[CheckName, Callable[[], GateResult]]
 
 
 def run_checklist(inputs: TrainingInputs, coarse: CoarseSettings, settings: CheckSettings, say: Say) -> CheckReport:
@@ -69,7 +50,7 @@ def run_checklist(inputs: TrainingInputs, coarse: CoarseSettings, settings: Chec
 
 
 def run_checks(setup: Setup, settings: CheckSettings, say: Say) -> CheckReport:
-    """Every check that the configuration does not skip, and the learning-rate probe when none failed.
+    """Every check of the table, and the learning-rate probe when none before it failed.
 
     Data that no loss can be taken of, and a network that gives no scores for them, end the list early.
 
@@ -78,90 +59,59 @@ def run_checks(setup: Setup, settings: CheckSettings, say: Say) -> CheckReport:
         settings: thresholds, and what to skip.
         say: prints a line for each check.
     """
-    layers: list[LayerSignal] = []
-    gates: list[GateResult] = []
-    for needed, check in _checks(setup, settings, layers):
-        gates.append(_result(check, settings, say))
-        if needed and gates[-1].verdict == "fail":
-            return CheckReport(gates=gates, probe=[], learning_rate_band=None)
+    setup = replace(setup, thresholds=settings)
+    found = list(_results([check for check in CHECKS if not check.after_probe], setup, say))
+    gates = [gate for gate, _ in found]
+    layers = shown_layers([layer for _, measurement in found for layer in measurement.layers])
     if any(gate.verdict == "fail" for gate in gates):
-        return CheckReport(gates=gates, layers=shown_layers(layers), probe=[], learning_rate_band=None)
+        return CheckReport(gates=gates, layers=layers, probe=[], learning_rate_band=None)
     batches = probe_batches(setup.train_pixels, setup.train_labels, setup.batch_size, setup.seed)
     probe = probe_learning_rates(setup.classifier, batches, setup.momentum, setup.loss, setup.step)
+    setup = replace(setup, probe=tuple(probe))
+    gates += [gate for gate, _ in _results([check for check in CHECKS if check.after_probe], setup, say)]
     rate = recommended_rate(probe)
-    gates.append(_result(("learning_rates", lambda: check_learning_rates(probe, setup.learning_rates)), settings, say))
-    if rate is not None:
-        gates.append(_result(("carries_over", lambda: check_carry_over(setup, rate)), settings, say))
     return CheckReport(
         gates=gates,
-        layers=[_at_rate(layer, rate) for layer in shown_layers(layers)],
+        layers=[_at_rate(layer, rate) for layer in layers],
         probe=probe,
         learning_rate_band=learning_rate_band(probe),
         recommended_learning_rate=rate,
     )
 
 
-def _checks(setup: Setup, settings: CheckSettings, layers: list[LayerSignal]) -> Iterator[tuple[bool, Check]]:
-    """Each check, and whether the others need it to hold; ``layers`` takes the signals' report."""
-    pixels, labels = setup.images(FIRST_LOSS_IMAGES)
-    samples = overfit_samples(setup.train_labels)
-    classifier = setup.classifier
-
-    def signals() -> GateResult:
-        layers.extend(report_signals(setup, settings))
-        return check_signals(layers)
-
-    yield True, ("labels", lambda: check_labels(setup))
-    yield False, ("splits_apart", lambda: check_splits_apart(setup))
-    yield False, ("splits_alike", lambda: check_splits_alike(setup))
-    yield True, ("raw_scores", lambda: check_raw_scores(setup))
-    yield False, ("inputs_normalized", lambda: check_inputs(setup))
-    yield False, ("neurons_differ", lambda: check_symmetry(classifier))
-    yield False, ("activations_between", lambda: check_activations(setup))
-    yield False, ("modes", lambda: check_modes(setup))
-    yield (
-        False,
-        ("first_loss", lambda: check_first_loss(classifier, pixels, labels, setup.classes, settings, setup.loss)),
-    )
-    yield False, ("regularization", lambda: check_regularization(classifier, pixels, labels))
-    if setup.weight_decays is not None:
-        asked = setup.weight_decays
-        yield False, ("weight_decays", lambda: check_weight_decays(classifier, pixels, labels, asked))
-    yield True, ("gradient_step", lambda: check_gradient_step(setup))
-    yield False, ("signals", signals)
-    yield (
-        False,
-        (
-            "overfit",
-            lambda: check_overfit(
-                setup.copy(dropout=False),
-                setup.train_pixels[samples],
-                setup.train_labels[samples],
-                settings,
-                setup.step,
-            ),
-        ),
-    )
+def _results(checks: Iterable[Check], setup: Setup, say: Say) -> Iterator[tuple[GateResult, Measurement]]:
+    """One for each check that has something to measure, up to a blocking one that fails."""
+    for check in checks:
+        measurement = _skipped(check) if check.name in setup.thresholds.skip else check.run(setup)
+        if measurement is None:
+            continue
+        gate = _gate(check, measurement)
+        say(f"{gate.verdict:4} {gate.row} {gate.title}: {gate.measured}; expected {gate.expected}")
+        yield gate, measurement
+        if check.blocking and gate.verdict == "fail":
+            return
 
 
-def _result(check: Check, settings: CheckSettings, say: Say) -> GateResult:
-    name, measure = check
-    gate = _skipped(name) if name in settings.skip else measure()
-    assert gate.name == name
-    say(f"{gate.verdict:4} {gate.row} {gate.title}: {gate.measured}; expected {gate.expected}")
-    return gate
-
-
-def _skipped(name: CheckName) -> GateResult:
+def _gate(check: Check, measurement: Measurement) -> GateResult:
     return GateResult(
-        name=name,
-        row="-",
-        title=name.replace("_", " "),
+        name=check.name,
+        row=check.row,
+        title=measurement.title or check.title,
+        verdict=measurement.verdict,
+        measured=measurement.measured,
+        expected=measurement.expected,
+        reason=measurement.reason or check.reason,
+        fix=measurement.fix,
+    )
+
+
+def _skipped(check: Check) -> Measurement:
+    return Measurement(
         verdict="skip",
         measured="not measured",
         expected="a verdict, but checks.skip names this check",
+        fix=f"take {check.name} out of checks.skip",
         reason="the configuration says so",
-        fix=f"take {name} out of checks.skip",
     )
 
 

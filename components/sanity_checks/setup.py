@@ -7,8 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sanefit.components.foundation.schemas.checks import CheckSettings, ProbedRate
 from sanefit.components.foundation.training.loop.gradient_step import Loss, Step, gradient_step
 from sanefit.components.foundation.training.loop.training_images import Images
+
+DEFAULTS = CheckSettings()
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class Setup:
     ``classifier``: freshly initialized, from uint8 (images, height, width, channels) to scores.
     ``classes``: K. Pixels are uint8 (images, height, width, channels), labels int64 (images,).
     ``learning_rates``, ``weight_decays``: the ranges that would be searched; None when nobody asked.
+    ``thresholds``: of the checks. ``probe``: the learning rates that were probed, once they are.
     ``loss``, ``step``: what a training minimizes, and how it steps.
     """
 
@@ -32,6 +36,8 @@ class Setup:
     learning_rates: tuple[float, float] | None = None
     weight_decays: tuple[float, float] | None = None
     seed: int = 0
+    thresholds: CheckSettings = DEFAULTS
+    probe: tuple[ProbedRate, ...] = ()
     loss: Loss = functional.cross_entropy
     step: Step = gradient_step
 

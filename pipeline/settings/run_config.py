@@ -23,7 +23,6 @@ from sanefit.pipeline.settings.search_checks import check_search
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 DEFAULT_CONFIG = CONFIGS / "digits.yaml"
-LOCAL_SOURCES = ("folder:", "tar:", "zip:", "csv:", "parquet:")
 
 
 BY_PIXEL = ("mean_image", "pca_whitening", "zca_whitening")
@@ -46,14 +45,19 @@ class RunConfig(Settings):
 
     @model_validator(mode="after")
     def _settings_fit_each_other(self) -> "RunConfig":
-        if self.data.source == "digits" and self.data.image_size is not None:
-            raise ValueError("data.image_size: digits are 8x8 as they are; remove it or choose another data.source")
+        source = self.data.source_kind
+        if source.pixels is not None and self.data.image_size is not None:
+            height, width, _ = source.pixels
+            raise ValueError(
+                f"data.image_size: {source.name} are {height}x{width} as they are; remove it or choose another "
+                "data.source"
+            )
         if self.stats.mode == "sampled" and self.stats.normalization in BY_PIXEL:
             raise ValueError(
                 f"stats.mode=sampled: {self.stats.normalization} is taken over every image; set stats.mode=exact"
             )
-        if self.data.source == "digits" and self.data.splits == "own":
-            raise ValueError("data.splits: digits have no splits of their own; set data.splits=by_content")
+        if not source.has_splits and self.data.splits == "own":
+            raise ValueError(f"data.splits: {source.name} have no splits of their own; set data.splits=by_content")
         check_search(self.search, self.network)
         return self
 
@@ -125,15 +129,11 @@ def _apply(values: dict[str, Any], override: str) -> None:
 
 def _absolute_source(data: DataSettings) -> DataSettings:
     """Steps run in other folders: a relative path is made absolute here, where the user typed it."""
-    if not is_local_source(data.source):
+    kind = data.source_kind
+    if not kind.on_this_machine(data.source):
         return data
-    kind, _, path = data.source.partition(":")
-    return data.model_copy(update={"source": f"{kind}:{Path(path).expanduser().absolute()}"})
-
-
-def is_local_source(source: str) -> bool:
-    """Whether a ``data.source`` names a file or folder of this machine."""
-    return source.startswith(LOCAL_SOURCES) and not source.partition(":")[2].startswith("s3://")
+    path = Path(kind.place(data.source)).expanduser().absolute()
+    return data.model_copy(update={"source": f"{kind.name}:{path}"})
 
 
 def _absolute_weights(network: NetworkSettings) -> NetworkSettings:

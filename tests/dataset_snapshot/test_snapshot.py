@@ -23,7 +23,7 @@ from sanefit.components.dataset_snapshot.distinct import ListedImage, distinct_i
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.errors import DataError, StorageError
 from sanefit.components.foundation.image_dataset.shards import open_split, read_manifest, read_split, snapshot_folder
-from sanefit.components.foundation.image_dataset.sources.location import read_content
+from sanefit.components.foundation.image_dataset.sources.local_file import LocalFile
 from sanefit.components.foundation.image_dataset.splits import content_digest, split_of
 from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference, DataSettings, SplitName
 
@@ -184,13 +184,13 @@ def test_a_thousand_more_images_move_no_old_one_and_only_they_are_read(
     added = image_folder({"cat": 500, "dog": 500}, name="more", seed=1)
     for path in image_files(added):
         path.rename(root / path.parent.name / f"new-{path.name}")
-    seen = []
+    seen, read = [], LocalFile.read
 
-    def recording(location: Any) -> bytes:
+    def recording(location: LocalFile) -> bytes:
         seen.append(Path(location.path).name)
-        return read_content(location)
+        return read(location)
 
-    monkeypatch.setattr("sanefit.components.foundation.image_dataset.reading.read_content", recording)
+    monkeypatch.setattr(LocalFile, "read", recording)
     second = snapshot_of(root, storage, workers=1)
     assert len(seen) == 1000
     assert all(name.startswith("new-") for name in seen)

@@ -19,6 +19,7 @@ from sanefit.components.foundation.schemas.statistics import ChannelStats, Stats
 from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.components.foundation.training.loop import training_images
 from sanefit.components.sanity_checks import checklist
+from sanefit.components.sanity_checks.check_table import CHECKS
 from sanefit.components.sanity_checks.checklist import run_checklist
 from sanefit.components.sanity_checks.gate import require_passed
 
@@ -85,12 +86,15 @@ def test_a_skipped_check_is_said_and_shown(skipped: CheckName, check: Check) -> 
     report, said = check(TWO_LAYER, checks=CheckSettings(skip=(skipped,)))
     assert [gate.name for gate in report.gates] == ALL
     assert [gate.name for gate in report.gates if gate.verdict == "skip"] == [skipped]
-    assert "checks.skip" in of(report, skipped).expected
-    assert [line for line in said if line.startswith("skip")]
+    gate = of(report, skipped)
+    assert "checks.skip" in gate.expected
+    [check_] = [check_ for check_ in CHECKS if check_.name == skipped]
+    assert (gate.row, gate.title) == (check_.row, check_.title)
+    assert [line for line in said if line.startswith(f"skip {check_.row} {check_.title}: not measured")]
 
 
 def test_every_check_can_be_skipped_by_its_name() -> None:
-    assert set(ALL) == set(get_args(CheckName))
+    assert sorted(check.name for check in CHECKS) == sorted(get_args(CheckName))
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)

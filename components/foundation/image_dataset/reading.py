@@ -8,11 +8,9 @@ from numpy.typing import NDArray
 
 from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.decoding import decode
-from sanefit.components.foundation.image_dataset.sources.digits import digits_pixels
-from sanefit.components.foundation.image_dataset.sources.location import read_content
+from sanefit.components.foundation.image_dataset.sources.s3_object import S3Object
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
 from sanefit.components.foundation.schemas.images import DataSettings
-from sanefit.components.foundation.storage.object_store import StoredObject
 
 FETCHED_AT_ONCE = 16
 REASONS_SHOWN = 3
@@ -24,10 +22,10 @@ def contents_of(images: list[SourceImage]) -> Iterable[bytes]:
     Raises:
         DataError, StorageError: when the source does not give one.
     """
-    if not any(isinstance(image.location, StoredObject) for image in images):
-        return (read_content(image.location) for image in images)
+    if not any(isinstance(image.location, S3Object) for image in images):
+        return (image.location.read() for image in images)
     with ThreadPoolExecutor(FETCHED_AT_ONCE) as pool:
-        return list(pool.map(lambda image: read_content(image.location), images))
+        return list(pool.map(lambda image: image.location.read(), images))
 
 
 def decode_image(image: SourceImage, content: bytes, settings: DataSettings) -> NDArray[np.uint8]:
@@ -36,8 +34,9 @@ def decode_image(image: SourceImage, content: bytes, settings: DataSettings) -> 
     Raises:
         DataError: when it is no whole image.
     """
-    if settings.source == "digits":
-        return digits_pixels(content)
+    pixels = settings.source_kind.pixels
+    if pixels is not None:
+        return np.frombuffer(content, dtype=np.uint8).reshape(pixels)
     return np.ascontiguousarray(decode(content, image.path, settings.image_size, settings.background))
 
 

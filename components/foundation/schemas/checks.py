@@ -24,6 +24,7 @@ CheckName = Literal[
     "weight_decays",
     "carries_over",
 ]
+Verdict = Literal["pass", "warn", "fail", "skip"]
 
 
 class CheckSettings(Settings):
@@ -52,7 +53,7 @@ class GateResult(Artifact):
     name: CheckName
     row: str
     title: str
-    verdict: Literal["pass", "warn", "fail", "skip"]
+    verdict: Verdict
     measured: str
     expected: str
     reason: str

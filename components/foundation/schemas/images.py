@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from sanefit.components.foundation.schemas.bases import Artifact, Level, OneLine, Settings
+from sanefit.components.foundation.schemas.sources import SourceKind, kind_of, of_known_kind
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -19,15 +20,18 @@ class DataSettings(Settings):
     source: folders ``train``, ``val`` and ``test`` above the classes, or a table's column ``split``.
     """
 
-    source: Annotated[
-        str, Field(pattern=r"^(digits|(folder|tar|zip|csv|parquet):.+|torchvision:\w+|s3://[^/]+/.+)$")
-    ] = "digits"
+    source: Annotated[str, AfterValidator(of_known_kind)] = "digits"
     image_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     splits: Literal["by_content", "own"] = "by_content"
     validation_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     background: tuple[Level, Level, Level] = (255, 255, 255)
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)] = 0.01
+
+    @property
+    def source_kind(self) -> SourceKind:
+        """What is known of the source before any image of it is read."""
+        return kind_of(self.source)
 
 
 class Shard(Artifact):

@@ -5,14 +5,15 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from sanefit.components.foundation.schemas.checks import GateResult
+from sanefit.components.foundation.schemas.checks import Verdict
+from sanefit.components.sanity_checks.check import Measurement
 from sanefit.components.sanity_checks.setup import Setup
 
 PAIRS = 64
 AFFINE_BELOW = 1e-4  # of the spread of the scores; float32 leaves 1e-6
 
 
-def check_activations(setup: Setup) -> GateResult:
+def check_activations(setup: Setup) -> Measurement:
     """The network is not one affine function, and no layer feeds another of its kind linearly.
 
     Affine: the scores of the middle of two images are the middle of their scores. Between two layers: the second's
@@ -24,23 +25,18 @@ def check_activations(setup: Setup) -> GateResult:
     bend = _bend(classifier, pixels)
     links = _linear_links(classifier, pixels)
     fix = "put an activation (network.activation=relu) after every layer but the last"
-    verdict, measured = "pass", f"the scores bend by {bend:.2g} of their spread between two images"
+    verdict: Verdict = "pass"
+    measured = f"the scores bend by {bend:.2g} of their spread between two images"
     if len(layers) > 1 and bend < AFFINE_BELOW:
         verdict = "fail"
         measured = f"missing activation: {len(layers)} layers make one affine function, bend {bend:.1g}"
     elif links:
         verdict, measured = "warn", f"missing activation: {links[0]} with nothing but a linear function between"
-    return GateResult.model_validate(
-        {
-            "name": "activations_between",
-            "row": "A1",
-            "title": "activations stand between the layers",
-            "verdict": verdict,
-            "measured": measured,
-            "expected": f"a bend above {AFFINE_BELOW:g}, and an activation between any two layers",
-            "reason": "layers without an activation between them can do no more than one layer",
-            "fix": "" if verdict == "pass" else fix,
-        }
+    return Measurement(
+        verdict=verdict,
+        measured=measured,
+        expected=f"a bend above {AFFINE_BELOW:g}, and an activation between any two layers",
+        fix="" if verdict == "pass" else fix,
     )
 
 

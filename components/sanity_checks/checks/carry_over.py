@@ -6,8 +6,9 @@ import torch
 
 from sanefit.components.foundation.image_dataset.batches import shuffled_batches
 from sanefit.components.foundation.randomness import derive_seed
-from sanefit.components.foundation.schemas.checks import GateResult
 from sanefit.components.foundation.training.loop.evaluation import evaluate
+from sanefit.components.sanity_checks.check import Measurement
+from sanefit.components.sanity_checks.probe.learning_rate_probe import recommended_rate
 from sanefit.components.sanity_checks.setup import Setup
 
 STEPS = 150
@@ -16,7 +17,13 @@ STANDARD_ERRORS = 3.0
 GAP = 0.25
 
 
-def check_carry_over(setup: Setup, learning_rate: float) -> GateResult:
+def check_recommended_rate(setup: Setup) -> Measurement | None:
+    """What is learnt at the rate that the probe recommends; None when it recommends none."""
+    rate = recommended_rate(setup.probe)
+    return None if rate is None else check_carry_over(setup, rate)
+
+
+def check_carry_over(setup: Setup, learning_rate: float) -> Measurement:
     """Train for 150 steps at the recommended rate, then compare both accuracies with always naming one class.
 
     Warns when validation accuracy is not above that by three standard errors, or far below training accuracy.
@@ -40,15 +47,11 @@ def check_carry_over(setup: Setup, learning_rate: float) -> GateResult:
             "validation falls far behind training within a fraction of the training: are both splits read alike, "
             "are there too few images, or images in groups?"
         )
-    return GateResult(
-        name="carries_over",
-        row="M2",
-        title="what is learnt carries over to validation images",
+    return Measurement(
         verdict="warn" if fix else "pass",
         measured=f"after {STEPS} steps at {learning_rate:.1e}: accuracy {train:.3f} in training, "
         f"{validation:.3f} in validation",
         expected=f"validation above {needed:.3f} (the largest class has {chance:.3f}), and no {GAP} below training",
-        reason="a network learns shuffled labels by heart too, but then validation stays at chance",
         fix=fix,
     )
 

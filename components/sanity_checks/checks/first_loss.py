@@ -7,60 +7,44 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sanefit.components.foundation.classifiers.initialization import weight_layers
-from sanefit.components.foundation.schemas.checks import CheckSettings, GateResult
+from sanefit.components.foundation.schemas.checks import Verdict
 from sanefit.components.foundation.training.loop.gradient_step import Loss
 from sanefit.components.foundation.training.loop.loss import decayed_weights, penalty, regularized_loss
+from sanefit.components.sanity_checks.check import Measurement
+from sanefit.components.sanity_checks.setup import Setup
 
-RAISED_REGULARISATION = 1e3  # the lecture's
-DEFAULTS = CheckSettings()
+IMAGES = 1000
+RAISED_REGULARIZATION = 1e3  # the lecture's
 DROWNED_BEYOND = 10.0  # times the first loss
 
 
-def check_first_loss(
-    classifier: nn.Module,
-    pixels: Tensor,
-    labels: Tensor,
-    classes: int,
-    settings: CheckSettings = DEFAULTS,
-    loss: Loss = functional.cross_entropy,
-) -> GateResult:
+def check_first_loss(setup: Setup) -> Measurement:
     """S1: without regularization the first loss is that of a network that knows nothing.
 
     That is log K for equal probabilities, whatever the balance of the classes; where the output layer's biases
     start as the logarithms of the classes' shares (Lin et al. 2017), it is the entropy of the shares.
-
-    Args:
-        classifier: freshly initialized.
-        pixels: uint8 (images, height, width, channels).
-        labels: int64 (images,).
-        classes: K.
-        settings: how far from it passes and fails, as a share of it.
-        loss: what training minimizes.
     """
-    first = _first_loss(classifier, pixels, labels, loss)
-    expected, why = _expected_loss(classifier, labels, classes)
+    pixels, labels = setup.images(IMAGES)
+    first = _first_loss(setup.classifier, pixels, labels, setup.loss)
+    expected, why = _expected_loss(setup.classifier, labels, setup.classes)
     deviation = abs(first - expected) / expected
-    warn, fail = settings.first_loss_warn, settings.first_loss_fail
-    verdict = "pass" if deviation <= warn else "warn" if deviation <= fail else "fail"  # NaN too
+    warn, fail = setup.thresholds.first_loss_warn, setup.thresholds.first_loss_fail
+    verdict: Verdict = "pass" if deviation <= warn else "warn" if deviation <= fail else "fail"  # NaN too
     fix = (
         "the first scores are far from 0: lower the initial weights (network.init=he, xavier or a smaller "
         "gaussian) or normalize the pixels (stats.normalization=channel_mean_std)"
     )
     if first < 0:
         fix = "a cross-entropy is never below 0: the loss has the wrong sign"
-    return GateResult.model_validate(
-        {
-            "name": "first_loss",
-            "row": "S1",
-            "title": f"first loss is {why}",
-            "verdict": verdict,
-            "measured": f"{first:.4f}",
-            "expected": f"{expected:.4f} = {why}, within {warn:.0%} (fails beyond {fail:.0%})",
-            "reason": f"a network that knows nothing gives each of {classes} classes probability 1/{classes}"
-            if why.startswith("log")
-            else "a network that knows only how frequent the classes are has the entropy of their shares as its loss",
-            "fix": "" if verdict == "pass" else fix,
-        }
+    return Measurement(
+        verdict=verdict,
+        measured=f"{first:.4f}",
+        expected=f"{expected:.4f} = {why}, within {warn:.0%} (fails beyond {fail:.0%})",
+        fix="" if verdict == "pass" else fix,
+        title=f"first loss is {why}",
+        reason=f"a network that knows nothing gives each of {setup.classes} classes probability 1/{setup.classes}"
+        if why.startswith("log")
+        else "a network that knows only how frequent the classes are has the entropy of their shares as its loss",
     )
 
 
@@ -75,54 +59,37 @@ def _expected_loss(classifier: nn.Module, labels: Tensor, classes: int) -> tuple
     return math.log(classes), f"log {classes}"
 
 
-def check_regularization(classifier: nn.Module, pixels: Tensor, labels: Tensor) -> GateResult:
-    """S2: the first loss goes up when regularization does (0, then the lecture's 1000).
-
-    Args:
-        classifier: freshly initialized.
-        pixels: uint8 (images, height, width, channels).
-        labels: int64 (images,).
-    """
-    without = _first_loss(classifier, pixels, labels)
-    raised = _first_loss(classifier, pixels, labels, regularization=RAISED_REGULARISATION)
+def check_regularization(setup: Setup) -> Measurement:
+    """S2: the first loss goes up when regularization does (0, then the lecture's 1000)."""
+    pixels, labels = setup.images(IMAGES)
+    without = _first_loss(setup.classifier, pixels, labels)
+    raised = _first_loss(setup.classifier, pixels, labels, regularization=RAISED_REGULARIZATION)
     goes_up = without < raised < math.inf
-    return GateResult(
-        name="regularization",
-        row="S2",
-        title="loss rises with regularization",
+    return Measurement(
         verdict="pass" if goes_up else "fail",
-        measured=f"{without:.4f} at 0, {raised:.4f} at {RAISED_REGULARISATION:g}",
-        expected=f"above {without:.4f} at {RAISED_REGULARISATION:g}",
-        reason="the penalty is half of weight decay times the sum of squared weights, which is above 0",
+        measured=f"{without:.4f} at 0, {raised:.4f} at {RAISED_REGULARIZATION:g}",
+        expected=f"above {without:.4f} at {RAISED_REGULARIZATION:g}",
         fix="" if goes_up else "the weights are all 0 or not finite: set network.init=he or xavier",
     )
 
 
-def check_weight_decays(
-    classifier: nn.Module, pixels: Tensor, labels: Tensor, asked: tuple[float, float]
-) -> GateResult:
+def check_weight_decays(setup: Setup) -> Measurement | None:
     """L1: at the lowest weight decay that would be searched, the penalty does not drown the loss.
 
-    Args:
-        classifier: freshly initialized.
-        pixels: uint8 (images, height, width, channels).
-        labels: int64 (images,).
-        asked: lowest and highest weight decay of the search.
+    None when no weight decays were asked for.
     """
-    loss = _first_loss(classifier, pixels, labels)
+    if setup.weight_decays is None:
+        return None
+    lowest = setup.weight_decays[0]
+    loss = _first_loss(setup.classifier, *setup.images(IMAGES))
     with torch.no_grad():
-        added = penalty(decayed_weights(classifier), asked[0]).item()
+        added = penalty(decayed_weights(setup.classifier), lowest).item()
     drowned = not added <= DROWNED_BEYOND * loss
-    return GateResult(
-        name="weight_decays",
-        row="L1",
-        title="regularization leaves room to learn",
+    return Measurement(
         verdict="warn" if drowned else "pass",
-        measured=f"at weight decay {asked[0]:.1e}, the lowest asked for, the penalty is {added:.3g}, the loss "
-        f"{loss:.4f}",
+        measured=f"at weight decay {lowest:.1e}, the lowest asked for, the penalty is {added:.3g}, the loss {loss:.4f}",
         expected=f"a penalty of at most {DROWNED_BEYOND:g} times the loss",
-        reason="where the penalty outweighs the loss by far, descent shrinks the weights and learns nothing",
-        fix=f"regularization is huge: search weight decays from below {asked[0] * loss / added:.1e} "
+        fix=f"regularization is huge: search weight decays from below {lowest * loss / added:.1e} "
         "(search.coarse.weight_decay)"
         if drowned
         else "",

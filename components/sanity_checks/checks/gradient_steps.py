@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sanefit.components.foundation.schemas.checks import GateResult
+from sanefit.components.foundation.schemas.checks import Verdict
+from sanefit.components.sanity_checks.check import Measurement
 from sanefit.components.sanity_checks.setup import Setup
 
 IMAGES = 128
@@ -25,29 +26,23 @@ class StepSeen:
     still: list[str]
 
 
-def check_gradient_step(setup: Setup) -> GateResult:
+def check_gradient_step(setup: Setup) -> Measurement:
     """Two steps of plain SGD are compared with the gradient of the mean cross-entropy, by autograd.
 
     Dropout is off; batch norm uses the batch. The second step tells a gradient that was not cleared.
     """
     problem, fix = _problem(setup)
     measured = problem[1] if problem else "both steps follow the gradient, and every weight moves"
-    return GateResult.model_validate(
-        {
-            "name": "gradient_step",
-            "row": "L1",
-            "title": "a step follows the gradient of the loss",
-            "verdict": problem[0] if problem else "pass",
-            "measured": measured,
-            "expected": f"cosine above {DIRECTION} with the descent direction, length within a factor {LENGTH:g}, "
-            "no weight that stays",
-            "reason": "plain SGD moves each weight by minus the learning rate times the gradient of the loss",
-            "fix": fix,
-        }
+    return Measurement(
+        verdict=problem[0] if problem else "pass",
+        measured=measured,
+        expected=f"cosine above {DIRECTION} with the descent direction, length within a factor {LENGTH:g}, "
+        "no weight that stays",
+        fix=fix,
     )
 
 
-def _problem(setup: Setup) -> tuple[tuple[str, str] | None, str]:
+def _problem(setup: Setup) -> tuple[tuple[Verdict, str] | None, str]:
     try:
         first, second = steps_seen(setup)
     except RuntimeError as error:

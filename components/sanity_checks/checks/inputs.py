@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from sanefit.components.foundation.schemas.checks import GateResult
+from sanefit.components.sanity_checks.check import Measurement
 from sanefit.components.sanity_checks.setup import Setup
 
 IMAGES = 500
@@ -11,7 +11,7 @@ OFF_CENTER = 0.3  # standard deviations
 SMALLEST_STD, LARGEST_STD = 0.05, 300.0
 
 
-def check_inputs(setup: Setup) -> GateResult:
+def check_inputs(setup: Setup) -> Measurement:
     """The first linear or convolutional layer gets values of mean about 0 and a sensible scale.
 
     Measured where they enter that layer, so that what the network itself does to its input counts.
@@ -25,15 +25,10 @@ def check_inputs(setup: Setup) -> GateResult:
     fix = "" if centered and scaled else "normalize the pixels, once: stats.normalization=channel_mean_std"
     if fix and std < SMALLEST_STD:
         fix += "; so small a spread comes from normalizing twice, or from dividing by 255 twice"
-    return GateResult(
-        name="inputs_normalized",
-        row="D1",
-        title="inputs are around zero",
+    return Measurement(
         verdict="pass" if centered and scaled else "warn",
         measured=f"mean {mean:.4g} off 0, std {std:.4g}: {off:.2f} standard deviations",
         expected=f"within {OFF_CENTER} standard deviations of 0, std from {SMALLEST_STD} to {LARGEST_STD:g}",
-        reason="inputs of one sign give all weights of a neuron gradients of one sign, and descent zig-zags; inputs "
-        "that hardly differ cannot be told apart",
         fix=fix,
     )
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from sanefit.components.foundation.image_dataset.batch_size import images_at_once
-from sanefit.components.foundation.schemas.checks import GateResult
 from sanefit.components.foundation.training.loop.training_images import Images
+from sanefit.components.sanity_checks.check import Measurement
 from sanefit.components.sanity_checks.setup import Setup
 
 AVERAGED_AT_ONCE = 1000
@@ -15,7 +15,7 @@ ALIKE_WITHIN = 8.0  # standard errors; chance reaches 5 once in a million
 ALIKE_SHARE = 0.03  # of the pixel range: what nobody would call another distribution
 
 
-def check_labels(setup: Setup) -> GateResult:
+def check_labels(setup: Setup) -> Measurement:
     """Every label is one of K, and every class is in the training and in the validation split."""
     splits = {"training": setup.train_labels, "validation": setup.validation_labels}
     problems, fix = [], ""
@@ -29,37 +29,29 @@ def check_labels(setup: Setup) -> GateResult:
         if missing:
             problems.append(f"{missing} of {setup.classes} classes have no {name} image")
             fix = fix or "add images of the missing classes, remove the classes, or split by class"
-    return GateResult(
-        name="labels",
-        row="D4",
-        title="labels are in range, classes in every split",
+    return Measurement(
         verdict="fail" if problems else "pass",
         measured="; ".join(problems) or f"labels 0 to {setup.classes - 1} in both splits",
         expected=f"labels 0 to {setup.classes - 1}, each in the training and in the validation split",
-        reason="the loss looks a label up among K scores, and a class without images is neither learnt nor measured",
         fix=fix,
     )
 
 
-def check_splits_apart(setup: Setup) -> GateResult:
+def check_splits_apart(setup: Setup) -> Measurement:
     """No image of the training split is in the validation split, byte for byte."""
     trained_on = {_digest(image) for image in setup.train_pixels}
     shared = sum(_digest(image) in trained_on for image in setup.validation_pixels)
-    return GateResult(
-        name="splits_apart",
-        row="D4",
-        title="no image is in two splits",
+    return Measurement(
         verdict="fail" if shared else "pass",
         measured=f"{shared:,} of {len(setup.validation_pixels):,} validation images are training images too",
         expected="0",
-        reason="on images that were trained on, accuracy says what was learnt by heart",
         fix="validation images leaked into training: take duplicates out before the split, or split by content"
         if shared
         else "",
     )
 
 
-def check_splits_alike(setup: Setup) -> GateResult:
+def check_splits_alike(setup: Setup) -> Measurement:
     """Channel means of both splits agree, within sampling error over images and 3 % of the pixel range."""
     train, validation = (_means(pixels) for pixels in (setup.train_pixels, setup.validation_pixels))
     error = (train.var(0) / len(train) + validation.var(0) / len(validation)).sqrt()
@@ -67,14 +59,10 @@ def check_splits_alike(setup: Setup) -> GateResult:
     errors = difference / error.clamp_min(1e-9)
     apart = bool(((errors > ALIKE_WITHIN) & (difference > ALIKE_SHARE * 255)).any())
     shown = ", ".join(f"{a:.1f} and {b:.1f}" for a, b in zip(train.mean(0), validation.mean(0), strict=True))
-    return GateResult(
-        name="splits_alike",
-        row="D4",
-        title="splits are alike",
+    return Measurement(
         verdict="warn" if apart else "pass",
         measured=f"channel means {shown} in training and validation, {errors.max():.1f} standard errors apart",
         expected=f"within {ALIKE_WITHIN:g} standard errors, or within {ALIKE_SHARE * 255:.1f} of 255",
-        reason="what is chosen on validation images must hold for images like those trained on",
         fix="the splits are read differently (channels swapped: RGB and BGR? another scale?) or come from "
         "different sources: read both the same way, and split at random"
         if apart

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from sanefit.components.foundation.schemas.checks import GateResult
+from sanefit.components.sanity_checks.check import Measurement
 from sanefit.components.sanity_checks.setup import Setup
 
 IMAGES = 64
@@ -13,21 +13,16 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 
 
-def check_modes(setup: Setup) -> GateResult:
+def check_modes(setup: Setup) -> Measurement:
     """Batch norm and dropout act in training and not in evaluation, and nothing else differs between the two."""
     problem, fix = _problem(setup)
     norms = sum(isinstance(module, NORMS) for module in setup.classifier.modules())
     dropouts = sum(isinstance(module, DROPOUTS) for module in setup.classifier.modules())
-    return GateResult(
-        name="modes",
-        row="B3",
-        title="training and evaluation mode differ as they should",
+    return Measurement(
         verdict="fail" if problem else "pass",
         measured=problem or f"as expected with {norms} batch norm and {dropouts} dropout layers",
         expected="in training, scores depend on the batch (batch norm) and on chance (dropout); in evaluation "
         f"on neither, within {SAME_WITHIN:g} of their spread",
-        reason="one input does not always give one output in training: batch norm uses its batch; evaluation must "
-        "not depend on who else is in the batch",
         fix=fix,
     )
 

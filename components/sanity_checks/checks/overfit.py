@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sanefit.components.foundation.schemas.checks import CheckSettings, GateResult
+from sanefit.components.foundation.schemas.checks import CheckSettings, Verdict
 from sanefit.components.foundation.training.loop.gradient_step import Step, gradient_step
+from sanefit.components.sanity_checks.check import Measurement
+from sanefit.components.sanity_checks.setup import Setup
 
 SAMPLES = 20
 DEFAULTS = CheckSettings()
@@ -31,13 +33,20 @@ class Overfitted:
     falling: float = 0.0
 
 
+def check_few_samples(setup: Setup) -> Measurement:
+    """The network without its dropout, on 20 images of the training split."""
+    chosen = overfit_samples(setup.train_labels)
+    pixels, labels = setup.train_pixels[chosen], setup.train_labels[chosen]
+    return check_overfit(setup.copy(dropout=False), pixels, labels, setup.thresholds, setup.step)
+
+
 def check_overfit(
     classifier: nn.Module,
     pixels: Tensor,
     labels: Tensor,
     settings: CheckSettings = DEFAULTS,
     step: Step = gradient_step,
-) -> GateResult:
+) -> Measurement:
     """Train on 20 samples, all at once, by plain SGD on the cross-entropy without regularization, at several rates.
 
     Passes at the first rate that reaches the loss asked for, by default 0.01, with accuracy 1 in the epochs asked
@@ -59,22 +68,17 @@ def check_overfit(
         if best.loss < settings.overfit_loss and best.accuracy == 1:
             break
     verdict, fix = _judge(best, settings)
-    return GateResult.model_validate(
-        {
-            "name": "overfit",
-            "row": "S3",
-            "title": f"{len(labels)} samples can be overfitted",
-            "verdict": verdict,
-            "measured": f"loss {best.loss:.4f}, accuracy {best.accuracy:.2f} at learning rate {best_rate:g}",
-            "expected": f"loss below {settings.overfit_loss:g}, accuracy 1.00 within {settings.overfit_epochs} epochs "
-            f"at one of {len(RATES)} rates",
-            "reason": "a network that cannot learn a few samples by heart cannot learn a data set",
-            "fix": fix,
-        }
+    return Measurement(
+        verdict=verdict,
+        measured=f"loss {best.loss:.4f}, accuracy {best.accuracy:.2f} at learning rate {best_rate:g}",
+        expected=f"loss below {settings.overfit_loss:g}, accuracy 1.00 within {settings.overfit_epochs} epochs "
+        f"at one of {len(RATES)} rates",
+        fix=fix,
+        title=f"{len(labels)} samples can be overfitted",
     )
 
 
-def _judge(best: Overfitted, settings: CheckSettings) -> tuple[str, str]:
+def _judge(best: Overfitted, settings: CheckSettings) -> tuple[Verdict, str]:
     if best.accuracy == 1 and best.loss < settings.overfit_loss:
         return "pass", ""
     if best.accuracy == 1 and best.falling > STILL_FALLING:

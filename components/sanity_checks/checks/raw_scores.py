@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor
 
-from sanefit.components.foundation.schemas.checks import GateResult
+from sanefit.components.sanity_checks.check import Measurement
 from sanefit.components.sanity_checks.setup import Setup
 
 IMAGES = 500
 CLIPPED_SHARE = 0.2  # of scores that are exactly 0
 
 
-def check_raw_scores(setup: Setup) -> GateResult:
+def check_raw_scores(setup: Setup) -> Measurement:
     """Scores are (images, K), and no softmax, sigmoid or ReLU has been at them."""
     pixels, _ = setup.images(IMAGES)
     try:
@@ -21,15 +21,10 @@ def check_raw_scores(setup: Setup) -> GateResult:
         scores = torch.zeros(0)
         problem = f"no scores for images of {tuple(pixels.shape[1:])}: {' '.join(str(error).split())[:200]}"
         fix = "the network does not take images of this size or number of channels: set data.image_size, or correct it"
-    return GateResult(
-        name="raw_scores",
-        row="L1",
-        title="scores are raw",
+    return Measurement(
         verdict="fail" if problem else "pass",
         measured=problem or f"scores {tuple(scores.shape)}, from {scores.min():.3g} to {scores.max():.3g}",
         expected=f"one unbounded score for each of {setup.classes} classes",
-        reason="the cross-entropy takes the softmax itself; squashed scores give flat gradients and a loss that "
-        "cannot reach 0",
         fix=fix,
     )
 

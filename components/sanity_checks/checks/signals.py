@@ -1,10 +1,12 @@
 """W2 to W5: activations neither collapse nor saturate, explode or die, and gradients reach the first layer."""
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 from sanefit.components.foundation.diagnosis.layer_signals import Signal, measure_signals
-from sanefit.components.foundation.schemas.checks import CheckSettings, GateResult, LayerSignal
+from sanefit.components.foundation.schemas.checks import CheckSettings, LayerSignal, Verdict
+from sanefit.components.sanity_checks.check import Measurement
 from sanefit.components.sanity_checks.setup import Setup
 
 IMAGES = 500
@@ -15,7 +17,7 @@ EXPLODED = 20.0  # times the first layer's std
 VANISHED = 1e-4  # of the last layer's gradient
 SHOWN_LAYERS = 40
 
-Verdict = Literal["healthy", "collapsing", "saturating", "exploding", "dying", "vanishing"]
+LayerVerdict = Literal["healthy", "collapsing", "saturating", "exploding", "dying", "vanishing"]
 FIXES = {
     "collapsing": "the weights are too small: network.init=he for ReLU, xavier for tanh, or batch norm",
     "saturating": "the weights or the inputs are too big: network.init=xavier, normalized pixels, or batch norm",
@@ -26,7 +28,7 @@ FIXES = {
 }
 
 
-def report_signals(setup: Setup, settings: CheckSettings) -> list[LayerSignal]:
+def report_signals(setup: Setup) -> list[LayerSignal]:
     """Every activation's signal with a verdict, input to output, over a batch of training images.
 
     ``update_ratio`` is for a learning rate of 1 until one is recommended.
@@ -34,11 +36,12 @@ def report_signals(setup: Setup, settings: CheckSettings) -> list[LayerSignal]:
     per_image = setup.train_pixels[0].numel()
     pixels, labels = setup.images(max(8, min(IMAGES, MOST_VALUES // per_image)))
     signals = measure_signals(setup.copy(dropout=False), pixels, lambda scores: setup.loss(scores, labels))
-    return [_judged(signal, signals, settings) for signal in signals]
+    return [_judged(signal, signals, setup.thresholds) for signal in signals]
 
 
-def check_signals(layers: list[LayerSignal]) -> GateResult:
+def check_signals(setup: Setup) -> Measurement:
     """The first ill layer is named; collapsing to nothing, saturating, exploding and dying fail, the rest warns."""
+    layers = report_signals(setup)
     ill = [layer for layer in layers if layer.verdict != "healthy"]
     first = ill[0] if ill else None
     measured = "no layer to look at"
@@ -46,28 +49,23 @@ def check_signals(layers: list[LayerSignal]) -> GateResult:
         measured = f"std {_shown(layers[0].std)} to {_shown(layers[-1].std)} over {len(layers)} layers"
     if first is not None:
         measured += f"; {len(ill)} of them ill, first {first.layer!r} {first.verdict}: {first.evidence}"
-    return GateResult.model_validate(
-        {
-            "name": "signals",
-            "row": "W2-W5",
-            "title": "signals stay alive through the layers",
-            "verdict": _verdict(ill),
-            "measured": measured,
-            "expected": f"std from {COLLAPSED} to {EXPLODED:g} times the first layer's, above {HARDLY_ANY}; few values "
-            "saturated, few neurons dead; gradients in the first layer",
-            "reason": "gradients come through the activations: where these collapse, saturate or die, learning stops",
-            "fix": FIXES[first.verdict] if first is not None else "",
-        }
+    return Measurement(
+        verdict=_verdict(ill),
+        measured=measured,
+        expected=f"std from {COLLAPSED} to {EXPLODED:g} times the first layer's, above {HARDLY_ANY}; few values "
+        "saturated, few neurons dead; gradients in the first layer",
+        fix=FIXES[first.verdict] if first is not None else "",
+        layers=tuple(layers),
     )
 
 
-def shown_layers(layers: list[LayerSignal]) -> list[LayerSignal]:
+def shown_layers(layers: Sequence[LayerSignal]) -> list[LayerSignal]:
     """At most 40 of them, evenly spaced, so that a report stays small."""
     step = math.ceil(len(layers) / SHOWN_LAYERS)
-    return layers[::step] if step > 1 else layers
+    return list(layers[:: max(step, 1)])
 
 
-def _verdict(ill: list[LayerSignal]) -> str:
+def _verdict(ill: list[LayerSignal]) -> Verdict:
     if not ill:
         return "pass"
     grave = any(layer.verdict in ("saturating", "exploding", "dying") for layer in ill)
@@ -94,7 +92,7 @@ def _judged(signal: Signal, signals: list[Signal], settings: CheckSettings) -> L
     )
 
 
-def _judge(signal: Signal, first: Signal, last: Signal, settings: CheckSettings) -> tuple[Verdict, str]:
+def _judge(signal: Signal, first: Signal, last: Signal, settings: CheckSettings) -> tuple[LayerVerdict, str]:
     if not math.isfinite(signal.std):
         return "exploding", "values that are not finite"
     if signal.saturated is not None and signal.saturated >= settings.saturated_share:

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,7 +69,7 @@ def probe_learning_rates(
     return [_judge(rate, first, last, best_fall, best_rate) for rate, first, last in measured]
 
 
-def learning_rate_band(probe: list[ProbedRate]) -> tuple[float, float] | None:
+def learning_rate_band(probe: Sequence[ProbedRate]) -> tuple[float, float] | None:
     """The lowest and the highest good rate of the unbroken run around the best one, if any."""
     good = [index for index, rate in enumerate(probe) if rate.verdict == "good"]
     if not good:
@@ -84,7 +85,7 @@ def learning_rate_band(probe: list[ProbedRate]) -> tuple[float, float] | None:
     return probe[low].learning_rate, probe[high].learning_rate
 
 
-def recommended_rate(probe: list[ProbedRate]) -> float | None:
+def recommended_rate(probe: Sequence[ProbedRate]) -> float | None:
     """The good rate whose loss fell most, if any."""
     good = [(rate.last_loss, rate.learning_rate) for rate in probe if rate.verdict == "good"]
     return min((loss, rate) for loss, rate in good if loss is not None)[1] if good else None
@@ -134,7 +135,7 @@ def _judge(rate: float, first: float, last: float, best_fall: float, best_rate: 
     )
 
 
-def describe_probe(probe: list[ProbedRate]) -> str:
+def describe_probe(probe: Sequence[ProbedRate]) -> str:
     """One line: which rates got which verdict."""
     spans = []
     for verdict in ("too_low", "good", "too_high", "exploded"):

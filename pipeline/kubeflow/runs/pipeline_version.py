@@ -21,7 +21,7 @@ from sanefit.components.foundation.errors import SettingsError
 from sanefit.pipeline.container_images import container_images
 from sanefit.pipeline.kubeflow.client.api import Kubeflow, predicates
 from sanefit.pipeline.kubeflow.client.errors import KubeflowError
-from sanefit.pipeline.settings.run_config import RunConfig, is_local_source
+from sanefit.pipeline.settings.run_config import RunConfig
 
 T = TypeVar("T")
 PIPELINE = "sanefit-training"  # TRAINING_PIPELINE, which takes two seconds to import
@@ -108,7 +108,7 @@ def find_experiment(kubeflow: Kubeflow, name: str) -> str | None:
 
 
 def _places(config: RunConfig) -> dict[str, str]:
-    if is_local_source(config.data.source):
+    if config.data.source_kind.on_this_machine(config.data.source):
         raise SettingsError(
             f"data.source={config.data.source!r}: pods cannot read this machine's files; expected a source that a "
             "cluster reaches, as s3://bucket/images; correct data.source"

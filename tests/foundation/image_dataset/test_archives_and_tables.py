@@ -13,7 +13,6 @@ from listed_sources import read_all
 
 from sanefit.components.foundation.errors import DataError, StorageError
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
-from sanefit.components.foundation.image_dataset.sources.location import read_content
 
 FILES = {f"{name}/{number}.png": f"{name}{number}".encode() * 99 for name in ("cat", "dog") for number in range(4)}
 
@@ -75,7 +74,7 @@ def test_a_tar_that_goes_or_shrinks_while_it_is_read_is_named(left: int | None, 
     else:
         os.truncate(archive, left)
     with pytest.raises(DataError, match=said):
-        read_content(image.location)
+        image.location.read()
 
 
 def test_a_missing_zip_is_named(tmp_path: Path) -> None:

@@ -25,7 +25,6 @@ from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.errors import DataError, StorageError
 from sanefit.components.foundation.image_dataset.shards import read_split
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
-from sanefit.components.foundation.image_dataset.sources.location import read_content
 from sanefit.components.foundation.schemas.images import SPLITS, DataSettings
 from sanefit.components.foundation.storage import object_store
 
@@ -143,7 +142,7 @@ def test_an_object_that_changes_after_the_listing_is_an_error(s3: str, tmp_path:
     image = list_source(f"{s3}/changing", tmp_path).images[0]
     object_store.write_bytes(image.path, b"other")
     with pytest.raises(StorageError, match="PreconditionFailed"):
-        read_content(image.location)
+        image.location.read()
 
 
 def test_large_objects_are_read_in_ranges(s3: str) -> None:
@@ -270,9 +269,9 @@ def test_a_server_that_is_killed_in_mid_reading_gives_an_error_and_when_it_is_ba
         through(server.endpoint, monkeypatch)
         put(source, files)
         images = list_source(source, tmp_path).images
-        assert read_content(images[0].location) == files["a/000.png"]
+        assert images[0].location.read() == files["a/000.png"]
     with pytest.raises(StorageError, match="killed") as caught:
-        read_content(images[1].location)
+        images[1].location.read()
     assert "\n" not in str(caught.value)
     assert not list(own_cache.rglob(".partial-*"))
     with running_s3_server(folder, server, command):

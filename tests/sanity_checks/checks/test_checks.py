@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from sanefit.components.foundation.schemas.checks import ProbedRate
 from sanefit.components.sanity_checks.checks.activations_between import check_activations
-from sanefit.components.sanity_checks.checks.carry_over import check_carry_over
+from sanefit.components.sanity_checks.checks.carry_over import check_carry_over, check_recommended_rate
+from sanefit.components.sanity_checks.checks.first_loss import check_weight_decays
 from sanefit.components.sanity_checks.checks.gradient_steps import steps_seen
 from sanefit.components.sanity_checks.checks.labels_and_splits import (
     check_labels,
@@ -99,7 +100,7 @@ PROBE = probe("too_low", "too_low", "too_low", "good", "good", "exploded")  # go
 @given(low=st.floats(-12, 3), width=st.floats(0.1, 6))
 def test_rates_asked_for_fail_exactly_when_none_would_learn(low: float, width: float) -> None:
     asked = (10**low, 10 ** (low + width))
-    gate = check_learning_rates(PROBE, asked)
+    gate = check_learning_rates(setup_of(probe=PROBE, learning_rates=asked))
     outside = asked[1] < 1e-3 / SLOWER or asked[0] > 1e-2
     assert (gate.verdict == "fail") == outside
     if gate.verdict != "pass":
@@ -108,13 +109,13 @@ def test_rates_asked_for_fail_exactly_when_none_would_learn(low: float, width: f
 
 
 def test_no_good_rate_fails() -> None:
-    assert check_learning_rates(probe("too_low", "exploded"), None).verdict == "fail"
+    assert check_learning_rates(setup_of(probe=probe("too_low", "exploded"))).verdict == "fail"
     assert recommended_rate(probe("too_low", "exploded")) is None
 
 
 def test_the_recommended_rate_lowers_the_loss_most() -> None:
     assert recommended_rate(PROBE) == pytest.approx(1e-2)
-    assert check_learning_rates(PROBE, None).verdict == "pass"
+    assert check_learning_rates(setup_of(probe=PROBE)).verdict == "pass"
 
 
 @given(st.lists(st.integers(0, 2), min_size=3, max_size=40), st.lists(st.integers(-1, 3), min_size=1, max_size=40))
@@ -166,9 +167,18 @@ def test_layers_need_something_between(layers: list[nn.Module], verdict: str) ->
 def test_pure_noise_does_not_carry_over() -> None:
     gate = check_carry_over(setup_of(*mlp()), 1e-2)
     assert gate.verdict == "warn"
-    assert "chance" in gate.reason
     needed = 34 / 100 + 3 * math.sqrt(0.34 * 0.66 / 100)
     assert f"validation above {needed:.3f}" in gate.expected
+
+
+def test_without_a_recommended_rate_nothing_is_trained() -> None:
+    assert check_recommended_rate(setup_of(probe=probe("too_low", "exploded"))) is None
+
+
+@pytest.mark.parametrize("asked", [None, (1e30, 1e31)])
+def test_only_weight_decays_that_were_asked_for_are_measured(asked: tuple[float, float] | None) -> None:
+    found = check_weight_decays(setup_of(*mlp(), weight_decays=asked))
+    assert (found and found.verdict) == (asked and "warn")
 
 
 @pytest.mark.parametrize(

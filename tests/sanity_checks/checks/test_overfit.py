@@ -125,7 +125,7 @@ def test_digits_can_be_learnt_by_heart(
     classifier = built(digits_stats, init, network)
     gate = check_overfit(classifier, pixels, labels)
     loss, accuracy, rate = measured(gate.measured)
-    assert (gate.row, gate.verdict, gate.fix) == ("S3", "pass", "")
+    assert (gate.verdict, gate.fix) == ("pass", "")
     assert loss < 0.01
     assert accuracy == 1
     assert "20 samples" in gate.title

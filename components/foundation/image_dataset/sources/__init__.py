@@ -1,1 +1,1 @@
-"""Where images come from. A new source is one small file here, and one line in ``read.py``."""
+"""Where images come from: a source is one file here with ``list_images``, and one line in ``schemas/sources.py``."""

@@ -4,21 +4,15 @@ import gzip
 from importlib import resources
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sanefit.components.foundation.image_dataset.sources.location import InMemory
-from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage, SourceListing
+from sanefit.components.foundation.image_dataset.sources.source_image import ListingRequest, SourceImage, SourceListing
 
 SCANS = "digits.csv.gz"
 
 
-def digits_pixels(content: bytes) -> NDArray[np.uint8]:
-    """The uint8 (8, 8, 1) pixels of an image of the source ``digits``."""
-    return np.frombuffer(content, dtype=np.uint8).reshape(8, 8, 1)
-
-
-def list_digits() -> SourceListing:
-    """1,797 scans of handwritten digits.
+def list_images(_: ListingRequest) -> SourceListing:
+    """1,797 scans of handwritten digits; the content of each is its uint8 pixels, (8, 8, 1).
 
     E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998,
     https://doi.org/10.24432/C50P49, CC BY 4.0: its test part, as scikit-learn gives it.

@@ -5,12 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.image_dataset.sources.location import local_file
-from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage, SourceListing, with_class
+from sanefit.components.foundation.image_dataset.sources.local_file import local_file
+from sanefit.components.foundation.image_dataset.sources.source_image import (
+    ListingRequest,
+    SourceImage,
+    SourceListing,
+    with_class,
+)
 
 
-def list_folder(folder: Path, *, own_splits: bool) -> SourceListing:
+def list_images(request: ListingRequest) -> SourceListing:
     """Every image below a folder, in the order of the names."""
+    folder = Path(request.place)
     if not folder.is_dir():
         raise DataError(
             f"data.source: no folder {str(folder)!r}; expected one folder per class there; correct the path"
@@ -19,7 +25,7 @@ def list_folder(folder: Path, *, own_splits: bool) -> SourceListing:
     path = str(folder)
     try:
         names = sorted(_names_below(str(folder)))
-        for name, class_name, split in with_class(names, listing, own_splits=own_splits):
+        for name, class_name, split in with_class(names, listing, own_splits=request.own_splits):
             path = os.path.join(folder, name)  # noqa: PTH118  # pathlib takes ten times as long
             listing.images.append(SourceImage(class_name, path, local_file(path), split))
     except OSError as error:

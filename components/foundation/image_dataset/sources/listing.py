@@ -1,15 +1,24 @@
 """From the setting ``data.source`` to the images that are there."""
 
+import importlib
 from pathlib import Path
+from typing import Protocol, cast
 
-from sanefit.components.foundation.image_dataset.sources.digits import list_digits
-from sanefit.components.foundation.image_dataset.sources.folder import list_folder
-from sanefit.components.foundation.image_dataset.sources.s3_prefix import list_s3
-from sanefit.components.foundation.image_dataset.sources.source_image import SourceListing
-from sanefit.components.foundation.image_dataset.sources.table import list_csv, list_parquet
-from sanefit.components.foundation.image_dataset.sources.tar_archive import list_tar
-from sanefit.components.foundation.image_dataset.sources.torchvision_dataset import list_torchvision
-from sanefit.components.foundation.image_dataset.sources.zip_archive import list_zip
+from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.image_dataset.sources.source_image import ListingRequest, SourceListing
+from sanefit.components.foundation.schemas.sources import SourceKind, kind_of
+
+
+class SourceModule(Protocol):
+    """A file of this folder that lists a kind of source."""
+
+    def list_images(self, request: ListingRequest, /) -> SourceListing:
+        """Every image, in an order that does not change between calls; none is read.
+
+        Raises:
+            DataError: when there is nothing at the place, or it cannot be read to its end.
+            StorageError: when S3 does not give it.
+        """
 
 
 def list_source(source: str, scratch: Path, *, own_splits: bool = False) -> SourceListing:
@@ -18,31 +27,22 @@ def list_source(source: str, scratch: Path, *, own_splits: bool = False) -> Sour
     Where there is a folder ``train`` with class folders in it, only what lies below it is listed.
 
     Args:
-        source: ``digits``, ``folder:PATH``, ``tar:PATH``, ``zip:PATH``, ``csv:PATH``, ``parquet:PATH``,
-            ``torchvision:NAME`` or ``s3://BUCKET/KEY``; but for tables and torchvision, one folder per class, and
-            optionally one folder ``train`` above them.
+        source: in one of the forms of ``schemas/sources.py``; but for tables and torchvision, one folder per class,
+            and optionally one folder ``train`` above them.
         scratch: a folder that stays until the images are read.
         own_splits: whether each image keeps the split that the source puts it in.
 
     Raises:
-        DataError: when there is nothing at PATH, or it cannot be read to its end.
+        DataError: when there is nothing at its place, or it cannot be read to its end, or it is of no known form.
         StorageError: when S3 does not give it.
     """
-    kind, _, path = source.partition(":")
-    match kind:
-        case "digits":
-            return list_digits()
-        case "folder":
-            return list_folder(Path(path), own_splits=own_splits)
-        case "tar":
-            return list_tar(Path(path), scratch, own_splits=own_splits)
-        case "zip":
-            return list_zip(Path(path), own_splits=own_splits)
-        case "csv":
-            return list_csv(path, own_splits=own_splits)
-        case "parquet":
-            return list_parquet(path, own_splits=own_splits)
-        case "torchvision":
-            return list_torchvision(path, own_splits=own_splits)
-        case _:
-            return list_s3(source, scratch, own_splits=own_splits)
+    try:
+        kind = kind_of(source)
+    except ValueError as error:
+        raise DataError(f"data.source={source!r}: {error}; correct it") from None
+    return module_of(kind).list_images(ListingRequest(kind.place(source), scratch, own_splits))
+
+
+def module_of(kind: SourceKind) -> SourceModule:
+    """The file that lists a kind of source: loaded when it is needed, for some load pyarrow or torch."""
+    return cast(SourceModule, importlib.import_module(f"{__package__}.{kind.module}"))

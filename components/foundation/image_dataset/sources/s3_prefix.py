@@ -3,7 +3,13 @@
 import tempfile
 from pathlib import Path
 
-from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage, SourceListing, with_class
+from sanefit.components.foundation.image_dataset.sources.s3_object import S3Object
+from sanefit.components.foundation.image_dataset.sources.source_image import (
+    ListingRequest,
+    SourceImage,
+    SourceListing,
+    with_class,
+)
 from sanefit.components.foundation.image_dataset.sources.tar_archive import list_tar
 from sanefit.components.foundation.image_dataset.sources.zip_archive import list_zip
 from sanefit.components.foundation.storage import object_store
@@ -11,7 +17,7 @@ from sanefit.components.foundation.storage import object_store
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
-def list_s3(uri: str, scratch: Path, *, own_splits: bool) -> SourceListing:
+def list_images(request: ListingRequest) -> SourceListing:
     """Every image below a prefix, in the order of the keys; or in an archive, when the URI names one.
 
     An archive is fetched; a later listing on this machine takes the copy, as long as the object's ETag and size are
@@ -20,15 +26,16 @@ def list_s3(uri: str, scratch: Path, *, own_splits: bool) -> SourceListing:
     Raises:
         StorageError: when the bucket cannot be listed, or the archive not be read.
     """
+    uri = f"s3://{request.place}"
     if uri.endswith((*TAR_SUFFIXES, ".zip")):
         [archive] = object_store.list_objects(uri, exactly=True)
         copy = object_store.fetch(archive, Path(tempfile.gettempdir()) / "sanefit-cache")
         if uri.endswith(".zip"):
-            return list_zip(copy, own_splits=own_splits, origin=repr(archive))
-        return list_tar(copy, scratch, own_splits=own_splits, origin=repr(archive))
+            return list_zip(copy, own_splits=request.own_splits, origin=repr(archive))
+        return list_tar(copy, request.scratch, own_splits=request.own_splits, origin=repr(archive))
     prefix = uri.rstrip("/") + "/"
     objects = {found.uri.removeprefix(prefix): found for found in object_store.list_objects(prefix)}
     listing = SourceListing()
-    for name, class_name, split in with_class(objects, listing, own_splits=own_splits):
-        listing.images.append(SourceImage(class_name, objects[name].uri, objects[name], split))
+    for name, class_name, split in with_class(objects, listing, own_splits=request.own_splits):
+        listing.images.append(SourceImage(class_name, objects[name].uri, S3Object(objects[name]), split))
     return listing

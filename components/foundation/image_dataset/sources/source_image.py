@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from posixpath import splitext
 
 from sanefit.components.foundation.errors import DataError
@@ -32,6 +33,19 @@ class SourceImage:
     path: str
     location: Location
     split: SplitName | None = None
+
+
+@dataclass(frozen=True)
+class ListingRequest:
+    """What a source is asked for.
+
+    ``place``: the part of ``data.source`` that its form has in capitals. ``scratch``: a folder that stays until the
+    images are read. ``own_splits``: whether each image keeps the split that the source puts it in.
+    """
+
+    place: str
+    scratch: Path
+    own_splits: bool
 
 
 @dataclass

@@ -13,11 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.image_dataset.sources.location import PartOfFile, local_file
-from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage, SourceListing, with_class
+from sanefit.components.foundation.image_dataset.sources.local_file import PartOfFile, local_file
+from sanefit.components.foundation.image_dataset.sources.source_image import (
+    ListingRequest,
+    SourceImage,
+    SourceListing,
+    with_class,
+)
 
 COPIED_AT_ONCE = 2**20
 COMPRESSIONS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+
+
+def list_images(request: ListingRequest) -> SourceListing:
+    """Every image in a tar archive of this machine."""
+    return list_tar(Path(request.place), request.scratch, own_splits=request.own_splits)
 
 
 def list_tar(archive: Path, scratch: Path, *, own_splits: bool, origin: str = "") -> SourceListing:

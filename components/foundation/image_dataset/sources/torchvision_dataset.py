@@ -8,28 +8,52 @@ import inspect
 import io
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.image_dataset.sources.location import TorchvisionItem
-from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage, SourceListing
+from sanefit.components.foundation.image_dataset.sources.source_image import (
+    ListingRequest,
+    SourceImage,
+    SourceListing,
+)
 from sanefit.components.foundation.schemas.images import SplitName
 
 PARTS: dict[str, SplitName] = {"train": "train", "val": "validation", "test": "test"}
 LABELS = ("targets", "labels", "_labels", "y")  # torchvision has no one name for them
 
 
-def list_torchvision(name: str, *, own_splits: bool) -> SourceListing:
+@dataclass(frozen=True, slots=True)
+class TorchvisionItem:
+    """An image of one of torchvision's data sets, as a PNG file. ``split``: which of its parts."""
+
+    name: str
+    split: str
+    number: int
+
+    def read(self) -> bytes:
+        """The image as a PNG file, which loses nothing."""
+        image = _opened(self.name, self.split)[self.number][0]
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG", compress_level=1)
+        return buffer.getvalue()
+
+    def state(self) -> bytes:
+        """Which image it is: torchvision's data sets do not change."""
+        return repr(self).encode("utf-8", "surrogateescape")
+
+
+def list_images(request: ListingRequest) -> SourceListing:
     """Every image of its training part; or of all its parts, when its own splits are asked for.
 
     Args:
-        name: a class of ``torchvision.datasets`` whose labels are classes.
-        own_splits: whether each image keeps the part that it is in.
+        request: the place is a class of ``torchvision.datasets`` whose labels are classes.
 
     Raises:
         DataError: when there is none of this name, or it cannot be had.
     """
+    name, own_splits = request.place, request.own_splits
     parameters = inspect.signature(_dataset_class(name)).parameters
     has_parts = "train" in parameters or "split" in parameters
     if own_splits and not has_parts:
@@ -49,14 +73,6 @@ def list_torchvision(name: str, *, own_splits: bool) -> SourceListing:
             split = PARTS[part] if own_splits else None
             listing.images.append(SourceImage(names[label], f"{name}/{part}/{number:07d}", item, split))
     return listing
-
-
-def read_item(item: TorchvisionItem) -> bytes:
-    """The image as a PNG file, which loses nothing."""
-    image = _opened(item.name, item.split)[item.number][0]
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
 
 
 def _dataset_class(name: str) -> Any:

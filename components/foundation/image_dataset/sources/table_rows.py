@@ -1,0 +1,86 @@
+"""The rows of a table of images: ``path``, ``label``, and ``split`` when it is asked for."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sanefit.components.foundation.errors import DataError, StorageError
+from sanefit.components.foundation.image_dataset.sources.local_file import local_file
+from sanefit.components.foundation.image_dataset.sources.location import Location
+from sanefit.components.foundation.image_dataset.sources.s3_object import S3Object
+from sanefit.components.foundation.image_dataset.sources.source_image import (
+    SPLIT_FOLDERS,
+    ListingRequest,
+    SourceImage,
+    SourceListing,
+)
+from sanefit.components.foundation.schemas.images import SplitName
+from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.object_store import StoredObject
+
+COLUMNS = ("path", "label")
+Row = dict[str, str | None]
+
+
+def columns_of(request: ListingRequest) -> tuple[str, ...]:
+    """The columns that a table must have."""
+    return (*COLUMNS, "split") if request.own_splits else COLUMNS
+
+
+def require_columns(request: ListingRequest, present: list[str]) -> None:
+    """See that no column is missing.
+
+    Raises:
+        DataError: when one is.
+    """
+    expected = columns_of(request)
+    if missing := [column for column in expected if column not in present]:
+        raise DataError(
+            f"data.source: {request.place!r} has columns {', '.join(present)!r}; expected {', '.join(expected)}; "
+            f"add {missing[0]!r} to its first line"
+        )
+
+
+def listed(request: ListingRequest, rows: Iterable[tuple[int, Row]]) -> SourceListing:
+    """The images of numbered rows; relative paths begin where the table lies.
+
+    Raises:
+        DataError: when a row lacks a value.
+        StorageError: when an image is not there.
+    """
+    table = request.place
+    found: list[tuple[str, str, SplitName | None]] = []
+    for number, row in rows:
+        path, label = row["path"], row["label"]
+        if not path or not label:
+            raise DataError(f"data.source: {table!r} line {number} lacks a path or a label; expected both; correct it")
+        split = _split(table, number, row["split"]) if request.own_splits else None
+        found.append((label, _beside(table, path), split))
+    objects = object_store.stat_objects(uri for _, uri, _ in found if object_store.is_s3(uri))
+    return SourceListing([SourceImage(label, uri, _located(uri, objects), split) for label, uri, split in found])
+
+
+def _located(uri: str, objects: dict[str, StoredObject]) -> Location:
+    reason: str | None = "there is no such object"
+    if not object_store.is_s3(uri):
+        try:
+            return local_file(uri)
+        except OSError as error:
+            reason = error.strerror
+    elif uri in objects:
+        return S3Object(objects[uri])
+    raise StorageError(f"cannot read {uri!r}: {reason}; expected the file that the table names; correct the table")
+
+
+def _split(table: str, number: int, name: str | None) -> SplitName:
+    if name not in SPLIT_FOLDERS:
+        raise DataError(
+            f"data.source: {table!r} line {number} has split {name!r}; expected {', '.join(SPLIT_FOLDERS)}; correct it"
+        )
+    return SPLIT_FOLDERS[name]
+
+
+def _beside(table: str, path: str) -> str:
+    if object_store.is_s3(path) or Path(path).is_absolute():
+        return path
+    folder = table.rpartition("/")[0] if object_store.is_s3(table) else str(Path(table).parent)
+    return object_store.join(folder, path)

@@ -1,0 +1,90 @@
+"""The kinds of ``data.source``: what is known of a source before any image of it is read.
+
+A source is one file in ``image_dataset/sources/`` and one line here. The table names that file and does not import it:
+whoever reads a configuration needs these facts, and must not load numpy, pyarrow or torch for them.
+"""
+
+import functools
+import re
+from dataclasses import dataclass
+
+ALLOWED = {"NAME": r"\w+", "BUCKET": r"[^/]+"}
+FILES = "image files"
+S3 = "s3://"
+
+
+@dataclass(frozen=True)
+class SourceKind:
+    """One kind of source.
+
+    ``form``: what users write; a word in capitals stands for their own: PATH for a file or folder, of this machine
+    unless it begins with ``s3://``, NAME for letters, digits and underscores, BUCKET for anything without a slash, any
+    other word for anything. ``module``: the file in ``image_dataset/sources/`` whose ``list_images`` lists it.
+    ``pixels``: (height, width, channels) of every image, where a source gives uint8 pixels rather than image files;
+    nothing decodes or scales those. ``has_splits``: whether ``data.splits=own`` makes sense.
+    """
+
+    form: str
+    module: str
+    pixels: tuple[int, int, int] | None = None
+    has_splits: bool = True
+    needs_torch: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the form begins with, up to its colon."""
+        return self.form.partition(":")[0]
+
+    @property
+    def content(self) -> str:
+        """What its images are before they are decoded: equal words, equal decoding."""
+        return FILES if self.pixels is None else self.name
+
+    def place(self, source: str) -> str:
+        """The part of ``source`` that the words in capitals stand for; empty where there are none."""
+        return source.removeprefix(re.split("[A-Z]", self.form, maxsplit=1)[0])
+
+    def fits(self, source: str) -> bool:
+        """Whether ``source`` is of this form."""
+        pattern = re.sub("[A-Z]+", lambda word: ALLOWED.get(word[0], ".+"), self.form)
+        return re.fullmatch(pattern, source) is not None
+
+    def on_this_machine(self, source: str) -> bool:
+        """Whether ``source`` names a file or folder of this machine."""
+        return "PATH" in self.form and not self.place(source).startswith(S3)
+
+
+SOURCES = (
+    SourceKind("digits", "digits", pixels=(8, 8, 1), has_splits=False),
+    SourceKind("folder:PATH", "folder"),
+    SourceKind("tar:PATH", "tar_archive"),
+    SourceKind("zip:PATH", "zip_archive"),
+    SourceKind("csv:PATH", "csv_table"),
+    SourceKind("parquet:PATH", "parquet_table"),
+    SourceKind("torchvision:NAME", "torchvision_dataset", needs_torch=True),
+    SourceKind("s3://BUCKET/KEY", "s3_prefix"),
+)
+
+
+@functools.cache
+def kind_of(source: str) -> SourceKind:
+    """The kind that a ``data.source`` is of.
+
+    Raises:
+        ValueError: naming all forms, when it is of none.
+    """
+    for kind in SOURCES:
+        if kind.fits(source):
+            return kind
+    *others, last = (kind.form for kind in SOURCES)
+    raise ValueError(f"expected {', '.join(others)} or {last}")
+
+
+def of_known_kind(source: str) -> str:
+    """The source itself.
+
+    Raises:
+        ValueError: when it is of no known kind.
+    """
+    kind_of(source)
+    return source
