@@ -1,7 +1,7 @@
 """Finished trials and running ones in the storage, where a killed pack or a run submitted again finds them.
 
-Everything is named by what determines it, as ``TrainingIdentity`` says. So whatever is there under a name can be taken as
-it is, whoever wrote it.
+Everything is named by what determines it, as ``TrainingIdentity`` says. So whatever is there under a name can be taken,
+whoever wrote it.
 """
 
 import io
