@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from sanefit.components.foundation.identity.module_files import ModuleFile, ModuleFiles, with_packages
+from sanefit.components.foundation.identity.source_digest import UNPARSABLE
 
 IsOwn = Callable[[str, Path], bool]
 DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
@@ -45,7 +46,7 @@ def source_closure(entries: Iterable[str], is_own: IsOwn) -> dict[str, bytes]:
 def _imported(name: str, module: ModuleFile, files: ModuleFiles) -> Iterator[str]:
     try:
         tree = ast.parse(module.content)
-    except (SyntaxError, ValueError, RecursionError):  # compiled, or broken, or nested too deeply
+    except UNPARSABLE:
         return
     package = name.rpartition(".")[0] if module.folders is None else name
     for node in ast.walk(tree):

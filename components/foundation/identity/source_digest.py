@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 SAYS = "say"  # the function that prints a step's line
+UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # compiled, or broken, or nested too deeply
 
 
 def digest_of_source(sources: Mapping[str, bytes]) -> str:
@@ -24,7 +25,7 @@ def _meaning(content: bytes) -> bytes:
     written: list[str] = []
     try:
         _write(ast.parse(content), written)
-    except (SyntaxError, ValueError, RecursionError):  # compiled, or broken, or nested too deeply
+    except UNPARSABLE:
         return content
     return "".join(written).encode("utf-8", "surrogatepass")
 
