@@ -148,7 +148,7 @@ class LongTraining:
             self.steps += 1
             if self.averaged:
                 self.averaged.update_parameters(self.classifier)
-        right = (scores.argmax(dim=1) == labels).sum()
+        right = ((scores.argmax(dim=1) == labels) & cross_entropy.isfinite()).sum()
         return torch.stack([cross_entropy.detach().double() * len(chosen), right, labels.new_tensor(len(chosen))])
 
     def _scores(self, chosen: Tensor, epoch: int, number: int) -> Tensor:

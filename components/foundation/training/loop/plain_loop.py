@@ -174,7 +174,7 @@ class PlainTraining:
         return TrainingState(self.epochs, self.steps, weights, slots)
 
     def _step(self, indices: Tensor, rate: float, epoch: int, number: int) -> tuple[float, int]:
-        """The cross-entropy and the number of right answers before the step; none is taken where it is not finite."""
+        """The cross-entropy and the number of right answers before the step; where it is not finite, none of both."""
         self.classifier.train()
         set_learning_rate(self.optimizer, rate)
         for layer in dropout_layers(self.classifier.network):
@@ -183,11 +183,12 @@ class PlainTraining:
         pixels = augmented_batch(self.data, self.recipe, indices, epoch, number)
         scores = self.classifier(pixels)
         cross_entropy = functional.cross_entropy(scores, labels)
-        if math.isfinite(cross_entropy.item()):
-            self.optimizer.zero_grad()
-            (cross_entropy + self._penalty()).backward()
-            self.optimizer.step()
-            self.steps += 1
+        if not math.isfinite(cross_entropy.item()):
+            return cross_entropy.item(), 0
+        self.optimizer.zero_grad()
+        (cross_entropy + self._penalty()).backward()
+        self.optimizer.step()
+        self.steps += 1
         return cross_entropy.item(), int((scores.argmax(dim=1) == labels).sum())
 
     def _penalty(self) -> Tensor:

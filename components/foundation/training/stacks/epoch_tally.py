@@ -8,8 +8,9 @@ from torch import Tensor
 
 @dataclass
 class EpochTally:
-    """Sums over the batches: ``losses`` float64, ``correct`` int64, both (T,) and up to the batch that diverged.
+    """Sums over the batches, each (T,): ``losses`` float64, up to the batch that diverged, and ``correct`` int64.
 
+    ``correct`` counts up to the batch before that one: which of several NaN is the highest score is nobody's answer.
     ``alive``: bool (T,), whether every loss so far was finite. ``steps``: int64 (T,), batches seen, that one included.
     """
 
@@ -36,9 +37,9 @@ class EpochTally:
         """Count a batch: mean losses and right answers, (T,). In place, without waiting for the device."""
         # Not by a product with ``alive``: 0 times NaN is NaN.
         self.losses.add_(torch.where(self.alive, losses.double() * images, 0.0))
-        self.correct.add_(torch.where(self.alive, right, 0))
         self.steps.add_(self.alive)
         self.alive.logical_and_(losses.isfinite())
+        self.correct.add_(torch.where(self.alive, right, 0))
 
     def select(self, kept: Tensor) -> "EpochTally":
         """Of the networks with these numbers."""
