@@ -50,7 +50,7 @@ def train_pack(
     pack_plan, parent = read_pack_plan(plan), RunReference.model_validate_json(run)
     step = f"{pack_plan.stage} pack {pack_plan.pack + 1}"
     with running_step(step) as say, tracking_process(parent.tracking_uri) as writer:
-        from sanefit.components.foundation.training.loop.plain_loop import visible_devices
+        from sanefit.components.foundation.machine.devices import visible_devices
         from sanefit.components.hyperparameter_search.pack.trial_pack import run_pack
 
         return run_pack(

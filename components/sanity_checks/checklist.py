@@ -12,7 +12,7 @@ from sanefit.components.foundation.schemas.search import CoarseSettings
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.components.foundation.step_lines.step_log import Say
-from sanefit.components.foundation.training.loop.plain_loop import read_training_data
+from sanefit.components.foundation.training.loop.training_data import read_training_data
 from sanefit.components.sanity_checks.checks.activations_between import check_activations
 from sanefit.components.sanity_checks.checks.carry_over import check_carry_over
 from sanefit.components.sanity_checks.checks.first_loss import (

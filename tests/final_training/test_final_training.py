@@ -34,8 +34,8 @@ from sanefit.components.foundation.schemas.search import Ranking, SearchRange, T
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord, OptimizerSettings
 from sanefit.components.foundation.training.loop import training_images
-from sanefit.components.foundation.training.loop.plain_loop import TrainingData, read_training_data
 from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
 
 TWO_LAYER = TwoLayerSettings(kind="two_layer", hidden=16)
 CONVNET = ConvNetSettings(kind="convnet", channels=(4, 6))

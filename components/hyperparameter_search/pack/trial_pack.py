@@ -7,7 +7,8 @@ from concurrent.futures import Executor
 import torch
 
 from sanefit.components.foundation.image_dataset.shards import read_manifest
-from sanefit.components.foundation.machine.parallel_work import usable_cores
+from sanefit.components.foundation.machine.cores import usable_cores
+from sanefit.components.foundation.machine.devices import CPU
 from sanefit.components.foundation.randomness import derive_seed
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import NetworkSettings
@@ -18,11 +19,11 @@ from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage.run_folder import storage_of, write_pack_result
 from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS
-from sanefit.components.foundation.training.loop.plain_loop import CPU, read_training_data
+from sanefit.components.foundation.training.loop.training_data import read_training_data
 from sanefit.components.foundation.training.stacks.trial import Problem
 from sanefit.components.hyperparameter_search.pack.chunk_training import PackContext
 from sanefit.components.hyperparameter_search.pack.pack_rounds import TrialsOfPack
-from sanefit.components.hyperparameter_search.pack.pack_workers import trial_arithmetic
+from sanefit.components.hyperparameter_search.pack.pack_workers import using_threads
 from sanefit.components.hyperparameter_search.pack.trial_log import TrialLog, shown
 from sanefit.components.hyperparameter_search.pack.trial_store import open_store
 from sanefit.components.hyperparameter_search.plan.next_round import draw_next_round
@@ -87,7 +88,7 @@ def run_pack(
         workers=workers,
         say=say,
     )
-    with trial_arithmetic(threads=1 if workers > 1 else cores):
+    with using_threads(1 if workers > 1 else cores):
         log = TrialLog(writer, run, plan.stage)
         results = _train_rounds(plan, trials, log, seed, say)
         log.close(say)

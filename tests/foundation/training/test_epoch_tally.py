@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sanefit.components.foundation.training.stacks.epoch_tally import EpochTally
+from sanefit.components.foundation.training.loop.epoch_tally import EpochTally
 
 losses = st.sampled_from([0.0, 0.5, 2.0, math.inf, -math.inf, math.nan])
 batches = st.lists(st.tuples(losses, losses, st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=6)

@@ -11,7 +11,7 @@ from mlflow.entities import Run
 from said import Said
 
 from sanefit.components.foundation import tracking
-from sanefit.components.foundation.machine.parallel_work import usable_cores
+from sanefit.components.foundation.machine.cores import usable_cores
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import NetworkSettings, TwoLayerSettings
 from sanefit.components.foundation.schemas.runs import RunReference
