@@ -16,7 +16,8 @@ from sanefit.components.foundation.image_dataset.shards import (
     snapshot_folder,
     verify_shard,
 )
-from sanefit.components.foundation.machine.parallel_work import usable_cores, working_in_parallel
+from sanefit.components.foundation.machine.cores import usable_cores
+from sanefit.components.foundation.machine.parallel_work import working_in_parallel
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
 from sanefit.components.foundation.step_lines.step_log import Say

@@ -27,7 +27,7 @@ from sanefit.components.foundation.image_dataset.shards import MANIFEST_FILE, re
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
 from sanefit.components.foundation.image_dataset.sources.location import identity_of
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
-from sanefit.components.foundation.machine.parallel_work import usable_cores
+from sanefit.components.foundation.machine.cores import usable_cores
 from sanefit.components.foundation.schemas.images import (
     SPLITS,
     DatasetReference,

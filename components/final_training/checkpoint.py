@@ -9,12 +9,10 @@ import io
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from sanefit.components.final_training.long_training import LongState
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.identity.digests import digest_of
 from sanefit.components.foundation.schemas.training import EpochRecord
@@ -23,6 +21,7 @@ from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS, CheckpointPace
 from sanefit.components.foundation.training.checkpoints.saved_state import plain_state, state_from
+from sanefit.components.foundation.training.loop.training_state import TrainingState
 
 DIGEST_BYTES = hashlib.sha256().digest_size
 
@@ -38,7 +37,7 @@ class MemberProgress:
     records: list[EpochRecord]
     best_epoch: int
     best_weights: Mapping[str, Tensor]
-    state: LongState | None
+    state: TrainingState | None
 
     @property
     def best(self) -> EpochRecord | None:
@@ -74,7 +73,7 @@ class Checkpoint:
                 self.say(f"warning: the checkpoint {self.uri} is damaged ({error}); training begins anew")
             return None
 
-    def offer(self, progress: MemberProgress, state: Callable[[], LongState]) -> None:
+    def offer(self, progress: MemberProgress, state: Callable[[], TrainingState]) -> None:
         """Called after an epoch; writes the progress, with the state that it is in, when it is time."""
         if self.writes:
             self.pace.offer(lambda: self.write(replace(progress, state=state())))
@@ -106,7 +105,7 @@ def progress_bytes(progress: MemberProgress) -> bytes:
         "records": [record.model_dump() for record in progress.records],
         "best_epoch": progress.best_epoch,
         "best_weights": dict(progress.best_weights),
-        "state": _plain(progress.state) if progress.state else None,
+        "state": plain_state(progress.state) if progress.state else None,
     }
     torch.save(content, buffer)
     return hashlib.sha256(buffer.getvalue()).digest() + buffer.getvalue()
@@ -124,12 +123,4 @@ def progress_from(content: bytes) -> MemberProgress:
     loaded = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
     records = [EpochRecord.model_validate(record) for record in loaded["records"]]
     state = loaded["state"]
-    return MemberProgress(records, loaded["best_epoch"], loaded["best_weights"], state and _state(state))
-
-
-def _plain(state: LongState) -> dict[str, Any]:
-    return {"training": plain_state(state.training), "averaged": dict(state.averaged)}
-
-
-def _state(plain: dict[str, Any]) -> LongState:
-    return LongState(state_from(plain["training"]), plain["averaged"])
+    return MemberProgress(records, loaded["best_epoch"], loaded["best_weights"], state and state_from(state))

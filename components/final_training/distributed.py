@@ -9,14 +9,14 @@ import torch
 from torch import distributed
 
 from sanefit.components.final_training.checkpoint import Checkpoint, MemberProgress, progress_bytes
-from sanefit.components.final_training.gpu_arithmetic import final_arithmetic
 from sanefit.components.final_training.member_training import train_member
 from sanefit.components.final_training.torchrun import JOB_FILE, OUTCOME_FILE, SAYS, MemberJob
 from sanefit.components.foundation.classifiers.classifier import build_classifier
 from sanefit.components.foundation.image_dataset.batches import BatchPart
 from sanefit.components.foundation.image_dataset.shards import read_manifest
+from sanefit.components.foundation.machine.arithmetic import arithmetic_of
 from sanefit.components.foundation.machine.parallel_work import end_with_parent
-from sanefit.components.foundation.training.loop.plain_loop import read_training_data
+from sanefit.components.foundation.training.loop.training_data import read_training_data
 
 PATIENCE = timedelta(hours=1)  # with another process, which may be validating or writing a checkpoint
 
@@ -41,7 +41,8 @@ def _train(job: MemberJob, part: BatchPart, device: torch.device) -> MemberProgr
     classifier = build_classifier(job.network, manifest.image_shape, len(manifest.class_names), job.stats, job.seed)
     say = _say if part.rank == 0 else _say_nothing
     checkpoint = Checkpoint(job.checkpoint_uri, say, seconds=job.checkpoint_seconds, writes=part.rank == 0)
-    with final_arithmetic(device):
+    arithmetic = arithmetic_of(job.network, device, mixed_precision=job.final.mixed_precision)
+    with arithmetic.in_force():
         return train_member(
             classifier.to(device=device, dtype=getattr(torch, job.precision)),
             read_training_data(job.dataset, device),
@@ -49,6 +50,7 @@ def _train(job: MemberJob, part: BatchPart, device: torch.device) -> MemberProgr
             job.final,
             checkpoint,
             say=say,
+            arithmetic=arithmetic,
             part=part,
         )
 

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from sanefit.components.final_training.batch_norm import reestimate_batch_norm
-from sanefit.components.final_training.gpu_arithmetic import describe_arithmetic, final_arithmetic
 from sanefit.components.final_training.member_runs import MemberRuns, TrainedMember, Workers
 from sanefit.components.final_training.members import Member, plan_members
 from sanefit.components.final_training.tracked_result import log_result
 from sanefit.components.foundation.diagnosis.curve_diagnosis import diagnose
 from sanefit.components.foundation.errors import RunFailedError
+from sanefit.components.foundation.machine.arithmetic import arithmetic_of, describe_arithmetic
+from sanefit.components.foundation.machine.devices import CPU
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings, TrainedModel
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import Ranking
@@ -24,7 +25,7 @@ from sanefit.components.foundation.training.checkpoints.checkpoint_pace import C
 from sanefit.components.foundation.training.checkpoints.trained_model import joined, write_weights
 from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.loop.evaluation import evaluate
-from sanefit.components.foundation.training.loop.plain_loop import CPU, TrainingData, read_training_data
+from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
 from sanefit.components.foundation.training.loop.training_images import training_images
 from sanefit.components.foundation.training.stacks.trial import Problem
 
@@ -74,9 +75,10 @@ def train_final(
         clock,
         checkpoint_seconds,
     )
-    with final_arithmetic(workers.device):
-        if (arithmetic := describe_arithmetic(workers.device, final.mixed_precision)) is not None:
-            say(arithmetic)
+    arithmetic = arithmetic_of(inputs.network, workers.device, mixed_precision=final.mixed_precision)
+    if workers.device.type == "cuda":
+        say(describe_arithmetic(arithmetic, workers.device))
+    with arithmetic.in_force():
         members = train_members(runs, plan_members(inputs.network, inputs.optimizer, final, ranking, inputs.seed, say))
         validation = _measure_on_validation(members, runs.data(), say)
     trained = _measured_on_test(members, inputs, validation, Storage(run.storage).run(run.run_name).weights)

@@ -15,6 +15,8 @@ from sanefit.components.final_training.torchrun import MemberJob, train_with_tor
 from sanefit.components.foundation.classifiers.classifier import Classifier
 from sanefit.components.foundation.identity.code import digest_of_own_code
 from sanefit.components.foundation.identity.training_identity import TrainingIdentity, identify_trainings, settings_of
+from sanefit.components.foundation.machine.arithmetic import Arithmetic, arithmetic_of
+from sanefit.components.foundation.machine.devices import CPU, visible_devices
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.search import TrialSetting
@@ -22,7 +24,7 @@ from sanefit.components.foundation.schemas.training import EpochRecord
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS
-from sanefit.components.foundation.training.loop.plain_loop import CPU, TrainingData, visible_devices
+from sanefit.components.foundation.training.loop.training_data import TrainingData
 from sanefit.components.foundation.training.stacks.trial import Problem
 
 TRAINS_A_MEMBER = "sanefit.components.final_training.member_runs"
@@ -93,7 +95,7 @@ class MemberRuns:
         """
         network, stats = member.trial.network, self.problem.stats
         shared = identify_trainings(
-            self.dataset.fingerprint, stats, network, code=self._code, arithmetic=self.workers.device.type
+            self.dataset.fingerprint, stats, network, code=self._code, arithmetic=str(self._arithmetic(member))
         )
         return shared.of(
             member.trial.seed,
@@ -112,7 +114,19 @@ class MemberRuns:
             self.say(f"{processes} processes share each batch")
             return train_with_torchrun(self._job(member, uri), processes, self.say)
         checkpoint = Checkpoint(uri, self.say, self.clock, self.checkpoint_seconds)
-        return train_member(classifier, self.data(), member.trial.recipe, self.final, checkpoint, say=self.say)
+        return train_member(
+            classifier,
+            self.data(),
+            member.trial.recipe,
+            self.final,
+            checkpoint,
+            say=self.say,
+            arithmetic=self._arithmetic(member),
+        )
+
+    def _arithmetic(self, member: Member) -> Arithmetic:
+        mixed = self.final.mixed_precision
+        return arithmetic_of(member.trial.network, self.workers.device, mixed_precision=mixed)
 
     def _processes(self, member: Member) -> int:
         return useful_processes(self.workers.processes, self.training_images, member.trial.recipe.batch_size)

@@ -1,14 +1,19 @@
 """One member of the final model, trained from its first epoch, or a checkpoint, to its last."""
 
 from sanefit.components.final_training.checkpoint import Checkpoint, MemberProgress
-from sanefit.components.final_training.long_training import LongTraining, copies
 from sanefit.components.foundation.classifiers.classifier import Classifier
 from sanefit.components.foundation.image_dataset.batches import WHOLE, BatchPart
+from sanefit.components.foundation.machine.arithmetic import CPU_ARITHMETIC, Arithmetic
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
 from sanefit.components.foundation.schemas.training import EpochRecord
 from sanefit.components.foundation.step_lines.step_log import Say
-from sanefit.components.foundation.training.loop.plain_loop import TrainingData, is_diverged
+from sanefit.components.foundation.training.loop.epoch_records import is_diverged
+from sanefit.components.foundation.training.loop.loss import smoothed_cross_entropy
 from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.loop.training import Training
+from sanefit.components.foundation.training.loop.training_data import TrainingData
+from sanefit.components.foundation.training.loop.training_options import TrainingOptions
+from sanefit.components.foundation.training.loop.training_state import copies
 
 
 def train_member(
@@ -19,14 +24,17 @@ def train_member(
     checkpoint: Checkpoint,
     *,
     say: Say,
+    arithmetic: Arithmetic = CPU_ARITHMETIC,
     part: BatchPart = WHOLE,
 ) -> MemberProgress:
     """Train in place, remembering the epoch that is best on the validation split.
 
     Args:
-        classifier, data, recipe, final, part: as for ``LongTraining``.
+        classifier, data, recipe, part: as for ``Training``.
+        final: what else, and for how long.
         checkpoint: where to go on, and to keep what is done.
         say: prints a line.
+        arithmetic: of the training; it is in force.
 
     Returns:
         All records and the best epoch's weights.
@@ -37,7 +45,12 @@ def train_member(
         return progress
     if progress.records:
         say(f"goes on after epoch {len(progress.records)} of a training that was interrupted")
-    training = LongTraining(classifier, data, recipe, final, part, progress.state)
+    options = TrainingOptions(
+        loss=smoothed_cross_entropy(final.label_smoothing),
+        weight_averaging=final.weight_averaging,
+        arithmetic=arithmetic,
+    )
+    training = Training(classifier, data, recipe, options, part, progress.state)
     for epoch in range(training.epochs + 1, recipe.epochs + 1):
         record = training.train_epoch(epoch)
         say(epoch_line(record, recipe.epochs))
@@ -58,7 +71,7 @@ def epoch_line(record: EpochRecord, epochs: int) -> str:
     )
 
 
-def _with_epoch(progress: MemberProgress, record: EpochRecord, training: LongTraining) -> MemberProgress:
+def _with_epoch(progress: MemberProgress, record: EpochRecord, training: Training) -> MemberProgress:
     records = [*progress.records, record]
     if is_diverged(record) or (progress.best and _quality(record) <= _quality(progress.best)):
         return MemberProgress(records, progress.best_epoch, progress.best_weights, None)

@@ -55,8 +55,8 @@ def train_pack(
     pack_plan = load_pack_plan(parent, stage, plan)  # type: ignore[arg-type]
     step = f"{stage} pack {pack_plan.pack + 1}"
     with running_step(step) as say, tracking_process(parent.tracking_uri) as writer:
+        from sanefit.components.foundation.machine.devices import visible_devices
         from sanefit.components.foundation.training.inputs import read_training_inputs
-        from sanefit.components.foundation.training.loop.plain_loop import visible_devices
         from sanefit.components.hyperparameter_search.pack.trial_pack import PackMachine, run_pack
 
         inputs = read_training_inputs(dataset, stats, network, optimizer, seed)

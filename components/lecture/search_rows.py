@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.training.loop.evaluation import evaluate
-from sanefit.components.foundation.training.loop.plain_loop import TrainingState
+from sanefit.components.foundation.training.loop.training_state import TrainingState
 from sanefit.components.foundation.training.stacks.trial import Trial
 from sanefit.components.lecture.comparison import Comparison
 from sanefit.components.lecture.toy_data import ToyData

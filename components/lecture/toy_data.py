@@ -14,7 +14,7 @@ from sanefit.components.foundation.image_dataset.decoding import decode
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.step_lines.step_log import Say
-from sanefit.components.foundation.training.loop.plain_loop import TrainingData
+from sanefit.components.foundation.training.loop.training_data import TrainingData
 from sanefit.components.foundation.training.stacks.trial import Problem
 
 VALIDATION = 5000

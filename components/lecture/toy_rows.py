@@ -8,7 +8,7 @@ import torch
 from sanefit.components.foundation.diagnosis.curve_diagnosis import diagnose
 from sanefit.components.foundation.schemas.training import EpochRecord
 from sanefit.components.foundation.training.loop.loss import decayed_weights, regularized_loss
-from sanefit.components.foundation.training.loop.plain_loop import TrainingData
+from sanefit.components.foundation.training.loop.training_data import TrainingData
 from sanefit.components.lecture.comparison import Comparison, same_numbers
 from sanefit.components.lecture.toy_data import ToyData
 from sanefit.components.lecture.toy_training import toy_trial, train_toys

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from sanefit.components.foundation.schemas.networks import TwoLayerSettings
-from sanefit.components.foundation.training.loop.plain_loop import TrainingData
 from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.loop.training_data import TrainingData
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan, Progress, train_together
 from sanefit.components.foundation.training.stacks.trial import Problem, Trial
 

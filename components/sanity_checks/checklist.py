@@ -9,7 +9,7 @@ from sanefit.components.foundation.schemas.checks import CheckReport, CheckSetti
 from sanefit.components.foundation.schemas.search import CoarseSettings
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.training.inputs import TrainingInputs
-from sanefit.components.foundation.training.loop.plain_loop import read_training_data
+from sanefit.components.foundation.training.loop.training_data import read_training_data
 from sanefit.components.sanity_checks.check import Check, Measurement
 from sanefit.components.sanity_checks.check_table import CHECKS
 from sanefit.components.sanity_checks.checks.signals import shown_layers

@@ -12,7 +12,7 @@ SHOWN = 3
 def stats(config: Config = DEFAULT_CONFIG, set_: Set = None, as_json: Json = False) -> None:
     """Measure the channel means of a source's images, all or a sample, straight from its files; nothing is written."""
     from sanefit.components.channel_stats.api import measure_source
-    from sanefit.components.foundation.machine.parallel_work import usable_cores
+    from sanefit.components.foundation.machine.cores import usable_cores
 
     settings = load_config(config, set_ or ())
     found = measure_source(settings.data, settings.stats, settings.seed, usable_cores())

@@ -24,8 +24,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "gpu-packages")]
 import torch  # noqa: E402
 import torchvision  # noqa: E402
 import yaml  # noqa: E402
-
 from sanefit.components.final_training.long_training import LongTraining  # noqa: E402
+
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings  # noqa: E402
 from sanefit.components.foundation.schemas.networks import (  # noqa: E402
     ConvNetSettings,
@@ -35,8 +35,9 @@ from sanefit.components.foundation.schemas.networks import (  # noqa: E402
 )
 from sanefit.components.foundation.schemas.statistics import ChannelStats  # noqa: E402
 from sanefit.components.foundation.schemas.training import OptimizerSettings  # noqa: E402
-from sanefit.components.foundation.training.loop.plain_loop import PlainTraining, TrainingData, data_on  # noqa: E402
 from sanefit.components.foundation.training.loop.recipe import Recipe, recipe_of  # noqa: E402
+from sanefit.components.foundation.training.loop.training import Training  # noqa: E402
+from sanefit.components.foundation.training.loop.training_data import TrainingData, data_on  # noqa: E402
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan, start  # noqa: E402
 from sanefit.components.foundation.training.stacks.trial import Problem, Trial  # noqa: E402
 
@@ -164,7 +165,7 @@ def _trials(name: str, count: int) -> list[Trial]:
 
 def _loop(name: str, data: TrainingData) -> Callable[[], object]:
     [trial] = _trials(name, 1)
-    training = PlainTraining(_problem(name).classifier(trial), data, trial.recipe)
+    training = Training(_problem(name).classifier(trial), data, trial.recipe)
     return lambda: training.train_epoch(1)
 
 

@@ -19,9 +19,10 @@ from sanefit.components.foundation.image_dataset.shards import read_manifest
 from sanefit.components.foundation.schemas.images import DataSettings
 from sanefit.components.foundation.schemas.networks import TwoLayerSettings
 from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
-from sanefit.components.foundation.training.loop.plain_loop import TrainingData, read_training_data, train
 from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
 from sanefit.components.foundation.training.loop.training_images import StreamedImages
+from sanefit.components.foundation.training.loop.whole_training import train
 
 NETWORK = TwoLayerSettings(kind="two_layer", hidden=8)
 SOME = ChannelStats(

@@ -13,6 +13,7 @@ from foundation.conftest import s3, s3_server  # noqa: F401
 from hypothesis import given
 from hypothesis import strategies as st
 from said import Said
+from sanefit.components.final_training.long_training import LongState
 from torch import Tensor
 
 from sanefit.components.final_training import checkpoint as checkpoint_module
@@ -23,14 +24,13 @@ from sanefit.components.final_training.checkpoint import (
     progress_bytes,
     progress_from,
 )
-from sanefit.components.final_training.long_training import LongState
 from sanefit.components.foundation import tracking
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord
-from sanefit.components.foundation.training.loop.plain_loop import TrainingState
+from sanefit.components.foundation.training.loop.training_state import TrainingState
 
 PROGRAM = Path(__file__).parent / "train_until_killed.py"
 KILLED_AT = ["Finished epoch 3", "member 2 of 2", "Finished epoch 1", "Finished epoch 4"]

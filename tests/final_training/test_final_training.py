@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from said import Said
+from sanefit.components.final_training.gpu_arithmetic import final_arithmetic
 from sklearn import metrics
 from torch import Tensor
 from training_inputs import inputs_of
@@ -19,7 +20,6 @@ from sanefit.components.final_training import final_training, member_training
 from sanefit.components.final_training.batch_norm import reestimate_batch_norm
 from sanefit.components.final_training.checkpoint import Checkpoint
 from sanefit.components.final_training.final_training import ON_CPU, confusion_matrix, train_final
-from sanefit.components.final_training.gpu_arithmetic import final_arithmetic
 from sanefit.components.final_training.member_runs import Workers
 from sanefit.components.final_training.member_training import train_member
 from sanefit.components.final_training.members import plan_members
@@ -35,8 +35,8 @@ from sanefit.components.foundation.schemas.search import Ranking, SearchRange, T
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord, OptimizerSettings
 from sanefit.components.foundation.training.loop import training_images
-from sanefit.components.foundation.training.loop.plain_loop import TrainingData, read_training_data
 from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
 
 TWO_LAYER = TwoLayerSettings(kind="two_layer", hidden=16)
 CONVNET = ConvNetSettings(kind="convnet", channels=(4, 6))

@@ -8,18 +8,19 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sanefit.components.final_training.long_training import LongTraining
 from torch import Tensor
 from torch.nn import functional
 
-from sanefit.components.final_training.long_training import LongTraining
 from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
 from sanefit.components.foundation.image_dataset.batches import shuffled_batches
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
 from sanefit.components.foundation.schemas.networks import ConvNetSettings, MlpSettings, NetworkSettings, ResNetSettings
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord
-from sanefit.components.foundation.training.loop.plain_loop import TrainingData, train
 from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.loop.training_data import TrainingData
+from sanefit.components.foundation.training.loop.whole_training import train
 
 CLASSES, SHAPE = 3, (4, 5, 3)
 SHIFT, SCALE = [120.0, 128.0, 131.5], [70.0, 74.0, 80.25]

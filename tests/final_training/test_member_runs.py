@@ -18,7 +18,7 @@ from sanefit.components.foundation.schemas.networks import TwoLayerSettings
 from sanefit.components.foundation.schemas.search import Ranking, SearchRange, TrialSetting
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import OptimizerSettings
-from sanefit.components.foundation.training.loop.plain_loop import TrainingData
+from sanefit.components.foundation.training.loop.training_data import TrainingData
 from sanefit.components.foundation.training.stacks.trial import Problem
 
 RANDOM = torch.Generator().manual_seed(0)

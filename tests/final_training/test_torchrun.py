@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from said import Said
+from sanefit.components.final_training.long_training import LongTraining, copies
 
 from sanefit.components.final_training.checkpoint import Checkpoint, MemberProgress
-from sanefit.components.final_training.long_training import LongTraining, copies
 from sanefit.components.final_training.torchrun import MemberJob, train_with_torchrun, useful_processes
 from sanefit.components.foundation.classifiers.classifier import build_classifier
 from sanefit.components.foundation.errors import RunFailedError
@@ -19,8 +19,8 @@ from sanefit.components.foundation.schemas.final_model import FinalTrainingSetti
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import MlpSettings
 from sanefit.components.foundation.schemas.statistics import ChannelStats
-from sanefit.components.foundation.training.loop.plain_loop import read_training_data
 from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.loop.training_data import read_training_data
 
 NETWORK = MlpSettings(kind="mlp", depth=2, width=9, dropout=0.3)
 RECIPE = Recipe(

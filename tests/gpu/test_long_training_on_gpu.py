@@ -7,17 +7,18 @@ import dataclasses
 
 import pytest
 import torch
-
-from sanefit.components.final_training.batch_norm import reestimate_batch_norm
 from sanefit.components.final_training.gpu_arithmetic import describe_arithmetic, final_arithmetic
 from sanefit.components.final_training.long_training import LongState, LongTraining
+
+from sanefit.components.final_training.batch_norm import reestimate_batch_norm
+from sanefit.components.foundation.machine.devices import visible_devices
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
 from sanefit.components.foundation.schemas.networks import ConvNetSettings, NetworkSettings, ResNetSettings
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord
 from sanefit.components.foundation.training.loop.evaluation import evaluate
-from sanefit.components.foundation.training.loop.plain_loop import TrainingData, data_on, visible_devices
 from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.loop.training_data import TrainingData, data_on
 from sanefit.components.foundation.training.stacks.trial import Problem, Trial
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")

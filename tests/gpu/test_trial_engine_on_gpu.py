@@ -19,8 +19,10 @@ from sanefit.components.foundation.schemas.networks import (
 )
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord
-from sanefit.components.foundation.training.loop.plain_loop import TrainingData, data_on, is_diverged, train
+from sanefit.components.foundation.training.loop.epoch_records import is_diverged
 from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.loop.training_data import TrainingData, data_on
+from sanefit.components.foundation.training.loop.whole_training import train
 from sanefit.components.foundation.training.stacks.engine_plan import choose_plan
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan, train_together
 from sanefit.components.foundation.training.stacks.trial import Problem, Trial

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.training.loop.plain_loop import train
+from sanefit.components.foundation.training.loop.whole_training import train
 from sanefit.components.lecture.comparison import Comparison, same_numbers
 from sanefit.components.lecture.lecture import ROWS, chosen_experiments, run_experiments
 from sanefit.components.lecture.page import render

@@ -31,13 +31,6 @@ class InParallel(Protocol):
         """Yield the results."""
 
 
-def usable_cores() -> int:
-    """The cores that this process may use; a container with a share of them says so in ``OMP_NUM_THREADS``."""
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    cores = len(os.sched_getaffinity(0))
-    return min(cores, int(told)) if told.isdecimal() and int(told) else cores
-
-
 def end_with_parent(parent: int | None = None) -> None:
     """Let this process be killed when the one that started it ends, however that ends (Linux alone).
 

@@ -8,7 +8,8 @@ import torch
 
 from sanefit.components.foundation.schemas.search import TrialResult, TrialSpec, TrialStatus
 from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS, CheckpointPace
-from sanefit.components.foundation.training.loop.plain_loop import TrainingData, is_diverged
+from sanefit.components.foundation.training.loop.epoch_records import is_diverged
+from sanefit.components.foundation.training.loop.training_data import TrainingData
 from sanefit.components.foundation.training.stacks.stacks import TrialsInTraining
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan, Progress, train_together
 from sanefit.components.foundation.training.stacks.trial import Problem, Trial
@@ -90,15 +91,16 @@ def train_chunk(context: PackContext, task: ChunkTask) -> list[ChunkOutcome]:
 
     pace = CheckpointPace(context.clock, context.checkpoint_seconds)
     try:
-        progress = train_together(
-            task.plan,
-            [unit.trial for unit in task.units],
-            context.problem,
-            fold_data(context.data, task.units[0].fold, context.folds, context.fold_seed),
-            until=task.until,
-            begun=_begun(context.store, task),
-            after_epoch=keep,
-        )
+        with context.problem.arithmetic(task.units[0].trial.network).in_force():
+            progress = train_together(
+                task.plan,
+                [unit.trial for unit in task.units],
+                context.problem,
+                fold_data(context.data, task.units[0].fold, context.folds, context.fold_seed),
+                until=task.until,
+                begun=_begun(context.store, task),
+                after_epoch=keep,
+            )
     except Exception as error:  # a trial must not take its pack down
         status, message = _failure(error)
         if len(task.units) > 1:

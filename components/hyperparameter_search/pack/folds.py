@@ -7,7 +7,7 @@ import torch
 
 from sanefit.components.foundation.schemas.search import TrialResult, TrialSpec
 from sanefit.components.foundation.schemas.training import EpochRecord
-from sanefit.components.foundation.training.loop.plain_loop import TrainingData
+from sanefit.components.foundation.training.loop.training_data import TrainingData
 from sanefit.components.foundation.training.loop.training_images import select
 
 

@@ -184,18 +184,20 @@ class TrialsOfPack:
         asked = (pack.engine, pack.networks_at_once)
         key = plan_key(self.context.store, _hardware(device), shape, asked, self.workers, len(units))
         plan = self.context.store.read_plan(key)
+        arithmetic = self.context.problem.arithmetic(units[0].trial.network)
         if plan is None:
-            plan = choose_plan(
-                [unit.trial for unit in units],
-                self.context.problem,
-                self.context.data,
-                engine=pack.engine,
-                networks_at_once=pack.networks_at_once,
-                workers=self.workers,
-            )
+            with arithmetic.in_force():
+                plan = choose_plan(
+                    [unit.trial for unit in units],
+                    self.context.problem,
+                    self.context.data,
+                    engine=pack.engine,
+                    networks_at_once=pack.networks_at_once,
+                    workers=self.workers,
+                )
             self.context.store.write_plan(key, plan)
         at_once = f"{plan.networks_at_once} networks at once" if plan.networks_at_once > 1 else "one after another"
-        self.say(f"engine {plan.engine}, {at_once}, {self.workers} workers on {device.type} ({plan.reason})")
+        self.say(f"engine {plan.engine}, {at_once}, {self.workers} workers on {arithmetic} ({plan.reason})")
         return plan
 
 

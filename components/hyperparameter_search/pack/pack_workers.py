@@ -12,7 +12,7 @@ import torch
 
 from sanefit.components.foundation.machine.parallel_work import end_with_parent
 from sanefit.components.foundation.schemas.search import TrialResult
-from sanefit.components.foundation.training.loop.plain_loop import data_on
+from sanefit.components.foundation.training.loop.training_data import data_on
 from sanefit.components.hyperparameter_search.pack.chunk_training import (
     ChunkOutcome,
     ChunkTask,
@@ -24,30 +24,15 @@ from sanefit.components.hyperparameter_search.pack.chunk_training import (
 _context: PackContext | None = None  # of this worker
 
 
-def prepare_arithmetic(threads: int) -> None:
-    """Settings of this process that hold for all trials.
-
-    Weights that a strong decay brings to nothing would cost a hundredfold as denormal numbers; products of float32 on
-    GPUs are taken in TF32.
-    """
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)
-    torch.set_float32_matmul_precision("high")
-    torch.backends.cudnn.benchmark = True
-
-
 @contextmanager
-def trial_arithmetic(threads: int) -> Iterator[None]:
-    """``prepare_arithmetic``, and afterwards what it was before."""
-    before = torch.get_num_threads(), torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
-    prepare_arithmetic(threads)
+def using_threads(threads: int) -> Iterator[None]:
+    """Let torch compute with so many threads; afterwards with as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
     try:
         yield
     finally:
-        torch.set_num_threads(before[0])
-        torch.set_float32_matmul_precision(before[1])
-        torch.backends.cudnn.benchmark = before[2]
-        torch.set_flush_denormal(False)  # torch does not say what it was; this is what it is by default
+        torch.set_num_threads(before)
 
 
 def train_chunks(
@@ -66,7 +51,7 @@ def train_chunks(
     """
     if min(workers, len(tasks)) <= 1:
         threads = workers if devices[0].type == "cpu" and any(task.alone for task in tasks) else torch.get_num_threads()
-        with trial_arithmetic(threads):
+        with using_threads(threads):
             for task in tasks:
                 yield from train_chunk(context, task)
         return
@@ -143,7 +128,7 @@ def _begin_worker(context: PackContext, devices: list[torch.device], numbers: ob
     global _context
     end_with_parent(pack)  # a pack that is killed leaves nobody at work
     device = devices[numbers.get() % len(devices)]  # type: ignore[attr-defined]
-    prepare_arithmetic(threads=1)
+    torch.set_num_threads(1)
     problem = replace(context.problem, device=device)
     _context = replace(context, problem=problem, data=data_on(context.data, device))
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from sanefit.components.foundation.machine.parallel_work import usable_cores
+from sanefit.components.foundation.machine.arithmetic import arithmetic_of
+from sanefit.components.foundation.machine.cores import usable_cores
+from sanefit.components.foundation.machine.devices import CPU
 from sanefit.components.foundation.randomness import derive_seed
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import PackPlan, PackResult, TrialResult
@@ -15,11 +17,11 @@ from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage.packs import store_pack_result
 from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS
 from sanefit.components.foundation.training.inputs import TrainingInputs
-from sanefit.components.foundation.training.loop.plain_loop import CPU, read_training_data
+from sanefit.components.foundation.training.loop.training_data import read_training_data
 from sanefit.components.foundation.training.stacks.trial import Problem
 from sanefit.components.hyperparameter_search.pack.chunk_training import PackContext
 from sanefit.components.hyperparameter_search.pack.pack_rounds import TrialsOfPack
-from sanefit.components.hyperparameter_search.pack.pack_workers import trial_arithmetic
+from sanefit.components.hyperparameter_search.pack.pack_workers import using_threads
 from sanefit.components.hyperparameter_search.pack.trial_log import TrialLog, shown
 from sanefit.components.hyperparameter_search.pack.trial_store import open_store
 from sanefit.components.hyperparameter_search.plan.next_round import draw_next_round
@@ -76,7 +78,7 @@ def run_pack(
         context=PackContext(
             problem=Problem(inputs.manifest.image_shape, inputs.classes, inputs.stats, devices[0]),
             data=read_training_data(inputs.dataset, devices[0] if len(devices) == 1 else CPU, inputs.manifest),
-            store=open_store(run.storage, inputs, arithmetic=devices[0].type),
+            store=open_store(run.storage, inputs, arithmetic=str(arithmetic_of(inputs.network, devices[0]))),
             folds=plan.folds,
             fold_seed=derive_seed(seed, "folds"),
             checkpoint_seconds=checkpoint_seconds,
@@ -89,7 +91,7 @@ def run_pack(
         workers=workers,
         say=say,
     )
-    with trial_arithmetic(threads=1 if workers > 1 else cores):
+    with using_threads(1 if workers > 1 else cores):
         log = TrialLog(writer, run, plan.stage)
         results = _train_rounds(plan, trials, log, seed, say)
         log.close(say)

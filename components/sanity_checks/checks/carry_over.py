@@ -10,6 +10,7 @@ from sanefit.components.foundation.training.loop.evaluation import evaluate
 from sanefit.components.sanity_checks.check import Measurement
 from sanefit.components.sanity_checks.probe.learning_rate_probe import recommended_rate
 from sanefit.components.sanity_checks.setup import Setup
+from sanefit.components.sanity_checks.short_training import short_training
 
 STEPS = 150
 IMAGES = 2000  # of validation, and as many of training to compare with
@@ -58,13 +59,21 @@ def check_carry_over(setup: Setup, learning_rate: float) -> Measurement:
 
 def _accuracies(setup: Setup, learning_rate: float) -> tuple[float, float]:
     classifier = setup.copy()
-    optimizer = torch.optim.SGD(classifier.parameters(), lr=learning_rate, momentum=setup.momentum)
+    training = short_training(
+        classifier,
+        setup.train_pixels,
+        setup.train_labels,
+        learning_rate,
+        loss=setup.loss,
+        step=setup.step,
+        momentum=setup.momentum,
+    )
     steps, epoch = 0, 1
     while steps < STEPS:
         for indices in shuffled_batches(
             len(setup.train_labels), setup.batch_size, derive_seed(setup.seed, "carry over"), epoch
         )[: STEPS - steps]:
-            setup.step(optimizer, setup.loss(classifier(setup.train_pixels[indices]), setup.train_labels[indices]))
+            training.step(indices, learning_rate)
             steps += 1
         epoch += 1
     train = evaluate(classifier, *setup.images(IMAGES))

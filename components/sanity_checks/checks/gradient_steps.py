@@ -10,6 +10,7 @@ from torch.nn import functional
 from sanefit.components.foundation.schemas.checks import Verdict
 from sanefit.components.sanity_checks.check import Measurement
 from sanefit.components.sanity_checks.setup import Setup
+from sanefit.components.sanity_checks.short_training import short_training
 
 IMAGES = 128
 STEP_LENGTH = 1e-3  # of the weights' length: short enough for the gradient, long enough for float32
@@ -82,7 +83,7 @@ def _problem(setup: Setup) -> tuple[tuple[Verdict, str] | None, str]:
 
 
 def steps_seen(setup: Setup) -> tuple[StepSeen, StepSeen]:
-    """Two steps of the setup, one after the other, each against the gradient where it begins."""
+    """Two steps of the trainer, one after the other, each against the gradient where it begins."""
     classifier = setup.copy(dropout=False)
     pixels, labels = setup.images(IMAGES)
     weights = dict(classifier.named_parameters())
@@ -90,12 +91,13 @@ def steps_seen(setup: Setup) -> tuple[StepSeen, StepSeen]:
     length = torch.stack([value.norm() for value in gradient.values()]).norm().item()
     scale = torch.stack([value.detach().norm() for value in weights.values()]).norm().item()
     rate = STEP_LENGTH * (scale or 1.0) / (length or 1.0)
-    optimizer = torch.optim.SGD(classifier.parameters(), lr=rate)
+    training = short_training(classifier, pixels, labels, rate, loss=setup.loss, step=setup.step)
+    everything = torch.arange(len(labels))
     seen = []
     for _ in range(2):
         expected = _gradient(classifier, pixels, labels)
         before = {name: value.detach().clone() for name, value in weights.items()}
-        setup.step(optimizer, setup.loss(classifier(pixels), labels))
+        training.step(everything, rate)
         moved = {name: value.detach() - before[name] for name, value in weights.items()}
         seen.append(_compare(moved, {name: -rate * value for name, value in expected.items()}))
     return seen[0], seen[1]

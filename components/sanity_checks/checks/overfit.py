@@ -12,6 +12,7 @@ from sanefit.components.foundation.schemas.checks import CheckSettings, Verdict
 from sanefit.components.foundation.training.loop.gradient_step import Step, gradient_step
 from sanefit.components.sanity_checks.check import Measurement
 from sanefit.components.sanity_checks.setup import Setup
+from sanefit.components.sanity_checks.short_training import short_training
 
 SAMPLES = 20
 DEFAULTS = CheckSettings()
@@ -121,16 +122,15 @@ def overfit(
     step: Step = gradient_step,
 ) -> Overfitted:
     """Train on the samples by full-batch steps, in place, and look at them again."""
-    classifier.train()
-    optimizer = torch.optim.SGD(classifier.parameters(), lr=rate)
+    training = short_training(classifier, pixels, labels, rate, loss=functional.cross_entropy, step=step)
+    everything = torch.arange(len(labels))
     before_last_part = math.inf
     for epoch in range(epochs):
-        value = functional.cross_entropy(classifier(pixels), labels)
-        if not math.isfinite(value.item()):
+        loss, _ = training.step(everything, rate)
+        if not math.isfinite(loss.item()):
             return Overfitted(math.inf, 0.0)
         if epoch == int((1 - LAST_PART) * epochs):
-            before_last_part = value.item()
-        step(optimizer, value)
+            before_last_part = loss.item()
     with torch.no_grad():
         scores = classifier(pixels)
     after = functional.cross_entropy(scores, labels).item()

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -14,6 +13,7 @@ from sanefit.components.foundation.image_dataset.batches import shuffled_batches
 from sanefit.components.foundation.schemas.checks import ProbedRate
 from sanefit.components.foundation.training.loop.gradient_step import Loss, Step, gradient_step
 from sanefit.components.foundation.training.loop.training_images import Images
+from sanefit.components.sanity_checks.short_training import short_training
 
 RATES = tuple(10 ** (exponent / 2) for exponent in range(-14, 3))  # 1e-7 to 10, two per decade
 STEPS = 60
@@ -51,6 +51,8 @@ def probe_learning_rates(
 
     ``exploded``: a loss is not finite. ``good``: the loss falls by 1 % at least, and by half of
     the best rate's fall. Any other rate is ``too_low`` below the best one and ``too_high`` above it.
+
+    Losses are cross-entropies, whatever is minimized.
 
     Args:
         classifier: freshly initialized; it is not changed.
@@ -94,18 +96,16 @@ def recommended_rate(probe: Sequence[ProbedRate]) -> float | None:
 def _first_and_last_loss(
     classifier: nn.Module, data: ProbeBatches, rate: float, momentum: float, minimized: Loss, step: Step
 ) -> tuple[float, float]:
-    classifier.train()
-    optimizer = torch.optim.SGD(classifier.parameters(), lr=rate, momentum=momentum)
+    training = short_training(classifier, data.pixels, data.labels, rate, loss=minimized, step=step, momentum=momentum)
     first = math.nan
-    for number, indices in enumerate((*data.batches, data.batches[0])):
-        loss = minimized(classifier(data.pixels[indices]), data.labels[indices])
-        value = loss.item()
-        first = value if number == 0 else first
-        if not math.isfinite(value):
+    for number, indices in enumerate(data.batches):
+        loss = training.step(indices, rate)[0].item()
+        first = loss if number == 0 else first
+        if not math.isfinite(loss):
             return first, math.inf
-        if number < len(data.batches):
-            step(optimizer, loss)
-    return first, value
+    again = data.batches[0]
+    last = functional.cross_entropy(classifier(data.pixels[again]), data.labels[again]).item()
+    return first, last if math.isfinite(last) else math.inf
 
 
 def _why_not_good(first: float, last: float, best_fall: float, best_rate: float) -> str:

@@ -126,7 +126,9 @@ def test_what_is_broken_is_taken_and_imports_nothing(closure: Closure) -> None:
     assert closure(files) == {"entry", "broken"}
 
 
-@pytest.mark.parametrize("statement", ["from ... import x", "from .... import x", "from .no_such import x", "import no.such"])
+@pytest.mark.parametrize(
+    "statement", ["from ... import x", "from .... import x", "from .no_such import x", "import no.such"]
+)
 def test_what_cannot_be_found_is_left_out(closure: Closure, statement: str) -> None:
     assert closure({"p/__init__.py": "", "p/entry.py": statement}, "p.entry") == {"p", "p.entry"}
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sanefit.components.foundation.errors import DataError, RunFailedError
-from sanefit.components.foundation.machine.parallel_work import usable_cores, working_in_parallel
+from sanefit.components.foundation.machine.cores import usable_cores
+from sanefit.components.foundation.machine.parallel_work import working_in_parallel
 
 
 def square(number: int) -> tuple[int, int]:

@@ -16,8 +16,8 @@ from sanefit.components.foundation.schemas.networks import (
     TwoLayerSettings,
 )
 from sanefit.components.foundation.schemas.statistics import ChannelStats
-from sanefit.components.foundation.training.loop.plain_loop import TrainingData
 from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.loop.training_data import TrainingData
 from sanefit.components.foundation.training.stacks.engine_plan import choose_plan
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan
 from sanefit.components.foundation.training.stacks.trial import Problem, Trial

@@ -16,8 +16,8 @@ from sanefit.components.foundation.schemas.networks import ConvNetSettings, TwoL
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord
 from sanefit.components.foundation.training.loop import plain_loop
-from sanefit.components.foundation.training.loop.plain_loop import TrainingData, read_training_data
 from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
 
 Array = NDArray[np.float64]
 CLASSES, HIDDEN, SHAPE = 3, 7, (4, 5, 3)

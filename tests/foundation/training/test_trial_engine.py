@@ -19,14 +19,12 @@ from sanefit.components.foundation.schemas.networks import (
 )
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord
-from sanefit.components.foundation.training.loop.plain_loop import (
-    PlainTraining,
-    TrainingData,
-    TrainingState,
-    is_diverged,
-    train,
-)
+from sanefit.components.foundation.training.loop.epoch_records import is_diverged
 from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.loop.training import Training
+from sanefit.components.foundation.training.loop.training_data import TrainingData
+from sanefit.components.foundation.training.loop.training_state import TrainingState
+from sanefit.components.foundation.training.loop.whole_training import train
 from sanefit.components.foundation.training.stacks.stacked_dense import wide_product
 from sanefit.components.foundation.training.stacks.stacks import EngineName, start_training
 from sanefit.components.foundation.training.stacks.trial import Problem, Trial
@@ -248,7 +246,7 @@ def test_products_may_be_taken_in_bfloat16(name: str, optimizer: str) -> None:
 
 def test_a_plain_training_that_goes_on_is_bitwise_the_same() -> None:
     one = trial(NETWORKS["convnet"], dropout=0.3, optimizer="adam")
-    begun = PlainTraining(PROBLEM.classifier(one), DATA, one.recipe)
+    begun = Training(PROBLEM.classifier(one), DATA, one.recipe)
     first = begun.train_epoch(1)
-    resumed = PlainTraining(PROBLEM.classifier(one), DATA, one.recipe, begun.state())
+    resumed = Training(PROBLEM.classifier(one), DATA, one.recipe, begun.state())
     assert [first, *(resumed.train_epoch(epoch) for epoch in (2, 3))] == alone(one)

@@ -24,7 +24,7 @@ from sanefit.components.foundation.schemas.search import PackPlan, PackResult, S
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.components.foundation.storage.packs import load_pack_results
-from sanefit.components.foundation.training.loop.plain_loop import TrainingData, read_training_data
+from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
 from sanefit.components.hyperparameter_search.pack import chunk_training
 from sanefit.components.hyperparameter_search.pack.chunk_training import Unit
 from sanefit.components.hyperparameter_search.pack.folds import fold_data
@@ -273,7 +273,7 @@ def test_the_fastest_engine_is_measured_once_and_said(run_plan: RunPlan) -> None
     _, said = run_plan(plan_of(trials(8, 1), engine="fastest", networks_at_once=0), network=network)
     [line] = [line for line in said if line.startswith("engine")]
     assert re.match(
-        r"engine (stacked, 8 networks at once|loop, one after another), 1 workers on cpu \(steps/s: l", line
+        r"engine (stacked, 8 networks at once|loop, one after another), 1 workers on cpu float32 \(steps/s: l", line
     )
     _, again = run_plan(plan_of(trials(8, 1), engine="fastest", networks_at_once=0), "again", seed=1, network=network)
     assert line in again

@@ -12,7 +12,7 @@ from said import Said
 from training_inputs import inputs_of
 
 from sanefit.components.foundation import tracking
-from sanefit.components.foundation.machine.parallel_work import usable_cores
+from sanefit.components.foundation.machine.cores import usable_cores
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import NetworkSettings, TwoLayerSettings
 from sanefit.components.foundation.schemas.runs import RunReference

@@ -28,8 +28,8 @@ from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord, OptimizerSettings
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.packs import load_pack_results
-from sanefit.components.foundation.training.loop.plain_loop import TrainingState
 from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.loop.training_state import TrainingState
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan, Progress
 from sanefit.components.foundation.training.stacks.trial import Trial
 from sanefit.components.hyperparameter_search.pack.trial_pack import PackMachine, run_pack

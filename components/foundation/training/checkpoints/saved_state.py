@@ -3,13 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sanefit.components.foundation.training.loop.plain_loop import TrainingState
+from sanefit.components.foundation.training.loop.training_state import TrainingState
 
 
 def plain_state(state: TrainingState) -> dict[str, Any]:
     """Numbers, and dicts of tensors."""
     slots = {slot: dict(values) for slot, values in state.slots.items()}
-    return {"epochs": state.epochs, "steps": state.steps, "weights": dict(state.weights), "slots": slots}
+    return {
+        "epochs": state.epochs,
+        "steps": state.steps,
+        "weights": dict(state.weights),
+        "slots": slots,
+        "averaged": dict(state.averaged),
+    }
 
 
 def state_from(plain: Mapping[str, Any]) -> TrainingState:

@@ -1,10 +1,13 @@
 """The lecture's loss (ledger row L1)."""
 
+import functools
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from sanefit.components.foundation.training.loop.gradient_step import Loss
 
 
 def decayed_weights(network: nn.Module) -> list[Tensor]:
@@ -15,6 +18,13 @@ def decayed_weights(network: nn.Module) -> list[Tensor]:
 def penalty(weights: Iterable[Tensor], weight_decay: float) -> Tensor:
     """``weight_decay / 2`` times the sum of squares of all weights, a scalar."""
     return 0.5 * weight_decay * torch.stack([weight.square().sum() for weight in weights]).sum()
+
+
+def smoothed_cross_entropy(label_smoothing: float) -> Loss:
+    """The mean cross-entropy against labels of which a share is spread over all classes (Szegedy et al. 2016)."""
+    if not label_smoothing:
+        return functional.cross_entropy
+    return functools.partial(functional.cross_entropy, label_smoothing=label_smoothing)
 
 
 def regularized_loss(scores: Tensor, labels: Tensor, weights: Iterable[Tensor], weight_decay: float) -> Tensor:

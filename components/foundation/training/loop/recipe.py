@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from sanefit.components.foundation.schemas.training import Augmentation, OptimizerKind, OptimizerSettings, Schedule
+from sanefit.components.foundation.training.loop.schedules import learning_rate_at
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class Recipe:
     def penalized(self) -> float:
         """Lambda of the penalty in the loss; AdamW shrinks the weights beside it (Loshchilov & Hutter 2019)."""
         return 0.0 if self.optimizer == "adamw" else self.weight_decay
+
+    def rate_at(self, epoch: int, number: int, batches: int) -> float:
+        """The learning rate of a step: of the ``number``th of so many batches, from 0, in an epoch, from 1."""
+        progress = (epoch - 1 + number / batches) / self.epochs
+        return learning_rate_at(self.schedule, self.learning_rate, progress, self.warmup)
 
 
 def recipe_of(

@@ -11,7 +11,7 @@ from sanefit.components.foundation.errors import SettingsError
 from sanefit.components.foundation.machine.memory import available_memory
 from sanefit.components.foundation.schemas.networks import MlpSettings, TwoLayerSettings, has_stack
 from sanefit.components.foundation.schemas.search import Engine
-from sanefit.components.foundation.training.loop.plain_loop import TrainingData, data_on
+from sanefit.components.foundation.training.loop.training_data import TrainingData, data_on
 from sanefit.components.foundation.training.stacks.stacks import EngineName
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan, start
 from sanefit.components.foundation.training.stacks.trial import Problem, Trial

@@ -15,17 +15,16 @@ from sanefit.components.foundation.schemas.networks import (
     TwoLayerSettings,
 )
 from sanefit.components.foundation.schemas.training import EpochRecord
-from sanefit.components.foundation.training.loop.plain_loop import (
-    PlainTraining,
-    TrainingData,
-    TrainingState,
-    is_diverged,
-)
+from sanefit.components.foundation.training.loop.epoch_records import is_diverged
+from sanefit.components.foundation.training.loop.training import Training
+from sanefit.components.foundation.training.loop.training_data import TrainingData
+from sanefit.components.foundation.training.loop.training_options import TrainingOptions
+from sanefit.components.foundation.training.loop.training_state import TrainingState
 from sanefit.components.foundation.training.stacks.stacked_convnet import StackedConvNet
 from sanefit.components.foundation.training.stacks.stacked_dense import StackedDense
 from sanefit.components.foundation.training.stacks.stacked_network import StackedDropout, StackedNetwork
 from sanefit.components.foundation.training.stacks.stacked_optimizer import StackedOptimizer
-from sanefit.components.foundation.training.stacks.stacked_training import Repeat, StackedTraining, call
+from sanefit.components.foundation.training.stacks.stacked_training import Repeat, Stack, StackedTraining, call
 from sanefit.components.foundation.training.stacks.trial import Problem, Trial
 from sanefit.components.foundation.training.stacks.vmapped_network import VmappedNetwork
 
@@ -72,29 +71,25 @@ def start_training(
             classifier.network.load_state_dict(dict(state.weights))
     weights = _stack([dict(classifier.network.state_dict()) for classifier in classifiers])
     template = max(classifiers, key=lambda classifier: len(dropout_layers(classifier.network))).network
-    return StackedTraining(
+    stack = Stack(
         _network(engine, trials[0].network, weights, template),
         _optimizer(trials, weights, states),
         _dropout(trials, classifiers, weights),
         classifiers[0].normalization,
+    )
+    return StackedTraining(
+        stack,
         data,
         [trial.recipe for trial in trials],
         epochs=states[0].epochs if states else 0,
         steps=states[0].steps if states else 0,
         repeat=repeat,
-        autocast=autocast_is_safe(trials[0].network, problem),
+        arithmetic=problem.arithmetic(trials[0].network),
     )
 
 
-def autocast_is_safe(network: NetworkSettings, problem: Problem) -> bool:
-    """Whether products may be taken in bfloat16: on GPUs that have it, where batch norm keeps values near 1."""
-    normed = getattr(network, "batch_norm", network.kind == "resnet")
-    on_gpu = problem.device.type == "cuda" and problem.dtype == torch.float32
-    return bool(normed) and on_gpu and torch.cuda.is_bf16_supported()
-
-
 class TrialsInTurn:
-    """The plain loop for each trial, one after another; convolutions with the channels last, which CPUs like."""
+    """A training for each trial, one after another; convolutions with the channels last, which CPUs like."""
 
     def __init__(
         self,
@@ -104,11 +99,12 @@ class TrialsInTurn:
         states: Sequence[TrainingState] | None,
     ) -> None:
         self.trainings = {
-            number: PlainTraining(
+            number: Training(
                 problem.classifier(trial).to(memory_format=torch.channels_last),
                 data,
                 trial.recipe,
-                states[number] if states else None,
+                TrainingOptions(arithmetic=problem.arithmetic(trial.network)),
+                state=states[number] if states else None,
             )
             for number, trial in enumerate(trials)
         }

@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sanefit.components.foundation.schemas.training import EpochRecord
-from sanefit.components.foundation.training.loop.plain_loop import TrainingData, TrainingState, is_diverged
+from sanefit.components.foundation.training.loop.epoch_records import is_diverged
+from sanefit.components.foundation.training.loop.training_data import TrainingData
+from sanefit.components.foundation.training.loop.training_state import TrainingState
 from sanefit.components.foundation.training.stacks.recorded_steps import RecordedSteps
 from sanefit.components.foundation.training.stacks.stacked_training import call
 from sanefit.components.foundation.training.stacks.stacks import EngineName, TrialsInTraining, start_training

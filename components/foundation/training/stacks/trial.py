@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 import torch
 
 from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
+from sanefit.components.foundation.machine.arithmetic import Arithmetic, arithmetic_of
+from sanefit.components.foundation.machine.devices import CPU
 from sanefit.components.foundation.schemas.networks import NetworkSettings
 from sanefit.components.foundation.schemas.statistics import ChannelStats
-from sanefit.components.foundation.training.loop.plain_loop import CPU
 from sanefit.components.foundation.training.loop.recipe import Recipe
 
 
@@ -29,6 +30,10 @@ class Problem:
     stats: ChannelStats
     device: torch.device = field(default=CPU)
     dtype: torch.dtype = torch.float32
+
+    def arithmetic(self, network: NetworkSettings) -> Arithmetic:
+        """How such a network is computed here, by whatever engine; in double precision as it is."""
+        return arithmetic_of(network, self.device, mixed_precision=self.dtype == torch.float32)
 
     def classifier(self, trial: Trial) -> Classifier:
         """A freshly initialized classifier of this trial, on the device.

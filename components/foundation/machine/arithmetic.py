@@ -1,0 +1,127 @@
+"""How numbers are computed: fast where it does no harm, and the same in every run.
+
+What decides is the network and the device alone, never a measurement of speed: equal settings give equal figures
+whichever way of training is the fastest.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+
+from sanefit.components.foundation.schemas.networks import (
+    ConvNetSettings,
+    MlpSettings,
+    ModuleSettings,
+    NetworkSettings,
+    ResNetSettings,
+    TorchvisionSettings,
+    TwoLayerSettings,
+)
+
+Precision = Literal["float32", "tf32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """How a network is computed while it is trained.
+
+    ``device_type``: ``cpu`` or ``cuda``. ``precision``: of products; sums, weights and losses have that of the weights.
+    ``reason``: why products of a GPU are not taken in bfloat16, in words; no part of what it is.
+    """
+
+    device_type: str
+    precision: Precision
+    reason: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        """Short, and the same for ever: a part of the names of trials and checkpoints."""
+        return f"{self.device_type} {self.precision}"
+
+    def autocast(self) -> torch.autocast:
+        """Around a forward pass: in bfloat16 where the products are; else it does nothing."""
+        # A recorded step must cast anew each time: the cache would be one of values that have changed since.
+        mixed = self.precision == "bfloat16"
+        return torch.autocast(self.device_type, torch.bfloat16, enabled=mixed, cache_enabled=False)
+
+    @contextmanager
+    def in_force(self) -> Iterator[None]:
+        """Let this process compute so; afterwards as before.
+
+        On a CPU numbers next to 0 are 0, for weights that a strong decay brings there cost a hundredfold. On a GPU
+        products are taken in TF32, where it has that, and convolutions give the same digits in every run: cuDNN neither
+        chooses by a measurement nor adds in whatever order threads end.
+        """
+        if self.device_type != "cuda":
+            torch.set_flush_denormal(True)
+            try:
+                yield
+            finally:
+                torch.set_flush_denormal(False)  # torch does not say what it was; this is what it is by default
+            return
+        cudnn = torch.backends.cudnn
+        before = torch.get_float32_matmul_precision(), cudnn.deterministic, cudnn.benchmark
+        torch.set_float32_matmul_precision("highest" if self.precision == "float32" else "high")
+        cudnn.deterministic, cudnn.benchmark = True, False
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before[0])
+            cudnn.deterministic, cudnn.benchmark = before[1:]
+
+
+CPU_ARITHMETIC = Arithmetic("cpu", "float32")
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a GPU has products in bfloat16, and so in TF32 (both came with NVIDIA's Ampere).
+
+    One that only imitates them, as T4 and V100 do, is slower so.
+    """
+    with torch.cuda.device(device):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
+
+def arithmetic_of(
+    network: NetworkSettings,
+    device: torch.device,
+    *,
+    mixed_precision: bool = True,
+    has_it: Callable[[torch.device], bool] = has_bfloat16,
+) -> Arithmetic:
+    """The arithmetic of a network on a device: bfloat16 where a GPU has it and it does the network no harm.
+
+    Args:
+        network: its settings.
+        device: where it is trained.
+        mixed_precision: False rules bfloat16 out.
+        has_it: whether a GPU has bfloat16 and TF32.
+    """
+    if device.type != "cuda":
+        return Arithmetic(device.type, "float32")
+    if not has_it(device):
+        return Arithmetic("cuda", "float32", "the GPU has no bfloat16")
+    if not mixed_precision:
+        return Arithmetic("cuda", "tf32", "final.mixed_precision is off")
+    if not bears_bfloat16(network):
+        return Arithmetic("cuda", "tf32", f"no batch norm is known to keep the values of {network.kind!r} near 1")
+    return Arithmetic("cuda", "bfloat16")
+
+
+def describe_arithmetic(arithmetic: Arithmetic, device: torch.device) -> str:
+    """A line for the user about a GPU."""
+    how = f"{arithmetic.precision}, for {arithmetic.reason}" if arithmetic.reason else "bfloat16 and float32 mixed"
+    return f"on {torch.cuda.get_device_name(device)}: {how}"
+
+
+def bears_bfloat16(network: NetworkSettings) -> bool:
+    """Whether batch norm keeps values near 1, where three digits are enough; of a user's own module nobody knows."""
+    match network:
+        case TwoLayerSettings() | MlpSettings() | ConvNetSettings():
+            return network.batch_norm
+        case ResNetSettings() | TorchvisionSettings():
+            return True
+        case ModuleSettings():
+            return False

@@ -1,0 +1,203 @@
+"""Training, the obvious way: one network, one batch after another. What the final model is trained by, many trials are,
+and the trial engine's oracle.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from sanefit.components.foundation.classifiers.classifier import Classifier
+from sanefit.components.foundation.classifiers.keyed_dropout import dropout_layers, key_dropout
+from sanefit.components.foundation.image_dataset.batches import WHOLE, BatchPart, shuffled_batches
+from sanefit.components.foundation.randomness import derive_seed
+from sanefit.components.foundation.schemas.training import EpochRecord
+from sanefit.components.foundation.training.loop.augmented_batch import (
+    NOT_AUGMENTED,
+    augmentation_keys,
+    augmented_batch,
+)
+from sanefit.components.foundation.training.loop.epoch_records import epoch_record
+from sanefit.components.foundation.training.loop.epoch_tally import LOOK_EVERY, EpochTally
+from sanefit.components.foundation.training.loop.evaluation import evaluate
+from sanefit.components.foundation.training.loop.loss import decayed_weights, penalty
+from sanefit.components.foundation.training.loop.optimizers import (
+    make_optimizer,
+    optimizer_slots,
+    restore_slots,
+    set_learning_rate,
+)
+from sanefit.components.foundation.training.loop.part_dropout import convert_part_dropout
+from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.loop.several_processes import as_the_first_has_it, sum_of_all
+from sanefit.components.foundation.training.loop.training_data import TrainingData
+from sanefit.components.foundation.training.loop.training_options import OBVIOUS, TrainingOptions
+from sanefit.components.foundation.training.loop.training_state import TrainingState, copies
+
+
+class Training:
+    """One network that is trained an epoch at a time."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        data: TrainingData,
+        recipe: Recipe,
+        options: TrainingOptions = OBVIOUS,
+        part: BatchPart = WHOLE,
+        state: TrainingState | None = None,
+    ) -> None:
+        """
+        Args:
+            classifier: from raw pixels to scores, on the data's device; it is trained in place.
+            data: both splits.
+            recipe, options: how.
+            part: what this process trains on; with several, the process group has begun.
+            state: where to go on; without it the classifier is trained as it is.
+        """
+        self.device = data.train_labels.device
+        if self.device.type == "cuda":
+            classifier.to(memory_format=torch.channels_last)
+            if part.ranks > 1:  # torch has it for GPUs alone: on CPUs each process normalizes its own part
+                nn.SyncBatchNorm.convert_sync_batchnorm(classifier)
+        self.classifier, self.data, self.recipe, self.options, self.part = classifier, data, recipe, options, part
+        self.epochs, self.steps = 0, 0
+        self.weights = decayed_weights(classifier.network)
+        self.optimizer = make_optimizer(classifier.network, recipe)
+        self.averaged = _averaged(classifier, options.weight_averaging)
+        self.dropouts = dropout_layers(classifier.network)
+        key_dropout(classifier.network, recipe.noise_seed)
+        if part.ranks > 1:
+            convert_part_dropout(classifier.network, part)
+        if state is not None:
+            self._restore(state)
+        shared = DistributedDataParallel(classifier) if part.ranks > 1 else classifier  # running averages: the first's
+        self.forward: nn.Module = shared
+
+    @property
+    def kept(self) -> nn.Module:
+        """What is validated and kept: the averaged classifier if there is one."""
+        return self.averaged.module if self.averaged else self.classifier
+
+    def train_epoch(self, epoch: int) -> EpochRecord:
+        """One pass over the training split, then a look at the validation split.
+
+        An averaged classifier is validated with averages of batch norm's running averages, for to take them anew over
+        the training split would cost a third of an epoch.
+        """
+        recipe = self.recipe
+        batches = shuffled_batches(len(self.data.train_labels), recipe.batch_size, recipe.batch_seed, epoch)
+        tally = EpochTally.of(1, self.device)
+        self.classifier.train()
+        with self._seeded(epoch):
+            for number, indices in enumerate(batches):
+                rate = recipe.rate_at(epoch, number, len(batches))
+                loss, right = self.step(indices, rate, augmentation_keys(recipe, epoch, number))
+                tally.add(loss.reshape(1), right.reshape(1), len(self.part.of(indices)))
+                if self._is_time_to_look(number) and not math.isfinite(sum_of_all(tally.losses, self.part).item()):
+                    break
+        self.epochs = epoch
+        return self._record(tally, len(batches))
+
+    def step(self, indices: Tensor, rate: float, keys: Sequence[int] = NOT_AUGMENTED) -> tuple[Tensor, Tensor]:
+        """Train on this process's part of a batch.
+
+        On one process and a CPU no step is taken where the cross-entropy is not finite. Elsewhere, where looking is
+        dear, it is taken; its epoch is never kept.
+
+        Args:
+            indices: int64 (images,), of the training split.
+            rate: learning rate.
+            keys: of the augmentation.
+
+        Returns:
+            The mean cross-entropy against the true labels, and the number of right answers, int64: scalars on the
+            device, as they were before the step.
+        """
+        set_learning_rate(self.optimizer, rate)
+        for layer in self.dropouts:
+            layer.step.fill_(self.steps)
+        chosen = self.part.of(indices).to(self.device, non_blocking=True)
+        labels = self.data.train_labels[chosen]
+        scores = self._scores(augmented_batch(self.data.train_pixels, chosen, self.recipe, keys, self.part))
+        cross_entropy = functional.cross_entropy(scores, labels)
+        if self._always_steps or math.isfinite(cross_entropy.item()):
+            plain = self.options.loss is functional.cross_entropy
+            loss = cross_entropy if plain else self.options.loss(scores, labels)
+            # The processes' gradients are averaged: so each weighs as much as its part of the batch.
+            weight = len(chosen) * self.part.ranks / len(indices)
+            self.options.step(self.optimizer, loss * weight + self._penalty())
+            self.steps += 1
+            if self.averaged:
+                self.averaged.update_parameters(self.classifier)
+        return cross_entropy.detach(), (scores.argmax(dim=1) == labels).sum()
+
+    def state(self) -> TrainingState:
+        """Copies of everything that the next epoch needs."""
+        network = self.classifier.network
+        return TrainingState(
+            self.epochs,
+            self.steps,
+            copies(network.state_dict()),
+            optimizer_slots(self.optimizer, network),
+            copies(self.averaged.state_dict()) if self.averaged else {},
+        )
+
+    def _scores(self, pixels: Tensor) -> Tensor:
+        with self.options.arithmetic.autocast():
+            scores: Tensor = self.forward(pixels)
+        return scores.float() if scores.dtype == torch.bfloat16 else scores
+
+    def _restore(self, state: TrainingState) -> None:
+        self.epochs, self.steps = state.epochs, state.steps
+        self.classifier.network.load_state_dict(dict(state.weights))
+        restore_slots(self.optimizer, self.classifier.network, state.slots, state.steps)
+        if self.averaged:
+            self.averaged.load_state_dict(dict(state.averaged))
+
+    def _penalty(self) -> Tensor:
+        """0 without one, whatever the weights are."""
+        return penalty(self.weights, self.recipe.penalized) if self.recipe.penalized else torch.tensor(0.0)
+
+    def _record(self, tally: EpochTally, batches: int) -> EpochRecord:
+        sums = torch.cat([tally.losses, tally.correct.double(), tally.images.double()])
+        losses, right, images = sum_of_all(sums, self.part).tolist()
+        train_loss = losses / images + self._penalty().item()
+        rate = self.recipe.rate_at(self.epochs, int(tally.steps) - 1, batches)
+        found = self._validation() if math.isfinite(train_loss) else (math.nan, 0.0)
+        return epoch_record(self.epochs, rate, train_loss, right / images, *found)
+
+    def _validation(self) -> tuple[float, float]:
+        """Loss and accuracy as the first process finds them, so that all decide alike."""
+        found = torch.zeros(2, dtype=torch.float64, device=self.device)
+        if self.part.rank == 0:
+            evaluation = evaluate(self.kept, self.data.validation_pixels, self.data.validation_labels)
+            found += torch.tensor([evaluation.loss, evaluation.accuracy], dtype=torch.float64, device=self.device)
+        loss, accuracy = as_the_first_has_it(found, self.part).tolist()
+        return loss, accuracy
+
+    @property
+    def _always_steps(self) -> bool:
+        return self.device.type == "cuda" or self.part.ranks > 1
+
+    def _is_time_to_look(self, number: int) -> bool:
+        return not self._always_steps or number % LOOK_EVERY == LOOK_EVERY - 1
+
+    @contextmanager
+    def _seeded(self, epoch: int) -> Iterator[None]:
+        """For dropout that is not ours; with several processes each has its own."""
+        rank = [self.part.rank] if self.part.ranks > 1 else []
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(self.recipe.noise_seed, "epoch", epoch, *rank))
+            yield
+
+
+def _averaged(classifier: Classifier, decay: float) -> AveragedModel | None:
+    if not decay:
+        return None
+    return AveragedModel(classifier, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)

@@ -1,0 +1,42 @@
+"""A few steps of the trainer itself: what the checks find of a step is so of the search and of the final training."""
+
+from torch import Tensor, nn
+
+from sanefit.components.foundation.classifiers.classifier import Classifier
+from sanefit.components.foundation.training.loop.gradient_step import Loss, Step
+from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.loop.training import Training
+from sanefit.components.foundation.training.loop.training_data import TrainingData
+from sanefit.components.foundation.training.loop.training_images import Images
+from sanefit.components.foundation.training.loop.training_options import TrainingOptions
+
+
+def short_training(
+    classifier: nn.Module,
+    pixels: Images,
+    labels: Tensor,
+    learning_rate: float,
+    *,
+    loss: Loss,
+    step: Step,
+    momentum: float = 0.0,
+) -> Training:
+    """Ready to step, by SGD on the loss without regularization, at a constant rate.
+
+    Args:
+        classifier: from uint8 (images, height, width, channels) to scores; it is trained in place.
+        pixels, labels: what it steps on; labels are int64 (images,).
+        learning_rate, momentum: of SGD.
+        loss, step: as ``TrainingOptions`` has them.
+    """
+    whole = classifier if isinstance(classifier, Classifier) else Classifier(nn.Identity(), classifier)
+    recipe = Recipe(
+        learning_rate=learning_rate,
+        weight_decay=0.0,
+        momentum=momentum,
+        batch_size=len(labels),
+        epochs=1,
+        batch_seed=0,
+    )
+    data = TrainingData(pixels, labels, pixels, labels)
+    return Training(whole.train(), data, recipe, TrainingOptions(loss=loss, step=step))
