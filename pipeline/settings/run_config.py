@@ -1,6 +1,7 @@
 """All that a user may set: one YAML file, and ``--set`` for single values."""
 
 import difflib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
@@ -19,6 +20,7 @@ from sanefit.components.foundation.schemas.search import SearchSettings
 from sanefit.components.foundation.schemas.statistics import StatsSettings
 from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.pipeline.settings.cluster_settings import ClusterSettings
+from sanefit.pipeline.settings.renamed_settings import with_new_spellings
 from sanefit.pipeline.settings.search_checks import check_search
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -63,7 +65,7 @@ class RunConfig(Settings):
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Read a configuration.
+    """Read a configuration; old spellings are accepted, with a warning for each on stderr.
 
     Args:
         path: a YAML file.
@@ -75,6 +77,9 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     values = _read_yaml(path)
     for override in overrides:
         _apply(values, override)
+    values, warnings = with_new_spellings(values)
+    for warning in warnings:
+        print(f"sanefit: warning: {warning}", file=sys.stderr)
     try:
         config = RunConfig.model_validate(values)
     except ValidationError as error:

@@ -23,22 +23,7 @@ from sanefit.components.sanity_checks.check_table import CHECKS
 from sanefit.components.sanity_checks.checklist import run_checklist
 from sanefit.components.sanity_checks.gate import require_passed
 
-BEFORE_THE_PROBE = [
-    "labels",
-    "splits_apart",
-    "splits_alike",
-    "raw_scores",
-    "inputs_normalized",
-    "neurons_differ",
-    "activations_between",
-    "modes",
-    "first_loss",
-    "regularization",
-    "weight_decays",
-    "gradient_step",
-    "signals",
-    "overfit",
-]
+BEFORE_THE_PROBE = [check.name for check in CHECKS if not check.after_probe]
 ALL = [*BEFORE_THE_PROBE, "learning_rates", "carries_over"]
 DEFAULTS = CheckSettings()
 COARSE = CoarseSettings()
