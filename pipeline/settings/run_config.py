@@ -137,10 +137,10 @@ def is_local_source(source: str) -> bool:
 
 
 def _absolute_weights(network: NetworkSettings) -> NetworkSettings:
-    weights = getattr(network, "weights", "")
-    if not weights or weights.startswith("s3://"):
+    uri = network.weights_uri
+    if not uri or uri.startswith("s3://"):
         return network
-    return network.model_copy(update={"weights": str(Path(weights).expanduser().absolute())})
+    return network.model_copy(update={"weights": str(Path(uri).expanduser().absolute())})
 
 
 def _one_line(error: ValidationError) -> str:

@@ -21,6 +21,7 @@ from sanefit.components.foundation.training.loop.loss import decayed_weights, pe
 from sanefit.components.foundation.training.loop.optimizers import (
     make_optimizer,
     optimizer_slots,
+    penalized,
     restore_slots,
     set_learning_rate,
 )
@@ -192,7 +193,8 @@ class PlainTraining:
 
     def _penalty(self) -> Tensor:
         """0 without one, whatever the weights are."""
-        return penalty(self.weights, self.recipe.penalized) if self.recipe.penalized else torch.tensor(0.0)
+        decay = penalized(self.recipe)
+        return penalty(self.weights, decay) if decay else torch.tensor(0.0)
 
 
 def augmented_batch(data: TrainingData, recipe: Recipe, indices: Tensor, epoch: int, number: int) -> Tensor:

@@ -13,6 +13,7 @@ from sanefit.components.foundation.image_dataset.batch_size import images_at_onc
 from sanefit.components.foundation.image_dataset.batches import shuffled_batches
 from sanefit.components.foundation.schemas.training import EpochRecord
 from sanefit.components.foundation.training.loop.evaluation import EVALUATION_BATCH
+from sanefit.components.foundation.training.loop.optimizers import penalized
 from sanefit.components.foundation.training.loop.plain_loop import (
     TrainingData,
     TrainingState,
@@ -237,13 +238,13 @@ class StackedTraining:
 
     def _penalties(self) -> Tensor:
         """(T,), 0 where the loss has none, whatever the weights are."""
-        penalized = torch.tensor([self.recipes[member].penalized for member in self.members], dtype=torch.float64)
+        decays = torch.tensor([penalized(self.recipes[member]) for member in self.members], dtype=torch.float64)
         squares = sum(
             torch.linalg.vector_norm(value.flatten(1), dim=1).double().square().cpu()
             for value in (self.network.weights[name] for name in trained_names(self.network.weights))
             if value.ndim >= DECAYED_FROM
         )
-        return torch.where(penalized > 0, 0.5 * penalized * squares, 0.0)
+        return torch.where(decays > 0, 0.5 * decays * squares, 0.0)
 
     @torch.no_grad()
     def _evaluate(self) -> tuple[list[float], list[float]]:

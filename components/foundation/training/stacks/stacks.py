@@ -53,7 +53,7 @@ def start_training(
     """Trials of one shape, ready to train.
 
     Args:
-        engine: ``stacked`` for the networks that ``has_stack`` names, ``vmapped`` or ``loop`` for any.
+        engine: ``stacked`` for networks that say ``is_stacked``, ``vmapped`` or ``loop`` for any.
         trials: at least one; networks alike but for initialization and dropout, the same batches, epochs, augmentation
             and kind of optimizer.
         problem: what they learn.
@@ -88,9 +88,8 @@ def start_training(
 
 def autocast_is_safe(network: NetworkSettings, problem: Problem) -> bool:
     """Whether products may be taken in bfloat16: on GPUs that have it, where batch norm keeps values near 1."""
-    normed = getattr(network, "batch_norm", network.kind == "resnet")
     on_gpu = problem.device.type == "cuda" and problem.dtype == torch.float32
-    return bool(normed) and on_gpu and torch.cuda.is_bf16_supported()
+    return network.is_normed and on_gpu and torch.cuda.is_bf16_supported()
 
 
 class TrialsInTurn:
@@ -162,7 +161,7 @@ def _optimizer(
 
 def _dropout(trials: Sequence[Trial], classifiers: Sequence[Classifier], weights: dict[str, Tensor]) -> StackedDropout:
     like = next(value for value in weights.values() if value.is_floating_point())
-    shares = [float(getattr(trial.network, "dropout", 0.0)) for trial in trials]
+    shares = [trial.network.dropout_share for trial in trials]
     layers = max(len(dropout_layers(classifier.network)) for classifier in classifiers)
     keys = [[layer_key(trial.recipe.noise_seed, layer) for layer in range(layers)] for trial in trials]
     return StackedDropout(
