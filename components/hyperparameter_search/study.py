@@ -8,6 +8,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler
 
 from sanefit.components.foundation.schemas.search import SearchRange, TrialResult, TrialSetting
+from sanefit.components.foundation.schemas.searchable import SEARCHABLE, Value
 from sanefit.components.hyperparameter_search.finished_trials import worth
 
 
@@ -16,7 +17,10 @@ def search_space(searched: SearchRange) -> dict[str, BaseDistribution]:
     return {
         "learning_rate": FloatDistribution(*searched.learning_rate, log=True),
         "weight_decay": FloatDistribution(*searched.weight_decay, log=True),
-        **{name: FloatDistribution(*bounds) for name, bounds in searched.linear.items()},
+        **{
+            name: FloatDistribution(*bounds, log=SEARCHABLE[name].scale == "log")
+            for name, bounds in searched.ranges.items()
+        },
         **{name: CategoricalDistribution(choices) for name, choices in searched.choices.items()},
     }
 
@@ -55,7 +59,7 @@ def _inside(space: dict[str, BaseDistribution], setting: TrialSetting) -> bool:
     return all(name in values and _holds(distribution, values[name]) for name, distribution in space.items())
 
 
-def _holds(distribution: BaseDistribution, value: float | int | str) -> bool:
+def _holds(distribution: BaseDistribution, value: Value) -> bool:
     if isinstance(distribution, CategoricalDistribution):
         return value in distribution.choices
     assert isinstance(distribution, FloatDistribution)

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from sanefit.components.foundation.classifiers.activations import activation
 from sanefit.components.foundation.diagnosis.layer_signals import Signal, measure_signals
-from sanefit.components.foundation.schemas.networks import Activation
+from sanefit.components.foundation.schemas.network_kind import Activation
 from sanefit.components.foundation.training.loop.gradient_step import gradient_step
 from sanefit.components.lecture.comparison import Comparison, same_numbers
 

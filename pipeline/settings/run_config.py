@@ -142,10 +142,10 @@ def _absolute_source(data: DataSettings) -> DataSettings:
 
 
 def _absolute_weights(network: NetworkSettings) -> NetworkSettings:
-    weights = getattr(network, "weights", "")
-    if not weights or weights.startswith("s3://"):
+    uri = network.weights_uri
+    if not uri or uri.startswith("s3://"):
         return network
-    return network.model_copy(update={"weights": str(Path(weights).expanduser().absolute())})
+    return network.model_copy(update={"weights": str(Path(uri).expanduser().absolute())})
 
 
 def _one_line(error: ValidationError) -> str:

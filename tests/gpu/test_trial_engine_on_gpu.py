@@ -15,7 +15,6 @@ from sanefit.components.foundation.schemas.networks import (
     NetworkSettings,
     ResNetSettings,
     TwoLayerSettings,
-    has_stack,
 )
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord
@@ -80,7 +79,7 @@ def trials(name: str, count: int, **recipe: Any) -> list[Trial]:
 
 
 def on_gpu(name: str, chosen: list[Trial], *, recorded: bool) -> list[list[EpochRecord]]:
-    plan = EnginePlan("stacked" if has_stack(NETWORKS[name]) else "vmapped", len(chosen), recorded)
+    plan = EnginePlan("stacked" if NETWORKS[name].is_stacked else "vmapped", len(chosen), recorded)
     problem = gpu_problem()
     return train_together(plan, chosen, problem, data_on(DATA, problem.device), until=EPOCHS).records
 

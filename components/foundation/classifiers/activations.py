@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from sanefit.components.foundation.schemas.networks import Activation
+from sanefit.components.foundation.schemas.network_kind import Activation
 
 MAXOUT_PIECES = 2
 

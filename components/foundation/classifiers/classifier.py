@@ -1,10 +1,12 @@
 """From settings to a network on raw pixels, and to the model that is served."""
 
+from typing import assert_never
+
 import torch
 from torch import Tensor, nn
 
 from sanefit.components.foundation.classifiers.convnet import convnet
-from sanefit.components.foundation.classifiers.initialization import initialize, scheme_for
+from sanefit.components.foundation.classifiers.initialization import initialize
 from sanefit.components.foundation.classifiers.input_normalization import InputNormalization
 from sanefit.components.foundation.classifiers.mlp import mlp
 from sanefit.components.foundation.classifiers.own_module import own_module
@@ -75,13 +77,10 @@ def build_classifier(
         torch.manual_seed(seed)  # where a network initializes itself
         network = _network(settings, image_shape, classes)
     generator = torch.Generator().manual_seed(seed)
-    if isinstance(settings, TorchvisionSettings | ModuleSettings):
-        if settings.init is not None:
-            initialize(network, settings.init, generator)
-        if settings.weights:
-            load_pretrained(network, settings.weights)
-    else:
-        initialize(network, settings.init or scheme_for(settings.activation), generator)
+    if settings.scheme is not None:
+        initialize(network, settings.scheme, generator)
+    if settings.weights_uri:
+        load_pretrained(network, settings.weights_uri)
     return Classifier(_normalization(stats), network)
 
 
@@ -105,3 +104,5 @@ def _network(settings: NetworkSettings, image_shape: tuple[int, int, int], class
             return torchvision_network(name, image_shape, classes)
         case ModuleSettings(path=path, arguments=arguments):
             return own_module(path, arguments, image_shape, classes)
+        case _:
+            assert_never(settings)

@@ -5,16 +5,11 @@ import math
 import torch
 from torch import nn
 
-from sanefit.components.foundation.schemas.networks import Activation, Init
+from sanefit.components.foundation.schemas.network_kind import Init
 
 # Keeps the first scores near zero, so that the first loss is log K whatever the hidden
 # layers do (ledger S1); a fraction of Xavier's standard deviation.
 OUTPUT_LAYER_GAIN = 0.1
-
-
-def scheme_for(activation: Activation) -> Init:
-    """``xavier`` for sigmoid and tanh (Glorot & Bengio 2010), ``he`` for those that are linear above 0 (W4, W5)."""
-    return "xavier" if activation in ("sigmoid", "tanh") else "he"
 
 
 def initialize(network: nn.Module, init: Init, generator: torch.Generator) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sanefit.components.foundation.classifiers.activations import activation, width_before
 from sanefit.components.foundation.classifiers.keyed_dropout import KeyedDropout
-from sanefit.components.foundation.schemas.networks import Activation
+from sanefit.components.foundation.schemas.network_kind import Activation
 
 
 class ResidualBlock(nn.Module):

@@ -1,90 +1,88 @@
-"""The section ``network`` of a configuration: a schema for each kind."""
+"""The section ``network`` of a configuration: a schema for each kind, which says what the kind can."""
 
-import math
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import AfterValidator, Field, JsonValue, PositiveInt, TypeAdapter
+from pydantic import Field, JsonValue, PositiveInt, TypeAdapter
 
-from sanefit.components.foundation.schemas.bases import Settings
-
-
-def _known_init(init: str) -> str:
-    kind, colon, std = init.partition(":")
-    if init in ("he", "xavier", "orthogonal", "zeros") or (kind == "gaussian" and colon and _positive_finite(std)):
-        return init
-    raise ValueError("expected he, xavier, orthogonal, zeros or gaussian:STD with STD above 0, as in gaussian:1e-4")
+from sanefit.components.foundation.schemas.network_kind import (
+    BuiltNetwork,
+    GivenNetwork,
+    Network,
+    NormableNetwork,
+)
 
 
-def _positive_finite(text: str) -> bool:
-    try:
-        return 0 < float(text) < math.inf
-    except ValueError:
-        return False
-
-
-Activation = Literal["sigmoid", "tanh", "relu", "leaky_relu", "elu", "maxout"]
-Init = Annotated[str, AfterValidator(_known_init)]
-Dropout = Annotated[float, Field(ge=0, lt=1)]
-
-
-class BuiltNetwork(Settings):
-    """What every network of sanefit's own has.
-
-    Without ``init`` the weights start as the activation asks for: ``xavier`` for sigmoid and tanh, else ``he``.
-    """
-
-    activation: Activation = "relu"
-    init: Init | None = None
-    dropout: Dropout = 0.0
-
-
-class TwoLayerSettings(BuiltNetwork):
+class TwoLayerSettings(NormableNetwork):
     """The lecture's network: linear, activation, linear."""
+
+    also_searched: ClassVar[frozenset[str]] = frozenset({"width"})
+    is_stacked: ClassVar[bool] = True
+    is_dense: ClassVar[bool] = True
 
     kind: Literal["two_layer"]
     hidden: PositiveInt = 50
-    batch_norm: bool = False
+
+    def fields_for(self, *, width: int | None = None, **searched: Any) -> dict[str, Any]:
+        """As ``Network``; ``width`` is ``hidden``."""
+        return {**searched, "hidden": width or self.hidden}
 
 
-class MlpSettings(BuiltNetwork):
+class MlpSettings(NormableNetwork):
     """``depth`` hidden layers of ``width`` neurons, then a linear layer."""
+
+    is_stacked: ClassVar[bool] = True
+    is_dense: ClassVar[bool] = True
 
     kind: Literal["mlp"]
     depth: Annotated[int, Field(ge=1, le=100)] = 3
     width: PositiveInt = 256
-    batch_norm: bool = False
 
 
-class ConvNetSettings(BuiltNetwork):
+class ConvNetSettings(NormableNetwork):
     """Blocks of convolution, batch norm, 2x2 max pooling and activation, then a linear layer."""
+
+    also_searched: ClassVar[frozenset[str]] = frozenset({"width", "depth"})
+    deepest: ClassVar[tuple[int, str]] = (8, "blocks")
+    is_stacked: ClassVar[bool] = True
 
     kind: Literal["convnet"]
     channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=8)] = (16, 32, 64)
     batch_norm: bool = True
 
+    def fields_for(self, *, width: int | None = None, depth: int | None = None, **searched: Any) -> dict[str, Any]:
+        """As ``Network``; ``depth``: blocks, further ones twice as wide as the one before; ``width``: of the first."""
+        return {**searched, "channels": _scaled(_deepened(self.channels, depth), width)}
+
 
 class ResNetSettings(BuiltNetwork):
     """A residual network for small images: a stage of ``blocks`` blocks for each entry of ``channels``."""
+
+    also_searched: ClassVar[frozenset[str]] = frozenset({"width", "depth"})
+    deepest: ClassVar[tuple[int, str]] = (50, "blocks in each stage")
 
     kind: Literal["resnet"]
     channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=5)] = (16, 32, 64)
     blocks: Annotated[int, Field(ge=1, le=50)] = 3
 
+    @property
+    def is_normed(self) -> bool:
+        """As ``Network``."""
+        return True
 
-class TorchvisionSettings(Settings):
-    """Any classifier of torchvision by its name there.
+    def fields_for(self, *, width: int | None = None, depth: int | None = None, **searched: Any) -> dict[str, Any]:
+        """As ``Network``; ``depth``: blocks in each stage; ``width``: of the first stage."""
+        return {**searched, "channels": _scaled(self.channels, width), "blocks": depth or self.blocks}
 
-    ``weights``: a local or ``s3://`` file with a state dict to start from, as ``torch.save``
-    writes it; layers whose shape differs, as the output layer, start anew.
-    """
+
+class TorchvisionSettings(GivenNetwork):
+    """Any classifier of torchvision by its name there."""
 
     kind: Literal["torchvision"]
     name: Annotated[str, Field(min_length=1)]
-    weights: str = ""
-    init: Init | None = None
 
 
-class ModuleSettings(Settings):
+class ModuleSettings(GivenNetwork):
     """A network of the user's: ``package.module:NAME`` makes an ``nn.Module``.
 
     It is called with ``image_shape`` (height, width, channels), ``classes`` and ``arguments``, takes
@@ -94,8 +92,6 @@ class ModuleSettings(Settings):
     kind: Literal["module"]
     path: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
     arguments: dict[str, JsonValue] = Field(default={})
-    weights: str = ""
-    init: Init | None = None
 
 
 NetworkSettings = Annotated[
@@ -103,15 +99,49 @@ NetworkSettings = Annotated[
     Field(discriminator="kind"),
 ]
 network_settings: TypeAdapter[NetworkSettings] = TypeAdapter(NetworkSettings)
+NETWORKS: tuple[type[Network], ...] = get_args(get_args(NetworkSettings)[0])
 
 
-def has_stack(network: NetworkSettings) -> bool:
-    """Whether there is a stack of our own, which trains many networks of this kind as one."""
-    return isinstance(network, TwoLayerSettings | MlpSettings | ConvNetSettings)
+def why_not_searched(network: NetworkSettings, name: str, value: object) -> str:
+    """Why a trial of this network cannot have this value of the search, in one line; empty when it can."""
+    if not network.can_search(name):
+        return (
+            f"search.coarse.{name}: a network of kind {network.kind!r} has no {name} to search; expected "
+            f"{_kinds(lambda kind: kind.can_search(name))}; remove it"
+        )
+    if name == "init" and network.weights_uri:
+        return "search.coarse.init: network.weights replaces the initial weights; remove one of the two"
+    if name == "depth" and network.deepest and isinstance(value, int) and value > network.deepest[0]:
+        most, parts = network.deepest
+        return (
+            f"search.coarse.depth: a {network.kind} has at most {most} {parts}, got {value}; list no more than {most}"
+        )
+    return ""
 
 
-def has_setting(network: NetworkSettings, name: str) -> bool:
-    """Whether this kind of network has a ``dropout``, ``width`` or ``depth`` to search."""
-    if isinstance(network, TorchvisionSettings | ModuleSettings):
-        return False
-    return name != "depth" or not isinstance(network, TwoLayerSettings)
+def why_not_stacked(network: NetworkSettings) -> str:
+    """Why ``search.engine=stacked`` cannot train this network, in one line; empty when it can."""
+    if network.is_stacked:
+        return ""
+    return (
+        f"search.engine=stacked: there is no stack for a network of kind {network.kind!r}; expected "
+        f"{_kinds(lambda kind: kind.is_stacked)}; set search.engine=vmapped, loop or fastest"
+    )
+
+
+def _kinds(wanted: Callable[[type[Network]], bool]) -> str:
+    """Kinds of network in a sentence: ``mlp, convnet or resnet``."""
+    *others, last = [get_args(kind.model_fields["kind"].annotation)[0] for kind in NETWORKS if wanted(kind)]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _deepened(channels: tuple[int, ...], depth: int | None) -> tuple[int, ...]:
+    if depth is None or depth <= len(channels):
+        return channels[:depth]
+    return (*channels, *(channels[-1] * 2**extra for extra in range(1, depth - len(channels) + 1)))
+
+
+def _scaled(channels: tuple[int, ...], width: int | None) -> tuple[int, ...]:
+    if width is None:
+        return channels
+    return tuple(max(1, round(width * count / channels[0])) for count in channels)

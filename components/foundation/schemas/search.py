@@ -1,58 +1,52 @@
 """How hyperparameters are searched: plans, trials, rankings."""
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PositiveInt, field_validator
+from pydantic import Field, PositiveInt, model_validator
 
-from sanefit.components.foundation.schemas.bases import Artifact, LogRange, OneLine, Settings, increasing
-from sanefit.components.foundation.schemas.networks import Dropout, Init
-from sanefit.components.foundation.schemas.training import (
-    Augmentation,
-    BatchSize,
-    EpochRecord,
-    Momentum,
-    OptimizerKind,
-    Schedule,
-    Warmup,
+from sanefit.components.foundation.schemas.bases import Artifact, LogRange, OneLine, Settings
+from sanefit.components.foundation.schemas.searchable import (
+    SEARCHABLE,
+    VALUES,
+    Searchable,
+    Section,
+    Value,
+    one_or_none,
+    range_or_choices,
+    with_values,
 )
-
-MomentumRange = Annotated[tuple[Momentum, Momentum], AfterValidator(increasing)]
-DropoutRange = Annotated[tuple[Dropout, Dropout], AfterValidator(increasing)]
-WarmupRange = Annotated[tuple[Warmup, Warmup], AfterValidator(increasing)]
+from sanefit.components.foundation.schemas.training import EpochRecord
 
 
+@with_values(range_or_choices)
 class CoarseSettings(Settings):
     """The coarse stage: how many trials, how long, and where it searches.
 
     Rate and weight decay are searched between two bounds in the logarithm; without a learning-rate range the probe's
-    band is searched. Momentum, dropout and warm-up, when given, between two bounds in a straight line; the others, when
-    given, among the values listed. What is not given stays as ``optimizer`` and ``network`` say. ``width``: of the
-    network's first hidden layer or block; the others keep their proportion to it. ``depth``: hidden layers, blocks, or
-    blocks in each stage of a ``resnet``.
+    band is searched. Each further value of ``schemas/searchable.py`` is searched where it is given, between two bounds
+    or among the values listed; else it stays as ``optimizer`` and ``network`` say. ``width``: of the network's first
+    hidden layer or block; the others keep their proportion to it. ``depth``: hidden layers, blocks, or blocks in each
+    stage of a ``resnet``.
     """
 
     trials: PositiveInt = 100
     epochs: PositiveInt = 5
     learning_rate: LogRange | None = None
     weight_decay: LogRange = (1e-6, 1e-1)
-    momentum: MomentumRange | None = None
-    dropout: DropoutRange | None = None
-    warmup: WarmupRange | None = None
-    batch_size: tuple[BatchSize, ...] = ()
-    optimizer: tuple[OptimizerKind, ...] = ()
-    schedule: tuple[Schedule, ...] = ()
-    augmentation: tuple[Augmentation, ...] = ()
-    init: tuple[Init, ...] = ()
-    width: tuple[PositiveInt, ...] = ()
-    depth: tuple[Annotated[int, Field(ge=1, le=100)], ...] = ()
 
-    @field_validator("batch_size", "optimizer", "schedule", "augmentation", "init", "width", "depth")
-    @classmethod
-    def _each_once(cls, choices: tuple[int | str, ...]) -> tuple[int | str, ...]:
-        twice = [choice for choice in choices if choices.count(choice) > 1]
-        if twice:
-            raise ValueError(f"expected each choice once, {twice[0]} is there {choices.count(twice[0])} times")
-        return choices
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Bounds of the further values that are searched between two, by name."""
+        return {value.name: bounds for value, bounds in self._given() if value.scale != "choice"}
+
+    @property
+    def choices(self) -> dict[str, list[Value]]:
+        """What the further values may be that are searched among some, by name."""
+        return {value.name: list(choices) for value, choices in self._given() if value.scale == "choice"}
+
+    def _given(self) -> list[tuple[Searchable, Any]]:
+        return [(value, given) for value in VALUES if (given := getattr(self, value.name))]
 
 
 class FineSettings(Settings):
@@ -85,33 +79,52 @@ class SearchSettings(Settings):
     coarse: CoarseSettings = CoarseSettings()
     fine: FineSettings = FineSettings()
 
+    @model_validator(mode="after")
+    def _settings_fit_each_other(self) -> "SearchSettings":
+        if self.engine == "loop" and self.networks_at_once > 1:
+            raise ValueError(
+                f"search.networks_at_once={self.networks_at_once}: search.engine=loop trains one network after "
+                "another; remove it, or choose another engine"
+            )
+        combinations = math.prod(len(choices) for choices in self.coarse.choices.values())
+        for stage, trials in (("coarse", self.coarse.trials), ("fine", self.fine.trials)):
+            if self.method == "grid" and combinations > trials:
+                raise ValueError(
+                    f"search.method=grid: the choices listed in search.coarse make {combinations} combinations, more "
+                    f"than search.{stage}.trials={trials}; raise it, or list fewer choices"
+                )
+        if self.reduction_factor > 1 and max(self.coarse.epochs, self.fine.epochs) == 1:
+            raise ValueError(
+                f"search.reduction_factor={self.reduction_factor}: trials of 1 epoch cannot be stopped early; raise "
+                "search.coarse.epochs or search.fine.epochs, or set search.reduction_factor=1"
+            )
+        return self
+
 
 TrialStatus = Literal["ok", "stopped", "diverged", "out_of_memory", "error"]
 Stage = Literal["coarse", "fine"]
-LinearName = Literal["momentum", "dropout", "warmup"]
-ChoiceName = Literal["batch_size", "optimizer", "schedule", "augmentation", "init", "width", "depth"]
 
 
+@with_values(one_or_none)
 class TrialSetting(Artifact):
     """The searched values of one trial; None: as the configuration's ``optimizer`` and ``network`` say."""
 
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
-    momentum: Momentum | None = None
-    dropout: Dropout | None = None
-    warmup: Warmup | None = None
-    batch_size: int | None = None
-    optimizer: OptimizerKind | None = None
-    schedule: Schedule | None = None
-    augmentation: Augmentation | None = None
-    init: Init | None = None
-    width: int | None = None
-    depth: int | None = None
 
     @property
-    def searched(self) -> dict[str, float | int | str]:
+    def searched(self) -> dict[str, Any]:
         """The values that are set, by name."""
         return self.model_dump(exclude_none=True)
+
+    def of(self, section: Section) -> dict[str, Any]:
+        """The further values that are set and belong to this section, by the name in ``search.coarse``."""
+        return {name: value for name, value in self.further.items() if SEARCHABLE[name].section == section}
+
+    @property
+    def further(self) -> dict[str, Any]:
+        """The values that are set beside learning rate and weight decay, by name."""
+        return {name: value for name, value in self.searched.items() if name in SEARCHABLE}
 
 
 class TrialSpec(Artifact):
@@ -126,14 +139,14 @@ class TrialSpec(Artifact):
 class SearchRange(Artifact):
     """Where each value is searched, why there, and how the trials were drawn.
 
-    ``learning_rate`` and ``weight_decay``: bounds, searched in the logarithm; ``linear``: bounds of momentum, dropout
-    and warm-up; ``choices``: what the other values may be. A value that is not named is not searched.
+    ``learning_rate`` and ``weight_decay``: bounds, searched in the logarithm; ``ranges``: bounds of further values;
+    ``choices``: what the others may be. A value that is not named is not searched.
     """
 
     learning_rate: tuple[float, float]
     weight_decay: tuple[float, float]
-    linear: dict[LinearName, tuple[float, float]] = Field(default={})
-    choices: dict[ChoiceName, list[int | str]] = Field(default={})
+    ranges: dict[str, tuple[float, float]] = Field(default={})
+    choices: dict[str, list[Value]] = Field(default={})
     reasons: list[str]
 
 

@@ -4,15 +4,9 @@ from typing import Any, TypeVar
 
 from sanefit.components.foundation.errors import SettingsError
 from sanefit.components.foundation.schemas.bases import Settings
-from sanefit.components.foundation.schemas.networks import (
-    ConvNetSettings,
-    MlpSettings,
-    NetworkSettings,
-    ResNetSettings,
-    TwoLayerSettings,
-    has_setting,
-)
+from sanefit.components.foundation.schemas.networks import NetworkSettings, why_not_searched
 from sanefit.components.foundation.schemas.search import TrialSetting
+from sanefit.components.foundation.schemas.searchable import SEARCHABLE
 from sanefit.components.foundation.schemas.training import OptimizerSettings
 
 SearchedSettings = TypeVar("SearchedSettings", bound=Settings)
@@ -20,58 +14,21 @@ SearchedSettings = TypeVar("SearchedSettings", bound=Settings)
 
 def resolve_optimizer(optimizer: OptimizerSettings, setting: TrialSetting) -> OptimizerSettings:
     """The optimizer of a trial."""
-    return _with(
-        optimizer,
-        kind=setting.optimizer,
-        batch_size=setting.batch_size,
-        momentum=setting.momentum,
-        schedule=setting.schedule,
-        warmup=setting.warmup,
-        augmentation=setting.augmentation,
-    )
+    return _with(optimizer, {SEARCHABLE[name].replaces: value for name, value in setting.of("optimizer").items()})
 
 
 def resolve_network(network: NetworkSettings, setting: TrialSetting) -> NetworkSettings:
     """The network of a trial.
 
-    ``width``: of the first hidden layer or block, the others keep their proportion to it; ``depth``: hidden layers, or
-    blocks, further blocks being twice as wide as the one before; of a ``resnet``, blocks in each stage.
-
     Raises:
-        SettingsError: when this kind of network has no such value.
+        SettingsError: when this kind of network cannot have one of the values.
     """
-    for name in ("dropout", "width", "depth"):
-        if getattr(setting, name) is not None and not has_setting(network, name):
-            raise SettingsError(
-                f"search.coarse.{name}: a network of kind {network.kind!r} has no {name} to search; expected "
-                f"{'mlp, convnet or resnet' if name == 'depth' else 'a network of our own'}; remove it"
-            )
-    changed = _with(network, init=setting.init, dropout=setting.dropout)
-    match changed:
-        case TwoLayerSettings():
-            return _with(changed, hidden=setting.width)
-        case MlpSettings():
-            return _with(changed, width=setting.width, depth=setting.depth)
-        case ConvNetSettings(channels=channels):
-            return _with(changed, channels=_scaled(_deepened(channels, setting.depth), setting.width))
-        case ResNetSettings(channels=channels):
-            return _with(changed, channels=_scaled(channels, setting.width), blocks=setting.depth)
-    return changed
+    searched = setting.of("network")
+    for name, value in searched.items():
+        if reason := why_not_searched(network, name, value):
+            raise SettingsError(reason)
+    return _with(network, network.fields_for(**searched))
 
 
-def _with(settings: SearchedSettings, **values: Any) -> SearchedSettings:
-    """Those that are None stay as they are."""
-    changes = {key: value for key, value in values.items() if value is not None}
+def _with(settings: SearchedSettings, changes: dict[str, Any]) -> SearchedSettings:
     return type(settings).model_validate({**settings.model_dump(), **changes}) if changes else settings
-
-
-def _deepened(channels: tuple[int, ...], depth: int | None) -> tuple[int, ...]:
-    if depth is None or depth <= len(channels):
-        return channels[:depth]
-    return (*channels, *(channels[-1] * 2**extra for extra in range(1, depth - len(channels) + 1)))
-
-
-def _scaled(channels: tuple[int, ...], width: int | None) -> tuple[int, ...]:
-    if width is None:
-        return channels
-    return tuple(max(1, round(width * count / channels[0])) for count in channels)

@@ -122,10 +122,9 @@ def trial_line(result: TrialResult, trials: int) -> str:
     Further values that were searched stand before the number.
     """
     setting = result.spec.setting
-    further = {key: value for key, value in setting.searched.items() if key not in ("learning_rate", "weight_decay")}
     line = (
         f"val_acc: {result.validation_accuracy:.6f}, lr: {setting.learning_rate:.6e}, reg: {setting.weight_decay:.6e}, "
-        + "".join(f"{key}: {shown(value)}, " for key, value in further.items())
+        + "".join(f"{key}: {shown(value)}, " for key, value in setting.further.items())
         + f"({result.spec.number + 1} / {trials})"
     )
     if result.status == "ok":

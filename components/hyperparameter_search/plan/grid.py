@@ -5,8 +5,8 @@ import math
 import random
 from collections.abc import Sequence
 
-from sanefit.components.foundation.errors import SettingsError
 from sanefit.components.foundation.schemas.search import SearchRange, TrialSetting
+from sanefit.components.foundation.schemas.searchable import Value
 from sanefit.components.hyperparameter_search.space.axis import Axis, axes
 
 
@@ -19,21 +19,13 @@ def draw_grid(searched: SearchRange, trials: int, seed: int) -> tuple[list[Trial
 
     Args:
         searched: ranges and choices.
-        trials: the most points that the grid may have.
+        trials: the most points that the grid may have; at least as many as the choices make (``SearchSettings``).
         seed: of the order.
-
-    Raises:
-        SettingsError: when the choices alone make more than ``trials``.
     """
     combinations = math.prod(len(choices) for choices in searched.choices.values())
-    if combinations > trials:
-        raise SettingsError(
-            f"search.method=grid: the listed choices make {combinations} combinations; expected at most the stage's "
-            f"{trials} trials; raise trials, or list fewer choices"
-        )
     ranges = axes(searched)
     points = points_per_axis(len(ranges), trials // combinations)
-    values: dict[str, Sequence[float | int | str]] = {
+    values: dict[str, Sequence[Value]] = {
         axis.name: _spread(axis, count) for axis, count in zip(ranges, points, strict=True)
     }
     values.update(searched.choices.items())

@@ -2,13 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from typing import get_args
 
 from sanefit.components.foundation.errors import RunFailedError
 from sanefit.components.foundation.schemas.search import (
-    ChoiceName,
     CoarseSettings,
-    LinearName,
     SearchRange,
     TrialResult,
 )
@@ -35,10 +32,12 @@ def coarse_range(settings: CoarseSettings, band: tuple[float, float] | None) -> 
             "no learning rate between 1e-7 and 10 was good in the probe, and search.coarse.learning_rate is not set; "
             "expected a range to search; look at the probe in the report, or set search.coarse.learning_rate"
         )
-    linear = {name: bounds for name in get_args(LinearName) if (bounds := getattr(settings, name)) is not None}
-    choices = {name: list(given) for name in get_args(ChoiceName) if (given := getattr(settings, name))}
     searched = SearchRange(
-        learning_rate=rates, weight_decay=settings.weight_decay, linear=linear, choices=choices, reasons=[]
+        learning_rate=rates,
+        weight_decay=settings.weight_decay,
+        ranges=settings.ranges,
+        choices=settings.choices,
+        reasons=[],
     )
     origins = {"learning_rate": reason}
     reasons = [
@@ -70,12 +69,12 @@ def fine_range(searched: SearchRange, results: Sequence[TrialResult]) -> SearchR
             "lower search.coarse.learning_rate or search.coarse.weight_decay"
         )
     top = [result.spec.setting for result in finished[: max(TOP_AT_LEAST, math.ceil(TOP_SHARE * len(finished)))]]
-    ranges = {axis.name: narrow([getattr(setting, axis.name) for setting in top], axis) for axis in axes(searched)}
+    ranges = {axis.name: narrow([setting.searched[axis.name] for setting in top], axis) for axis in axes(searched)}
     choices = {name: narrow_choices(name, top, given) for name, given in searched.choices.items()}
     return SearchRange(
         learning_rate=ranges["learning_rate"][0],
         weight_decay=ranges["weight_decay"][0],
-        linear={name: ranges[name][0] for name in searched.linear},
+        ranges={name: ranges[name][0] for name in searched.ranges},
         choices={name: kept for name, (kept, _) in choices.items()},
         reasons=[f"{name.replace('_', ' ')} {reason}" for name, (_, reason) in (ranges | choices).items()],
     )

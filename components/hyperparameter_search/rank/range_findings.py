@@ -35,7 +35,7 @@ def range_findings(stage: Stage, searched: SearchRange, results: Sequence[TrialR
             f"{TRIALS_AT_LEAST}"
         ]
     return [
-        _finding(stage, axis, [getattr(result.spec.setting, axis.name) for result in finished])
+        _finding(stage, axis, [result.spec.setting.searched[axis.name] for result in finished])
         for axis in axes(searched)
     ]
 

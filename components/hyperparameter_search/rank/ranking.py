@@ -68,8 +68,6 @@ def _lines(ranking: Ranking) -> list[str]:
 
 def _in_words(setting: TrialSetting) -> str:
     """The lecture's names of rate and decay, then the other searched values."""
-    values = dict(setting.searched)
-    rate, decay = values.pop("learning_rate"), values.pop("weight_decay")
-    shown = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in values.items()}
+    shown = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in setting.further.items()}
     others = "".join(f", {name.replace('_', ' ')} {value}" for name, value in shown.items())
-    return f"lr {rate:.3e}, reg {decay:.3e}{others}"
+    return f"lr {setting.learning_rate:.3e}, reg {setting.weight_decay:.3e}{others}"

@@ -1,14 +1,13 @@
 """A range that is searched between two bounds, as places on a straight line: decades, or the value itself."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sanefit.components.foundation.schemas.search import LinearName, SearchRange
+from sanefit.components.foundation.schemas.search import SearchRange
+from sanefit.components.foundation.schemas.searchable import SEARCHABLE
 
 NARROWEST_DECADES = 0.5
 NARROWEST_SHARE = 0.1  # of the searched width, on a linear scale
-# Where a value may be at all, below 1 with room for the network to learn: an average over 1,000 steps, 1 unit in 20.
-LEGAL: dict[LinearName, tuple[float, float]] = {"momentum": (0, 0.999), "dropout": (0, 0.95), "warmup": (0, 0.5)}
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,9 @@ class Axis:
 
     def place(self, value: float) -> float:
         """Where a value lies."""
-        return math.log10(value) if self.log else value
+        if not self.log:
+            return value
+        return math.log10(value) if value > 0 else -math.inf
 
     def value(self, place: float) -> float:
         """What lies there."""
@@ -59,21 +60,22 @@ class Axis:
         return f"{width:.2f} decades" if self.log else f"{width:.2g}"
 
 
-def log_axis(name: str, bounds: tuple[float, float]) -> Axis:
-    """An axis in decades; both bounds above 0."""
-    return Axis(name, bounds, log=True)
+def axis_of(name: str, bounds: tuple[float, float]) -> Axis:
+    """The axis of a value, in decades for learning rate and weight decay.
 
-
-def linear_axis(name: LinearName, bounds: tuple[float, float]) -> Axis:
-    """An axis on a linear scale, which never leaves what is legal, or what was asked for when that is more."""
-    lowest, highest = LEGAL[name]
-    return Axis(name, bounds, log=False, lowest=lowest, highest=max(highest, bounds[1]))
+    It never leaves what is legal, or what was asked for when that is more.
+    """
+    if name not in SEARCHABLE:
+        return Axis(name, bounds, log=True)
+    axis = Axis(name, bounds, log=SEARCHABLE[name].scale == "log")
+    lowest, highest = SEARCHABLE[name].farthest
+    return replace(axis, lowest=axis.place(lowest), highest=axis.place(max(highest, bounds[1])))
 
 
 def axes(searched: SearchRange) -> list[Axis]:
     """Every range that is searched between bounds."""
     return [
-        log_axis("learning_rate", searched.learning_rate),
-        log_axis("weight_decay", searched.weight_decay),
-        *(linear_axis(name, bounds) for name, bounds in searched.linear.items()),
+        axis_of("learning_rate", searched.learning_rate),
+        axis_of("weight_decay", searched.weight_decay),
+        *(axis_of(name, bounds) for name, bounds in searched.ranges.items()),
     ]

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from sanefit.components.foundation.schemas.search import ChoiceName, TrialSetting
+from sanefit.components.foundation.schemas.search import TrialSetting
+from sanefit.components.foundation.schemas.searchable import Value
 from sanefit.components.hyperparameter_search.space.axis import Axis
 
 EDGE_SHARE = 0.1  # of the range's width: closer to a bound than this is "at the edge"
@@ -43,9 +44,7 @@ def narrow(top: Sequence[float], axis: Axis) -> tuple[tuple[float, float], str]:
     return new, ", ".join([reason, *notes])
 
 
-def narrow_choices(
-    name: ChoiceName, top: Sequence[TrialSetting], choices: Sequence[int | str]
-) -> tuple[list[int | str], str]:
+def narrow_choices(name: str, top: Sequence[TrialSetting], choices: Sequence[Value]) -> tuple[list[Value], str]:
     """The choices that occur among the best trials, in their old order, and why.
 
     Args:
@@ -53,14 +52,14 @@ def narrow_choices(
         top: the best trials.
         choices: that were searched.
     """
-    chosen = {getattr(setting, name) for setting in top}
+    chosen = {setting.searched[name] for setting in top}
     kept = [choice for choice in choices if choice in chosen]
     dropped = [choice for choice in choices if choice not in chosen]
     reason = f"{listed(kept)} as in the best {len(top)} coarse trials"
     return kept, f"{reason}, none of which had {listed(dropped)}" if dropped else reason
 
 
-def listed(choices: Sequence[int | str]) -> str:
+def listed(choices: Sequence[Value]) -> str:
     """Choices in a sentence."""
     return ", ".join(str(choice) for choice in choices)
 

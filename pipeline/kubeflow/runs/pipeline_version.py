@@ -113,7 +113,7 @@ def _places(config: RunConfig) -> dict[str, str]:
             f"data.source={config.data.source!r}: pods cannot read this machine's files; expected a source that a "
             "cluster reaches, as s3://bucket/images; correct data.source"
         )
-    weights = getattr(config.network, "weights", "")
+    weights = config.network.weights_uri
     if weights and not weights.startswith("s3://"):
         raise SettingsError(
             f"network.weights={weights!r}: pods cannot read this machine's files; expected s3://bucket/key; "

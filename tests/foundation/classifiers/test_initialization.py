@@ -9,11 +9,11 @@ from sanefit.components.foundation.classifiers.convnet import convnet
 from sanefit.components.foundation.classifiers.initialization import (
     OUTPUT_LAYER_GAIN,
     initialize,
-    scheme_for,
     weight_layers,
 )
 from sanefit.components.foundation.classifiers.mlp import mlp as build_mlp
-from sanefit.components.foundation.schemas.networks import Activation
+from sanefit.components.foundation.schemas.network_kind import Activation
+from sanefit.components.foundation.schemas.networks import ConvNetSettings
 
 
 def initialized(network: nn.Module, init: str, seed: int = 0) -> nn.Module:
@@ -78,7 +78,8 @@ def test_orthogonal_kernels_keep_lengths_times_root_two() -> None:
     [("sigmoid", "xavier"), ("tanh", "xavier"), ("relu", "he"), ("leaky_relu", "he"), ("elu", "he"), ("maxout", "he")],
 )
 def test_each_activation_has_its_scheme(activation: Activation, scheme: str) -> None:
-    assert scheme_for(activation) == scheme
+    assert ConvNetSettings(kind="convnet", activation=activation).scheme == scheme
+    assert ConvNetSettings(kind="convnet", activation=activation, init="zeros").scheme == "zeros"
 
 
 def test_zeros_are_all_zero() -> None:

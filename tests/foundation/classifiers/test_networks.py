@@ -16,7 +16,8 @@ from sanefit.components.foundation.classifiers.classifier import Classifier, Pro
 from sanefit.components.foundation.classifiers.initialization import weight_layers
 from sanefit.components.foundation.classifiers.resnet import ResidualBlock
 from sanefit.components.foundation.errors import SettingsError
-from sanefit.components.foundation.schemas.networks import Activation, network_settings
+from sanefit.components.foundation.schemas.network_kind import Activation
+from sanefit.components.foundation.schemas.networks import network_settings
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)

@@ -15,7 +15,6 @@ from sanefit.components.foundation.schemas.networks import (
     NetworkSettings,
     ResNetSettings,
     TwoLayerSettings,
-    has_stack,
 )
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord
@@ -61,7 +60,7 @@ NETWORKS: dict[str, NetworkSettings] = {
     "resnet": ResNetSettings(kind="resnet", channels=(3, 4), blocks=1),
 }
 ENGINES: dict[str, tuple[EngineName, ...]] = {
-    name: ("stacked", "vmapped", "loop") if has_stack(network) else ("vmapped", "loop")
+    name: ("stacked", "vmapped", "loop") if network.is_stacked else ("vmapped", "loop")
     for name, network in NETWORKS.items()
 }
 CASES = [(name, engine) for name, engines in ENGINES.items() for engine in engines]

@@ -15,7 +15,7 @@ from sanefit.components.hyperparameter_search.plan.drawing import draw_quasi_ran
 RANGE = SearchRange(learning_rate=(1e-4, 3e-1), weight_decay=(1e-6, 1e2), reasons=[])
 WIDE = RANGE.model_copy(
     update={
-        "linear": {"momentum": (0.5, 0.99), "dropout": (0.0, 0.5), "warmup": (0.1, 0.3)},
+        "ranges": {"momentum": (0.5, 0.99), "dropout": (0.0, 0.5), "warmup": (0.1, 0.3)},
         "choices": {"batch_size": [32, 64, 128], "optimizer": ["sgd", "adamw"], "init": ["he"]},
     }
 )
@@ -31,7 +31,7 @@ def shares(trials: list[TrialSetting]) -> np.ndarray:
         np.log(np.array(values(trials, name)) / low) / math.log(high / low)
         for name, (low, high) in {"learning_rate": RANGE.learning_rate, "weight_decay": RANGE.weight_decay}.items()
     ]
-    linear = [(np.array(values(trials, name)) - low) / (high - low) for name, (low, high) in WIDE.linear.items()]
+    linear = [(np.array(values(trials, name)) - low) / (high - low) for name, (low, high) in WIDE.ranges.items()]
     return np.stack([*logs, *linear], axis=1)
 
 
@@ -69,7 +69,7 @@ def test_a_further_range_leaves_the_random_rates_and_decays_as_they_were(drawn: 
 
 
 def inside(trials: list[TrialSetting], searched: SearchRange) -> bool:
-    ranges = {"learning_rate": searched.learning_rate, "weight_decay": searched.weight_decay, **searched.linear}
+    ranges = {"learning_rate": searched.learning_rate, "weight_decay": searched.weight_decay, **searched.ranges}
     return all(low <= value <= high for name, (low, high) in ranges.items() for value in values(trials, name)) and all(
         value in choices for name, choices in searched.choices.items() for value in values(trials, name)
     )
@@ -87,7 +87,7 @@ def test_every_draw_is_within_the_bounds_and_the_same_for_the_same_seed(
         made_up_result(n, n / 20, **{**setting.searched, "dropout": (n % 2) * 0.4 + 0.05})
         for n, setting in enumerate(draw_random(searched, told, seed ^ 2))
     ]
-    narrower = searched.model_copy(update={"linear": {**searched.linear, "dropout": (0.0, 0.2)}})
+    narrower = searched.model_copy(update={"ranges": {**searched.ranges, "dropout": (0.0, 0.2)}})
 
     def draw(seed: int) -> list[list[TrialSetting]]:
         tpe, known = draw_tpe(narrower, results, trials, seed)

@@ -121,7 +121,7 @@ def test_a_range_with_every_kind_of_value_can_be_drawn_from() -> None:
     searched = SearchRange(
         learning_rate=(1e-3, 1e-1),
         weight_decay=(1e-6, 1e-3),
-        linear={"momentum": (0.8, 0.99)},
+        ranges={"momentum": (0.8, 0.99)},
         choices={"batch_size": [32, 64], "init": ["he"]},
         reasons=[],
     )

@@ -38,7 +38,7 @@ def expected(exponents: list[float], low: float, high: float) -> tuple[float, fl
 def test_the_users_learning_rates_win_over_the_probes() -> None:
     searched = coarse_range(CoarseSettings(learning_rate=(1e-6, 1e-3), weight_decay=(1e-5, 1e5)), band=(0.01, 0.1))
     assert (searched.learning_rate, searched.weight_decay) == ((1e-6, 1e-3), (1e-5, 1e5))
-    assert (searched.linear, searched.choices) == ({}, {})
+    assert (searched.ranges, searched.choices) == ({}, {})
     assert searched.reasons == [
         "learning rate 1.0e-06 to 1.0e-03 from search.coarse.learning_rate",
         "weight decay 1.0e-05 to 1.0e+05 from search.coarse.weight_decay",
@@ -60,7 +60,7 @@ def test_neither_a_range_nor_a_band_is_an_error_that_names_the_setting() -> None
 
 def test_every_further_range_and_choice_is_searched_and_said() -> None:
     searched = coarse_range(WIDER, band=None)
-    assert searched.linear == {"momentum": (0.5, 0.99), "dropout": (0.0, 0.6)}
+    assert searched.ranges == {"momentum": (0.5, 0.99), "dropout": (0.0, 0.6)}
     assert searched.choices == {
         "batch_size": [32, 128, 64],
         "optimizer": ["sgd", "adamw"],
@@ -107,8 +107,8 @@ def test_the_further_ranges_narrow_to_the_best_trials_and_their_choices() -> Non
         for n in range(3, 10)
     ]
     fine = fine_range(searched, [*worse, *best])
-    assert fine.linear["momentum"] == pytest.approx((0.7, 0.9))
-    assert fine.linear["dropout"] == pytest.approx((0.27, 0.33))  # a tenth of 0.6, around 0.3
+    assert fine.ranges["momentum"] == pytest.approx((0.7, 0.9))
+    assert fine.ranges["dropout"] == pytest.approx((0.27, 0.33))  # a tenth of 0.6, around 0.3
     assert fine.choices == {"batch_size": [32, 64], "optimizer": ["sgd"], "init": ["he"], "width": [16]}
     assert fine.reasons[2:] == [
         "momentum 0.7 to 0.9 spans the best 3 coarse trials",

@@ -12,7 +12,7 @@ from sanefit.components.hyperparameter_search.rank.importances import importance
 RANGE = SearchRange(
     learning_rate=(1e-4, 1e0),
     weight_decay=(1e-6, 1e-2),
-    linear={"momentum": (0.5, 0.99)},
+    ranges={"momentum": (0.5, 0.99)},
     choices={"batch_size": [32, 64, 128], "optimizer": ["sgd"]},
     reasons=[],
 )

@@ -60,7 +60,7 @@ def test_the_kind_decides_which_keys_a_network_has() -> None:
     [
         ("search.coarse.trials=-1", ["search.coarse.trials=-1", "greater than 0"]),
         ("search.coarse.trails=5", ["search.coarse.trails", "did you mean 'trials'"]),
-        ("network.hidden=50", ["network.hidden", "activation, init, dropout, kind, channels, batch_norm"]),
+        ("network.hidden=50", ["network.hidden", "activation, init, dropout, batch_norm, kind, channels"]),
         ("networ.init=he", ["'networ'", "did you mean 'network'"]),
         ("network.kind=vgg", ["network.kind", "two_layer", "convnet", "resnet", "torchvision", "module"]),
         ("network.init=glorot", ["network.init='glorot'", "he, xavier, orthogonal, zeros or gaussian:STD"]),

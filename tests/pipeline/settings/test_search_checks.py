@@ -21,13 +21,13 @@ OWN_MODULE = "network={kind: module, path: 'package.module:network'}"
         ),
         (
             ["search.coarse.width=[64]", PRETRAINED],
-            "search.coarse.width: a network of kind 'torchvision' has no width to search; expected a network of our "
-            "own; remove it",
+            "search.coarse.width: a network of kind 'torchvision' has no width to search; expected two_layer, mlp, "
+            "convnet or resnet; remove it",
         ),
         (
             ["search.coarse.dropout=[0, 0.5]", OWN_MODULE],
-            "search.coarse.dropout: a network of kind 'module' has no dropout to search; expected a network of our "
-            "own; remove it",
+            "search.coarse.dropout: a network of kind 'module' has no dropout to search; expected two_layer, mlp, "
+            "convnet or resnet; remove it",
         ),
         (
             ["search.coarse.depth=[2, 9]"],

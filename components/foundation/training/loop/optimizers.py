@@ -1,34 +1,65 @@
 """The optimizers of a recipe, by torch."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from sanefit.components.foundation.schemas.training import OptimizerKind
 from sanefit.components.foundation.training.loop.loss import decayed_weights
 from sanefit.components.foundation.training.loop.recipe import Recipe
 
 SECOND_MOMENT_DECAY = 0.999  # Adam's beta 2 (Kingma & Ba 2015)
-SLOTS = {"sgd": ("momentum_buffer",), "adam": ("exp_avg", "exp_avg_sq"), "adamw": ("exp_avg", "exp_avg_sq")}
+Parameters = list[nn.Parameter] | list[dict[str, Any]]  # torch's: alone, or in groups with options of their own
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """A kind of optimizer. ``make``: for some parameters, without weight decay, which is a penalty in the loss.
+
+    ``decays_beside_the_loss``: shrinks the weights by itself instead (Loshchilov & Hutter 2019); ``make`` is then given
+    two groups, of which the second is not to shrink.
+    """
+
+    make: Callable[[Parameters, Recipe], torch.optim.Optimizer]
+    decays_beside_the_loss: bool = False
+
+
+def _betas(recipe: Recipe) -> tuple[float, float]:
+    return recipe.momentum, SECOND_MOMENT_DECAY
+
+
+OPTIMIZERS: dict[OptimizerKind, Optimizer] = {
+    "sgd": Optimizer(lambda given, recipe: torch.optim.SGD(given, recipe.learning_rate, recipe.momentum)),
+    "adam": Optimizer(lambda given, recipe: torch.optim.Adam(given, recipe.learning_rate, _betas(recipe))),
+    "adamw": Optimizer(
+        lambda given, recipe: torch.optim.AdamW(given, recipe.learning_rate, _betas(recipe)),
+        decays_beside_the_loss=True,
+    ),
+}
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimizer over the network's parameters.
 
-    Weight decay is left to the loss, but for AdamW, which shrinks what ``decayed_weights`` names.
+    Weight decay is left to the loss, but for an optimizer that shrinks what ``decayed_weights`` names by itself.
     """
-    parameters = list(network.parameters())
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(parameters, lr=recipe.learning_rate, momentum=recipe.momentum)
-    betas = (recipe.momentum, SECOND_MOMENT_DECAY)
-    if recipe.optimizer == "adam":
-        return torch.optim.Adam(parameters, lr=recipe.learning_rate, betas=betas)
+    kind, parameters = OPTIMIZERS[recipe.optimizer], list(network.parameters())
+    if not kind.decays_beside_the_loss:
+        return kind.make(parameters, recipe)
     decayed = {id(weight) for weight in decayed_weights(network)}
     groups = [
         {"params": [p for p in parameters if id(p) in decayed], "weight_decay": recipe.weight_decay},
         {"params": [p for p in parameters if id(p) not in decayed], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=recipe.learning_rate, betas=betas)
+    return kind.make([group for group in groups if group["params"]], recipe)
+
+
+def penalized(recipe: Recipe) -> float:
+    """Lambda of the penalty in the loss: 0 where the optimizer decays the weights beside it."""
+    return 0.0 if OPTIMIZERS[recipe.optimizer].decays_beside_the_loss else recipe.weight_decay
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -54,6 +85,5 @@ def restore_slots(
     for name, parameter in network.named_parameters():
         state = {slot: values[name].to(parameter).clone() for slot, values in slots.items() if name in values}
         if state:
-            if "exp_avg" in state:
-                state["step"] = torch.tensor(float(steps))
-            optimizer.state[parameter] = state
+            # Those that count their steps correct their averages by it; SGD reads no count.
+            optimizer.state[parameter] = {**state, "step": torch.tensor(float(steps))}

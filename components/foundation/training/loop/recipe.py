@@ -11,7 +11,7 @@ class Recipe:
     """The settings of a training.
 
     ``learning_rate``: above 0; its course over the steps is ``schedule``'s, after a ``warmup`` in [0, 0.5] of them.
-    ``weight_decay``: lambda of the penalty, at least 0; with ``adamw`` the weights shrink by learning rate times it.
+    ``weight_decay``: lambda of the penalty, at least 0, or of the decay beside it (``loop/optimizers.py``).
     ``momentum``: in [0, 1); with Adam its beta 1. ``batch_size``: most images in a batch. ``batch_seed``: of the order
     of the images and their augmentation. ``noise_seed``: of dropout.
     """
@@ -27,11 +27,6 @@ class Recipe:
     schedule: Schedule = "constant"
     warmup: float = 0.0
     augmentation: Augmentation = "none"
-
-    @property
-    def penalized(self) -> float:
-        """Lambda of the penalty in the loss; AdamW shrinks the weights beside it (Loshchilov & Hutter 2019)."""
-        return 0.0 if self.optimizer == "adamw" else self.weight_decay
 
     def rate_at(self, epoch: int, number: int, batches: int) -> float:
         """The learning rate of a step: of the ``number``th of so many batches, from 0, in an epoch, from 1."""
@@ -52,13 +47,8 @@ def recipe_of(
     return Recipe(
         learning_rate=learning_rate,
         weight_decay=weight_decay,
-        momentum=optimizer.momentum,
-        batch_size=optimizer.batch_size,
         epochs=epochs,
         batch_seed=batch_seed,
         noise_seed=noise_seed,
-        optimizer=optimizer.kind,
-        schedule=optimizer.schedule,
-        warmup=optimizer.warmup,
-        augmentation=optimizer.augmentation,
+        **{"optimizer" if name == "kind" else name: value for name, value in optimizer},
     )

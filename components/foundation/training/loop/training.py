@@ -29,6 +29,7 @@ from sanefit.components.foundation.training.loop.loss import decayed_weights, pe
 from sanefit.components.foundation.training.loop.optimizers import (
     make_optimizer,
     optimizer_slots,
+    penalized,
     restore_slots,
     set_learning_rate,
 )
@@ -162,7 +163,8 @@ class Training:
 
     def _penalty(self) -> Tensor:
         """0 without one, whatever the weights are."""
-        return penalty(self.weights, self.recipe.penalized) if self.recipe.penalized else torch.tensor(0.0)
+        decay = penalized(self.recipe)
+        return penalty(self.weights, decay) if decay else torch.tensor(0.0)
 
     def _record(self, tally: EpochTally, batches: int) -> EpochRecord:
         sums = torch.cat([tally.losses, tally.correct.double(), tally.images.double()])

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from sanefit.components.foundation.errors import SettingsError
 from sanefit.components.foundation.machine.memory import available_memory
-from sanefit.components.foundation.schemas.networks import MlpSettings, TwoLayerSettings, has_stack
+from sanefit.components.foundation.schemas.networks import why_not_stacked
 from sanefit.components.foundation.schemas.search import Engine
 from sanefit.components.foundation.training.loop.training_data import TrainingData, data_on
+from sanefit.components.foundation.training.stacks.stacked_optimizer import STACKED_STEPS
 from sanefit.components.foundation.training.stacks.stacks import EngineName
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan, start
 from sanefit.components.foundation.training.stacks.trial import Problem, Trial
@@ -66,7 +67,7 @@ def choose_plan(
     Args:
         trials: all that will be trained, of one shape.
         problem, data: what they learn.
-        engine: ``fastest`` measures.
+        engine: ``fastest`` measures. An optimizer without a stacked step gets the loop, and the plan says so.
         networks_at_once: 0 goes by cache and memory.
         workers: processes that share the trials and the memory.
         clock: seconds.
@@ -74,18 +75,19 @@ def choose_plan(
     Raises:
         SettingsError: when the network cannot be built, or the engine that was asked for cannot train it.
     """
-    if engine == "stacked" and not has_stack(trials[0].network):
-        raise SettingsError(
-            f"search.engine=stacked: there is no stack for a network of kind {trials[0].network.kind!r}; expected "
-            "two_layer, mlp or convnet; set search.engine=vmapped, loop or fastest"
-        )
+    network = trials[0].network
+    if engine == "stacked" and (reason := why_not_stacked(network)):
+        raise SettingsError(reason)
+    if engine != "loop" and (kind := trials[0].recipe.optimizer) not in STACKED_STEPS:
+        asked = "" if engine == "fastest" else f"instead of search.engine={engine}: "
+        return EnginePlan("loop", 1, reason=f"{asked}optimizer {kind} has no stacked step")
     short = data_on(short_data(data, trials[0].recipe.batch_size), problem.device)
     sizes = _sizes(trials[0], problem, short, -(-len(trials) // workers), networks_at_once, workers)
     if engine == "loop" or not (sizes or engine in ("stacked", "vmapped")):
         return EnginePlan("loop", 1, reason="as asked" if engine == "loop" else "a stack would fall out of the cache")
     if engine == "fastest" and problem.device.type == "cpu" and _is_small_and_dense(trials[0], problem):
         return EnginePlan("stacked", sizes[0], reason="small dense networks train fastest in a stack")
-    name: EngineName = engine if engine != "fastest" else "stacked" if has_stack(trials[0].network) else "vmapped"
+    name: EngineName = engine if engine != "fastest" else "stacked" if network.is_stacked else "vmapped"
     if engine != "fastest" and len(sizes) < 2:
         return EnginePlan(name, sizes[0] if sizes else 1, problem.device.type == "cuda", reason="as asked")
     found = list(_measure(name, sizes, trials, problem, short, clock, loop_too=engine == "fastest"))
@@ -127,8 +129,10 @@ def footprint(trial: Trial, problem: Problem, pixels: Tensor) -> Footprint:
 
 
 def _is_small_and_dense(trial: Trial, problem: Problem) -> bool:
-    dense = isinstance(trial.network, TwoLayerSettings | MlpSettings)
-    return dense and sum(value.nbytes for value in problem.classifier(trial).network.state_dict().values()) < SMALL
+    return (
+        trial.network.is_dense
+        and sum(value.nbytes for value in problem.classifier(trial).network.state_dict().values()) < SMALL
+    )
 
 
 def _sizes(

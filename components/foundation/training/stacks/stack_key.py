@@ -1,33 +1,41 @@
 """Which trials can be trained as one stack of networks."""
 
+import json
+
+from pydantic import JsonValue
+
+from sanefit.components.foundation.schemas.bases import Settings
 from sanefit.components.foundation.schemas.networks import NetworkSettings
 from sanefit.components.foundation.schemas.search import TrialSetting
+from sanefit.components.foundation.schemas.searchable import VALUES, Section
 from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.components.foundation.training.resolved_settings import resolve_network, resolve_optimizer
 
-StackKey = tuple[str, bool, str, int, str]
+StackKey = str
 
 
 def stack_key(network: NetworkSettings, optimizer: OptimizerSettings, setting: TrialSetting) -> StackKey:
-    """Equal for trials that differ in numbers alone: rate, decay, momentum, schedule, initial weights, dropout above 0.
+    """Equal for trials that differ only in what a stack leaves to each of its networks: see ``Searchable.in_stack``.
 
     Args:
         network, optimizer: of the run.
         setting: the trial's own values.
 
     Returns:
-        JSON of the network without its initial weights and dropout, whether it has dropout, kind of the optimizer,
-        batch size, augmentation.
+        JSON of both sections without the values that are free.
 
     Raises:
         SettingsError: when this kind of network has no value that the trial searches.
     """
-    resolved = resolve_network(network, setting)
-    trained = resolve_optimizer(optimizer, setting)
-    return (
-        resolved.model_dump_json(exclude={"init", "dropout"}),
-        getattr(resolved, "dropout", 0.0) > 0,
-        trained.kind,
-        trained.batch_size,
-        trained.augmentation,
-    )
+    trained = resolve_network(network, setting), resolve_optimizer(optimizer, setting)
+    return json.dumps([_common(trained[0], "network"), _common(trained[1], "optimizer")])
+
+
+def _common(settings: Settings, section: Section) -> dict[str, JsonValue]:
+    common: dict[str, JsonValue] = settings.model_dump(mode="json")
+    for value in VALUES:
+        if value.section == section and value.replaces in common and value.in_stack != "equal":
+            given = common.pop(value.replaces)
+            if value.in_stack == "on_or_off":
+                common[value.replaces] = bool(given)
+    return common

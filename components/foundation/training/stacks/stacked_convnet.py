@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sanefit.components.foundation.classifiers.activations import activation
-from sanefit.components.foundation.schemas.networks import Activation
+from sanefit.components.foundation.schemas.network_kind import Activation
 from sanefit.components.foundation.training.stacks.stacked_dense import batch_norm, linear
 from sanefit.components.foundation.training.stacks.stacked_network import (
     Gradient,

@@ -1,12 +1,13 @@
 """One step of T optimizers at once, each with its own rate, momentum and weight decay."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from sanefit.components.foundation.schemas.training import OptimizerKind
-from sanefit.components.foundation.training.loop.optimizers import SECOND_MOMENT_DECAY, SLOTS
+from sanefit.components.foundation.training.loop.optimizers import OPTIMIZERS, SECOND_MOMENT_DECAY
 from sanefit.components.foundation.training.stacks.stacked_network import Gradient, OuterProduct, by_neuron
 
 EPSILON = 1e-8  # torch's, of Adam
@@ -16,7 +17,9 @@ SMALLEST_SCALE = 2.0**-10  # far from where float32 ends, and seldom reached in 
 
 @dataclass
 class StackedOptimizer:
-    """T optimizers of one kind. ``momentum``, ``weight_decay``: (T,). ``slots``: as ``optimizer_slots``, T in front.
+    """T optimizers of one kind, one of ``STACKED_STEPS``.
+
+    ``momentum``, ``weight_decay``: (T,). ``slots``: as ``optimizer_slots``, T in front.
 
     ``scales``: (T,) by name, of the first layers of plain SGD on a CPU: what the weights in memory are to be multiplied
     by. Their decay is kept beside them so, rather than another pass over memory in each step (Bottou 2012, Stochastic
@@ -35,8 +38,7 @@ class StackedOptimizer:
 
     def prepare(self, weights: dict[str, Tensor]) -> None:
         """Make the slots that are not there yet, for these parameters."""
-        needed = SLOTS[self.kind] if self.kind != "sgd" or self.has_momentum else ()
-        for slot in needed:
+        for slot in STACKED_STEPS[self.kind].slots(self):
             present = self.slots.setdefault(slot, {})
             present.update({name: torch.zeros_like(value) for name, value in weights.items() if name not in present})
 
@@ -52,12 +54,7 @@ class StackedOptimizer:
             steps: float scalar, how many steps were taken, this one included.
         """
         decays = self.has_decay and weight.ndim >= DECAYED_FROM
-        if self.kind == "sgd" and not self.has_momentum:
-            self._plain(name, weight, gradient, rates, decays)
-        elif self.kind == "sgd":
-            self._with_momentum(name, weight, gradient, rates, decays)
-        else:
-            self._adam(name, weight, gradient, rates, steps, decays)
+        STACKED_STEPS[self.kind].take(self, name, weight, gradient, rates, steps, decays)
 
     def settle(self, weights: dict[str, Tensor]) -> None:
         """Multiply the scales into these weights, in place; then they are 1. Before it weights are not to be read."""
@@ -70,6 +67,12 @@ class StackedOptimizer:
         slots = {slot: {name: value[kept] for name, value in values.items()} for slot, values in self.slots.items()}
         scales = {name: scale[kept] for name, scale in self.scales.items()}
         return StackedOptimizer(self.kind, self.momentum[kept], self.weight_decay[kept], slots, scales)
+
+    def _sgd(self, name: str, weight: Tensor, gradient: Gradient, rates: Tensor, _steps: Tensor, decays: bool) -> None:
+        if self.has_momentum:
+            self._with_momentum(name, weight, gradient, rates, decays)
+        else:
+            self._plain(name, weight, gradient, rates, decays)
 
     def _plain(self, name: str, weight: Tensor, gradient: Gradient, rates: Tensor, decays: bool) -> None:
         # A look at a scale would wait for a GPU.
@@ -104,10 +107,10 @@ class StackedOptimizer:
 
     def _adam(self, name: str, weight: Tensor, gradient: Gradient, rates: Tensor, steps: Tensor, decays: bool) -> None:
         dense = gradient.dense(weight) if isinstance(gradient, OuterProduct) else gradient
-        if decays and self.kind == "adam":
-            dense = dense.addcmul(weight, _along(self.weight_decay, weight))
-        elif decays:
+        if decays and OPTIMIZERS[self.kind].decays_beside_the_loss:
             weight.mul_(_along(1 - rates * self.weight_decay, weight))
+        elif decays:
+            dense = dense.addcmul(weight, _along(self.weight_decay, weight))
         mean, square = self.slots["exp_avg"][name], self.slots["exp_avg_sq"][name]
         keep = _along(self.momentum, weight)
         mean.mul_(keep).addcmul_(dense, 1 - keep)
@@ -120,3 +123,19 @@ class StackedOptimizer:
 def _along(values: Tensor, weight: Tensor) -> Tensor:
     """(T,) as (T, 1, ...), to be broadcast over a weight."""
     return values.reshape(-1, *(1,) * (weight.ndim - 1))
+
+
+@dataclass(frozen=True)
+class StackedStep:
+    """How a kind takes its step. ``slots``: what it remembers; ``take``: ``step``, told whether to decay."""
+
+    slots: Callable[[StackedOptimizer], tuple[str, ...]]
+    take: Callable[[StackedOptimizer, str, Tensor, Gradient, Tensor, Tensor, bool], None]
+
+
+# Trials with a kind that is not here are trained by the loop.
+STACKED_STEPS: dict[OptimizerKind, StackedStep] = {
+    "sgd": StackedStep(lambda sgd: ("momentum_buffer",) if sgd.has_momentum else (), StackedOptimizer._sgd),
+    "adam": StackedStep(lambda _: ("exp_avg", "exp_avg_sq"), StackedOptimizer._adam),
+    "adamw": StackedStep(lambda _: ("exp_avg", "exp_avg_sq"), StackedOptimizer._adam),
+}

@@ -12,6 +12,7 @@ from sanefit.components.foundation.machine.arithmetic import CPU_ARITHMETIC, Ari
 from sanefit.components.foundation.schemas.training import EpochRecord
 from sanefit.components.foundation.training.loop.epoch_records import epoch_record, is_diverged
 from sanefit.components.foundation.training.loop.epoch_tally import LOOK_EVERY, EpochTally
+from sanefit.components.foundation.training.loop.optimizers import penalized
 from sanefit.components.foundation.training.loop.recipe import Recipe
 from sanefit.components.foundation.training.loop.training_data import TrainingData
 from sanefit.components.foundation.training.loop.training_images import read_batch
@@ -190,10 +191,10 @@ class StackedTraining:
 
     def _penalties(self) -> Tensor:
         """(T,), 0 where the loss has none, whatever the weights are."""
-        penalized = torch.tensor([self.recipes[member].penalized for member in self.members], dtype=torch.float64)
+        decays = torch.tensor([penalized(self.recipes[member]) for member in self.members], dtype=torch.float64)
         squares = sum(
             torch.linalg.vector_norm(value.flatten(1), dim=1).double().square().cpu()
             for value in (self.network.weights[name] for name in trained_names(self.network.weights))
             if value.ndim >= DECAYED_FROM
         )
-        return torch.where(penalized > 0, 0.5 * penalized * squares, 0.0)
+        return torch.where(decays > 0, 0.5 * decays * squares, 0.0)

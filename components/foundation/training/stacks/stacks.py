@@ -52,7 +52,7 @@ def start_training(
     """Trials of one shape, ready to train.
 
     Args:
-        engine: ``stacked`` for the networks that ``has_stack`` names, ``vmapped`` or ``loop`` for any.
+        engine: ``stacked`` for networks that say ``is_stacked``, ``vmapped`` or ``loop`` for any.
         trials: at least one; networks alike but for initialization and dropout, the same batches, epochs, augmentation
             and kind of optimizer.
         problem: what they learn.
@@ -158,7 +158,7 @@ def _optimizer(
 
 def _dropout(trials: Sequence[Trial], classifiers: Sequence[Classifier], weights: dict[str, Tensor]) -> StackedDropout:
     like = next(value for value in weights.values() if value.is_floating_point())
-    shares = [float(getattr(trial.network, "dropout", 0.0)) for trial in trials]
+    shares = [trial.network.dropout_share for trial in trials]
     layers = max(len(dropout_layers(classifier.network)) for classifier in classifiers)
     keys = [[layer_key(trial.recipe.noise_seed, layer) for layer in range(layers)] for trial in trials]
     return StackedDropout(
