@@ -19,7 +19,7 @@ def log_result(
     started: float,
     ended: float,
 ) -> None:
-    """Write the child run ``final``, with the model's figures, ``final-2`` and so on for more members, and the result.
+    """Write the child run ``final``, with the test's figures, ``final-2`` and so on for more members, and the result.
 
     Args:
         trained: the result.
@@ -29,11 +29,7 @@ def log_result(
         started, ended: epoch seconds.
     """
     client = tracking.client(run.tracking_uri)
-    figures = {
-        "val_accuracy": trained.validation_accuracy,
-        "test_accuracy": trained.test_accuracy,
-        "test_loss": trained.test_loss,
-    }
+    tested = {"test_accuracy": trained.test_accuracy, "test_loss": trained.test_loss}
     for number, member in enumerate(members, start=1):
         tracking.log_child_run(
             client,
@@ -42,11 +38,13 @@ def log_result(
             params=_params(member, optimizer, final),
             tags={"sanefit.stage": "final", "sanefit.best_epoch": str(member.best.epoch)},
             epochs=member.records,
-            summary=figures if number == 1 else {},
+            summary=tested if number == 1 else {},
             started=started,
             ended=ended,
             failed=False,
         )
+    # On the child, the name is that of a curve, and the model is that of its best epoch.
+    figures = {"validation_accuracy": trained.validation_accuracy, **tested}
     tracking.log_summary(client, run.tracking_run_id, figures, ended)
 
 

@@ -251,12 +251,13 @@ def test_the_test_split_is_read_once_and_only_after_training(final_run: FinalRun
     assert final_run.events.index("read test") > max(epochs)
 
 
-def test_each_epoch_prints_the_lectures_line(final_run: FinalRun) -> None:
+def test_each_epoch_prints_a_line_in_the_names_of_its_record(final_run: FinalRun) -> None:
     lines = [event for event in final_run.events if event.startswith("Finished epoch")]
     for line, record in zip(lines, final_run.trained.epochs, strict=True):
         assert line == (
-            f"Finished epoch {record.epoch} / 3: cost {record.train_loss:.6f}, train: {record.train_accuracy:.6f}, "
-            f"val {record.validation_accuracy:.6f}, lr {record.learning_rate:.6e}"
+            f"Finished epoch {record.epoch} / 3: train_loss: {record.train_loss:.6f}, "
+            f"train_accuracy: {record.train_accuracy:.6f}, validation_accuracy: {record.validation_accuracy:.6f}, "
+            f"learning_rate: {record.learning_rate:.6e}"
         )
     trained = final_run.trained
     assert final_run.events[-1].startswith(f"epoch {trained.best_epoch} kept")
@@ -287,8 +288,8 @@ def test_the_curves_go_to_a_child_run_and_the_result_to_the_parent(
     (child,) = client.search_runs([parent.info.experiment_id], query)
     for run in (parent, child):
         assert run.data.metrics["test_accuracy"] == trained.test_accuracy
-        assert run.data.metrics["val_accuracy"] == trained.validation_accuracy
         assert run.data.metrics["test_loss"] == pytest.approx(trained.test_loss)
+    assert parent.data.metrics["validation_accuracy"] == trained.validation_accuracy
     assert child.info.status == "FINISHED"
     assert float(child.data.params["learning_rate"]) == trained.setting.learning_rate
     assert (child.data.params["epochs"], child.data.params["schedule"]) == ("3", "cosine")
@@ -306,9 +307,9 @@ def test_a_step_that_is_repeated_adds_nothing_twice(
     assert again.trained == first.trained
     parent = client.get_run(first.parent.tracking_run_id)
     [child] = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
-    for name in ("test_accuracy", "val_accuracy", "test_loss"):
-        assert len(client.get_metric_history(parent.info.run_id, name)) == 1
-        assert len(client.get_metric_history(child.info.run_id, name)) == 1
+    for run, names in ((parent, ("test_accuracy", "test_loss", "validation_accuracy")), (child, ("test_accuracy",))):
+        for name in names:
+            assert len(client.get_metric_history(run.info.run_id, name)) == 1
     assert len(client.get_metric_history(child.info.run_id, "validation_loss")) == len(first.trained.epochs)
 
 

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import AliasChoices, Field
+
 from sanefit.components.foundation.schemas.bases import Artifact
 
 
@@ -28,12 +30,14 @@ class Registration(Artifact):
 
 
 class RunSummary(Artifact):
-    """The short form of a report, for programs."""
+    """The short form of a report, for programs. Earlier files say ``val_accuracy``."""
 
     run_name: str
     fingerprint: str
     failed_checks: list[str]
-    val_accuracy: float | None = None
+    validation_accuracy: float | None = Field(
+        default=None, validation_alias=AliasChoices("validation_accuracy", "val_accuracy")
+    )
     test_accuracy: float | None = None
     model_name: str | None = None
     model_version: str | None = None

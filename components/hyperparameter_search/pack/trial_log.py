@@ -89,10 +89,15 @@ class TrialLog:
 
 
 def log_trial(run: RunReference, stage: str, result: TrialResult) -> None:
-    """Write a trial to MLflow, once: its times are its own, so that a second writing is the same."""
+    """Write a trial to MLflow, once: its times are its own, so that a second writing is the same.
+
+    Its accuracy is the last point of the curve ``validation_accuracy``.
+    """
     from sanefit.components.foundation import tracking
 
-    folds = {f"val_acc_fold_{number}": value for number, value in enumerate(result.fold_accuracies, start=1)}
+    folds = {
+        f"validation_accuracy_fold_{number}": value for number, value in enumerate(result.fold_accuracies, start=1)
+    }
     tracking.log_child_run(
         _client(run.tracking_uri),
         run,
@@ -100,7 +105,7 @@ def log_trial(run: RunReference, stage: str, result: TrialResult) -> None:
         params={key: shown(value) for key, value in result.spec.setting.searched.items()},
         tags={"sanefit.stage": stage, "sanefit.status": result.status},
         epochs=result.epochs,
-        summary={"val_acc": result.validation_accuracy, **folds},
+        summary=folds,
         started=result.started,
         ended=result.started + result.seconds,
         failed=result.status not in ("ok", "stopped"),

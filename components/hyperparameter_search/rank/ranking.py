@@ -71,9 +71,9 @@ def _lines(ranking: Ranking) -> list[str]:
 
 
 def _in_words(setting: TrialSetting) -> str:
-    """The lecture's names of rate and decay, then the other searched values."""
+    """Rate and decay, then the other searched values."""
     values = dict(setting.searched)
     rate, decay = values.pop("learning_rate"), values.pop("weight_decay")
     shown = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in values.items()}
     others = "".join(f", {name.replace('_', ' ')} {value}" for name, value in shown.items())
-    return f"lr {rate:.3e}, reg {decay:.3e}{others}"
+    return f"learning rate {rate:.3e}, weight decay {decay:.3e}{others}"

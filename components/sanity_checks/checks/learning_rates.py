@@ -57,7 +57,7 @@ def check_learning_rates(probe: list[ProbedRate], asked: tuple[float, float] | N
             "verdict": verdict,
             "measured": describe_probe(probe),
             "expected": "some good rates" + (f", among {asked[0]:.1e} to {asked[1]:.1e}" if asked else ""),
-            "reason": "a rate too small hardly moves the cost, a rate too big explodes: the search starts between",
+            "reason": "a rate too small hardly moves the loss, a rate too big explodes: the search starts between",
             "fix": fix,
         }
     )

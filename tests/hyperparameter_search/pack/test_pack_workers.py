@@ -122,7 +122,7 @@ def test_a_trial_whose_worker_is_always_killed_is_a_result(pack: MakePack) -> No
     results = ended.result().results
     assert [one.status for one in results] == ["ok", "ok", "out_of_memory", "ok", "ok", "ok"]
     assert results[2].message == "its process was killed"
-    assert sum(line.startswith("val_acc") for line in ended.said()) == 6
+    assert sum(line.startswith("validation_accuracy") for line in ended.said()) == 6
 
 
 def wait_until(condition: Callable[[], bool], within: float = 30.0) -> None:

@@ -52,7 +52,7 @@ def log(client: tracking.Client, parent: RunReference) -> Callable[..., None]:
             params={name: repr(value) for name, value in result.spec.setting.searched.items()},
             tags={"sanefit.stage": "fine", "sanefit.status": result.status},
             epochs=result.epochs,
-            summary={"val_acc": result.validation_accuracy, "val_acc_fold_1": 0.7},
+            summary={"validation_accuracy_fold_1": 0.7},
             started=result.started,
             ended=result.started + result.seconds,
             failed=result.status != "ok",
@@ -97,7 +97,7 @@ def assert_complete(client: tracking.Client, run: Run) -> None:
     for name, step, _, _ in points(client, run):
         steps.setdefault(name, []).append(step)
     curves = ("learning_rate", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
-    assert steps == dict.fromkeys(curves, STEPS) | {"val_acc": [0], "val_acc_fold_1": [0]}
+    assert steps == dict.fromkeys(curves, STEPS) | {"validation_accuracy_fold_1": [0]}
 
 
 def test_a_trial_is_one_child_run_with_its_own_times(
@@ -108,7 +108,8 @@ def test_a_trial_is_one_child_run_with_its_own_times(
     assert_complete(client, run)
     assert (run.info.start_time, run.info.end_time) == (1_000_000_000_000, 1_000_000_060_000)
     assert {timestamp for *_, timestamp in points(client, run)} == {1_000_000_060_000}
-    assert (run.data.metrics["val_acc"], run.data.metrics["val_acc_fold_1"]) == (0.75, 0.7)
+    last = RESULT.epochs[-1].validation_accuracy
+    assert (run.data.metrics["validation_accuracy"], run.data.metrics["validation_accuracy_fold_1"]) == (last, 0.7)
 
 
 @pytest.mark.parametrize("again", [RESULT, LATER], ids=["same times", "later"])
@@ -201,7 +202,7 @@ def test_one_that_has_every_point_still_gets_its_params(
     client: tracking.Client, parent: RunReference, log: Callable[..., None]
 ) -> None:
     run_id = begun(client, parent).info.run_id
-    client.log_batch(run_id, metrics=[Metric(name, 0.0, 7, 0) for name in ("val_acc", "val_acc_fold_1")])
+    client.log_batch(run_id, metrics=[Metric("validation_accuracy_fold_1", 0.0, 7, 0)])
     log(made_up_result(3, 0.0, dropout=0.25))
     run = only_child(client, parent)
     assert (run.info.status, run.data.params) == ("FINISHED", PARAMS)
@@ -216,7 +217,7 @@ def test_a_trial_without_an_epoch_is_completed_too(
     assert (run.info.status, run.data.params, run.data.metrics) == (
         "FAILED",
         PARAMS,
-        {"val_acc": 0.0, "val_acc_fold_1": 0.7},
+        {"validation_accuracy_fold_1": 0.7},
     )
 
 
@@ -254,4 +255,4 @@ def test_what_cannot_be_written_is_an_error_even_where_mlflow_is_told_to_write_l
     monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_LOGGING", "true")
     connected = tracking.client(client.tracking_uri)
     with pytest.raises(MlflowException, match="not found"):
-        connected.log_batch("0" * 32, metrics=[Metric("val_acc", 0.5, 0, 0)])
+        connected.log_batch("0" * 32, metrics=[Metric("validation_accuracy", 0.5, 0, 0)])

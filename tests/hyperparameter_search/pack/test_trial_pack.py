@@ -112,7 +112,7 @@ def pack(digits: DatasetReference, digits_stats: ChannelStats, reference: Callab
         settings = {"seed": 0, "packs_per_machine": 1000, "devices": [torch.device("cpu")], "say": said} | options
         with ThreadPoolExecutor(1) as beside:
             uri = run_pack(plan_of(trials), digits, digits_stats, network, optimizer, parent, writer=beside, **settings)
-        lines = Said(line for line in said if line.startswith("val_acc"))
+        lines = Said(line for line in said if line.startswith("validation_accuracy"))
         return PackResult.model_validate_json(Path(uri).read_bytes()), parent, lines
 
     return run
@@ -169,7 +169,7 @@ def test_a_trials_accuracy_is_that_of_its_last_epoch(pack: RunPack, client: trac
     accuracies = [record.validation_accuracy for record in result.results[0].epochs]
     assert accuracies[-1] < max(accuracies) - 0.1
     assert result.results[0].validation_accuracy == accuracies[-1]
-    assert children(client, parent)[0].data.metrics["val_acc"] == accuracies[-1]
+    assert children(client, parent)[0].data.metrics["validation_accuracy"] == accuracies[-1]
 
 
 def test_trials_see_the_same_batches_and_their_own_weights(pack: RunPack) -> None:
@@ -190,7 +190,7 @@ def test_a_trial_that_explodes_is_a_result_and_its_neighbors_do_not_notice(pack:
     assert len(diverged.epochs) == 1
     assert None in (diverged.epochs[0].train_loss, diverged.epochs[0].validation_loss)
     assert "diverged in epoch 1" in said[1]
-    assert "lr: 1.000000e+06" in said[1]
+    assert "learning_rate: 1.000000e+06" in said[1]
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_each_trial_is_one_child_run_with_its_values_and_its_curve(pack: RunPack
         assert run.data.tags["sanefit.status"] == r.status
         assert float(run.data.params["learning_rate"]) == r.spec.setting.learning_rate
         assert float(run.data.params["weight_decay"]) == r.spec.setting.weight_decay
-        assert run.data.metrics["val_acc"] == r.validation_accuracy
+        assert run.data.metrics["validation_accuracy"] == r.validation_accuracy
         for name in CURVES:
             curve = {point.step: point.value for point in client.get_metric_history(run.info.run_id, name)}
             recorded = {record.epoch: getattr(record, name) for record in r.epochs}
@@ -318,11 +318,12 @@ def test_packs_share_the_cores_of_a_machine(pack: RunPack, monkeypatch: pytest.M
     assert seen == [cores, 1, 1]
 
 
-def test_the_line_of_a_trial_is_the_lectures() -> None:
+def test_the_line_of_a_trial_is_the_lectures_in_our_names() -> None:
     setting = TrialSetting(learning_rate=1.405206e-04, weight_decay=4.793564e-01)
     spec = TrialSpec(number=0, setting=setting, epochs=5, seed=0)
     result = TrialResult(spec=spec, status="ok", validation_accuracy=0.412, epochs=[], seconds=3.0)
-    assert trial_line(result, 100) == "val_acc: 0.412000, lr: 1.405206e-04, reg: 4.793564e-01, (1 / 100)"
+    values = "validation_accuracy: 0.412000, learning_rate: 1.405206e-04, weight_decay: 4.793564e-01"
+    assert trial_line(result, 100) == f"{values}, (1 / 100)"
     last = result.model_copy(update={"spec": spec.model_copy(update={"number": 99})})
     assert trial_line(last, 100).endswith("(100 / 100)")
 
@@ -352,7 +353,7 @@ def failed(status: str, epochs: int, message: str = "") -> TrialResult:
 
 
 def test_a_failed_trials_line_goes_on_with_what_happened() -> None:
-    line = "val_acc: 0.100000, lr: 1.000000e-01, reg: 1.000000e-03, (1 / 9)"
+    line = "validation_accuracy: 0.100000, learning_rate: 1.000000e-01, weight_decay: 1.000000e-03, (1 / 9)"
     assert trial_line(failed("diverged", 3), 9) == f"{line} diverged in epoch 3"
     assert trial_line(failed("out_of_memory", 0, "no more"), 9) == f"{line} out of memory in epoch 1 no more"
     assert trial_line(failed("error", 0, "ValueError: odd"), 9) == f"{line} error in epoch 1 ValueError: odd"
