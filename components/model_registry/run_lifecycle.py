@@ -5,12 +5,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from sanefit.components.foundation import tracking
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.runs import RunReference, RunSummary
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.run_folder import REPORT_FILE, SUMMARY_FILE, run_folder
+from sanefit.components.foundation.tracking.connection import connect, store_exists
+from sanefit.components.foundation.tracking.runs import close_run, find_run, open_run
 from sanefit.components.model_registry.run_origin import origin_of
 
 GOOD_STATES = frozenset({"SUCCEEDED", "COMPLETE", "CACHED"})  # kfp.local says the first, a cluster the others
@@ -37,8 +38,8 @@ def open_tracking_run(
         say: prints a line.
     """
     local_store = tracking_uri.startswith("sqlite:") and not object_store.is_s3(storage)
-    run_id = tracking.open_run(
-        tracking.client(tracking_uri),
+    run_id = open_run(
+        connect(tracking_uri),
         experiment=model_name,
         artifact_location=(Path(storage) / "mlflow-artifacts").absolute().as_uri() if local_store else None,
         run_name=run_name,
@@ -69,15 +70,15 @@ def close_tracking_run(
         say: prints a line.
     """
     run = None
-    if tracking.store_exists(tracking_uri):
-        client = tracking.client(tracking_uri)
-        run = tracking.find_run(client, model_name, run_name)
+    if store_exists(tracking_uri):
+        client = connect(tracking_uri)
+        run = find_run(client, model_name, run_name)
     if run is None:
         say(f"run {run_name!r} was never opened in MLflow; nothing to close")
         return
     folder = run_folder(storage, run_name)
     succeeded = state in GOOD_STATES
-    tracking.close_run(
+    close_run(
         client,
         run.info.run_id,
         succeeded=succeeded,

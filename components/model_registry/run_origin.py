@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sanefit.components.foundation import tracking
 from sanefit.components.foundation.identity import STEPS, digest_of_code
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.tracking.models import champion_origin
+from sanefit.components.foundation.tracking.tags import CODE_TAG, CONFIGURATION_TAG, FINGERPRINT_TAG, TAG_PREFIX
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,9 @@ class RunOrigin:
     def tags(self) -> dict[str, str]:
         """As MLflow tags of the run."""
         return {
-            tracking.FINGERPRINT_TAG: self.fingerprint,
-            tracking.CODE_TAG: self.code,
-            tracking.CONFIGURATION_TAG: self.configuration,
+            FINGERPRINT_TAG: self.fingerprint,
+            CODE_TAG: self.code,
+            CONFIGURATION_TAG: self.configuration,
         }
 
 
@@ -51,11 +52,11 @@ def compare(origin: RunOrigin, model_name: str, tracking_uri: str, say: Say) -> 
         tracking_uri: of MLflow.
         say: prints a line.
     """
-    champion = tracking.champion_origin(tracking_uri, model_name)
+    champion = champion_origin(tracking_uri, model_name)
     if champion is None:
         say("news: there is no champion")
         return "news"
-    changed = [tag.removeprefix("sanefit.") for tag, value in origin.tags().items() if champion.tags.get(tag) != value]
+    changed = [tag.removeprefix(TAG_PREFIX) for tag, value in origin.tags().items() if champion.tags.get(tag) != value]
     if changed:
         say(f"news since the champion, version {champion.version}: {', '.join(changed)}")
         return "news"

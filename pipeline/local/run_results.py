@@ -8,7 +8,7 @@ from typing import Any
 
 from sanefit.components.foundation.errors import DataError, SettingsError
 from sanefit.components.foundation.schemas.checks import CheckReport
-from sanefit.components.foundation.schemas.runs import RunSummary
+from sanefit.components.foundation.schemas.runs import CHAMPION, RunSummary
 from sanefit.components.foundation.storage.run_folder import REPORT_FILE, SUMMARY_FILE
 from sanefit.pipeline.local.local_run import LOG_FILE, LocalOutcome
 from sanefit.pipeline.local.step_times import outside_share, step_times
@@ -48,7 +48,7 @@ def closing_lines(result: dict[str, Any], tracking_uri: str) -> list[str]:
     if result["nothing_new"]:
         lines.append("nothing new     images, code and configuration are those of the champion: it stays")
     elif result["status"] == "succeeded":
-        champion = f"models:/{result['model_name']}@champion"
+        champion = f"models:/{result['model_name']}@{CHAMPION}"
         lines += [
             f"test accuracy   {result['test_accuracy']:.4f}   (validation {result['validation_accuracy']:.4f})",
             f"model           {result['model_uri']}, {result['alias']}; the champion is {champion}",

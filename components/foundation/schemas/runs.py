@@ -1,10 +1,14 @@
 """A run, what it registered, and its short form."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import AliasChoices, Field
 
 from sanefit.components.foundation.schemas.bases import Artifact
+
+CHAMPION: Final = "champion"
+CHALLENGER: Final = "challenger"
+Alias = Literal["champion", "challenger"]
 
 
 class RunReference(Artifact):
@@ -22,7 +26,7 @@ class Registration(Artifact):
     model_name: str
     model_version: str
     model_uri: str
-    alias: Literal["champion", "challenger"]
+    alias: Alias
     test_accuracy: float
     champion_version_before: str | None
     champion_accuracy_before: float | None

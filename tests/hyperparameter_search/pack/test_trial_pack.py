@@ -10,7 +10,6 @@ import torch
 from mlflow.entities import Run
 from said import Said
 
-from sanefit.components.foundation import tracking
 from sanefit.components.foundation.machine.parallel_work import usable_cores
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import NetworkSettings, TwoLayerSettings
@@ -25,6 +24,7 @@ from sanefit.components.foundation.schemas.search import (
 )
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord, OptimizerSettings
+from sanefit.components.foundation.tracking.connection import Client, connect
 from sanefit.components.foundation.training.stacks.trial import Trial
 from sanefit.components.hyperparameter_search.pack import chunk_training
 from sanefit.components.hyperparameter_search.pack.trial_pack import run_pack, trial_line
@@ -74,17 +74,17 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def client(store: Path) -> tracking.Client:
-    return tracking.client(f"sqlite:///{store / 'mlflow.db'}")
+def client(store: Path) -> Client:
+    return connect(f"sqlite:///{store / 'mlflow.db'}")
 
 
 @pytest.fixture
-def reference(store: Path, client: tracking.Client, request: pytest.FixtureRequest) -> Callable[[str], RunReference]:
+def reference(store: Path, client: Client, request: pytest.FixtureRequest) -> Callable[[str], RunReference]:
     """Open a parent run; names are unique to the test."""
 
     def open_run(name: str = "run") -> RunReference:
         run_name = f"{request.node.name}-{name}"
-        run_id = tracking.open_run(
+        run_id = open_run(
             client, experiment="packs", artifact_location=str(store), run_name=run_name, tags={}, params={}
         )
         return RunReference(
@@ -118,7 +118,7 @@ def pack(digits: DatasetReference, digits_stats: ChannelStats, reference: Callab
     return run
 
 
-def children(client: tracking.Client, parent: RunReference) -> list[Run]:
+def children(client: Client, parent: RunReference) -> list[Run]:
     """Finished or not, in the order of their names."""
     experiment = client.get_run(parent.tracking_run_id).info.experiment_id
     query = f"tags.`mlflow.parentRunId` = '{parent.tracking_run_id}'"
@@ -161,7 +161,7 @@ def test_a_pack_learns_digits(pack: RunPack) -> None:
     assert result.results[0].validation_accuracy > 0.85
 
 
-def test_a_trials_accuracy_is_that_of_its_last_epoch(pack: RunPack, client: tracking.Client) -> None:
+def test_a_trials_accuracy_is_that_of_its_last_epoch(pack: RunPack, client: Client) -> None:
     """Strong decay: two epochs learn something, the next ones forget it."""
     forgetful = trial(0, 0.01, seed=2, weight_decay=1.0).model_copy(update={"epochs": 6})
     optimizer = OptimizerSettings(batch_size=128, momentum=0.9, schedule="constant")
@@ -208,7 +208,7 @@ def test_a_trial_that_raises_is_a_result_and_its_neighbors_do_not_notice(
     status: str,
     message: str,
     pack: RunPack,
-    client: tracking.Client,
+    client: Client,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     alone, _, _ = pack([trial(0), trial(2)], "alone")
@@ -241,7 +241,7 @@ def test_a_user_who_stops_a_pack_stops_it(pack: RunPack, monkeypatch: pytest.Mon
         pack([trial(0, RAISES)])
 
 
-def test_each_trial_is_one_child_run_with_its_values_and_its_curve(pack: RunPack, client: tracking.Client) -> None:
+def test_each_trial_is_one_child_run_with_its_values_and_its_curve(pack: RunPack, client: Client) -> None:
     trials = [trial(0, 0.03), trial(1, EXPLODES), trial(2, 0.2)]
     result, parent, _ = pack(trials)
     runs = children(client, parent)
@@ -260,7 +260,7 @@ def test_each_trial_is_one_child_run_with_its_values_and_its_curve(pack: RunPack
             assert curve == {epoch: value for epoch, value in recorded.items() if value is not None}
 
 
-def test_running_a_pack_twice_adds_no_child_run(pack: RunPack, client: tracking.Client) -> None:
+def test_running_a_pack_twice_adds_no_child_run(pack: RunPack, client: Client) -> None:
     trials = [trial(0), trial(1)]
     first, parent, _ = pack(trials)
     ids = [run.info.run_id for run in children(client, parent)]
@@ -295,7 +295,7 @@ def test_the_settings_reach_the_training(pack: RunPack, monkeypatch: pytest.Monk
     assert first.noise_seed != second.noise_seed
 
 
-def test_times_come_from_the_clock(pack: RunPack, client: tracking.Client) -> None:
+def test_times_come_from_the_clock(pack: RunPack, client: Client) -> None:
     ticks = itertools.count(1_700_000_000)
     result, parent, _ = pack([trial(0)], clock=lambda: float(next(ticks)))
     info = children(client, parent)[0].info

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from said import Said
 
-from sanefit.components.foundation import tracking
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import TwoLayerSettings
 from sanefit.components.foundation.schemas.runs import RunReference
@@ -26,6 +25,8 @@ from sanefit.components.foundation.schemas.search import (
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord, OptimizerSettings
 from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.tracking.connection import connect
+from sanefit.components.foundation.tracking.runs import open_run
 from sanefit.components.foundation.training.loop.plain_loop import TrainingState
 from sanefit.components.foundation.training.loop.recipe import Recipe
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan, Progress
@@ -155,8 +156,8 @@ def test_a_pack_whose_storage_is_in_s3_takes_from_there_what_was_trained(
     )
     results = []
     for name in ("first", "second"):
-        run_id = tracking.open_run(
-            tracking.client(uri), experiment="s3", artifact_location=str(tmp_path), run_name=name, tags={}, params={}
+        run_id = open_run(
+            connect(uri), experiment="s3", artifact_location=str(tmp_path), run_name=name, tags={}, params={}
         )
         run = RunReference(
             run_name=name, folder_uri=f"{s3}/storage/runs/{name}", tracking_uri=uri, tracking_run_id=run_id

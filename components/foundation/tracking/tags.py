@@ -1,0 +1,13 @@
+"""The tags of runs and model versions. Needs no MLflow."""
+
+TAG_PREFIX = "sanefit."
+RUN_TAG = "sanefit.run"
+TRIAL_TAG = "sanefit.trial"
+STAGE_TAG = "sanefit.stage"
+STATUS_TAG = "sanefit.status"
+BEST_EPOCH_TAG = "sanefit.best_epoch"
+FINGERPRINT_TAG = "sanefit.fingerprint"
+CODE_TAG = "sanefit.code"
+CONFIGURATION_TAG = "sanefit.configuration"
+FAILURE_TAG = "sanefit.failure"
+PARENT_TAG = "mlflow.parentRunId"
