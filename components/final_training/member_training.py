@@ -64,10 +64,11 @@ def train_member(
 
 
 def epoch_line(record: EpochRecord, epochs: int) -> str:
-    """The lecture's line about an epoch."""
+    """The lecture's line about an epoch, in the names of its record."""
     return (
-        f"Finished epoch {record.epoch} / {epochs}: cost {_number(record.train_loss)}, "
-        f"train: {record.train_accuracy:.6f}, val {record.validation_accuracy:.6f}, lr {record.learning_rate:.6e}"
+        f"Finished epoch {record.epoch} / {epochs}: train_loss: {_number(record.train_loss)}, "
+        f"train_accuracy: {record.train_accuracy:.6f}, validation_accuracy: {record.validation_accuracy:.6f}, "
+        f"learning_rate: {record.learning_rate:.6e}"
     )
 
 

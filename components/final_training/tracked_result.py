@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 
 from sanefit.components.final_training.member_runs import TrainedMember
-from sanefit.components.foundation import tracking
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings, TrainedModel
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.training import OptimizerSettings
+from sanefit.components.foundation.tracking.child_runs import log_child_run
+from sanefit.components.foundation.tracking.connection import connect
+from sanefit.components.foundation.tracking.runs import log_summary
+from sanefit.components.foundation.tracking.tags import BEST_EPOCH_TAG, STAGE_TAG
 from sanefit.components.foundation.training.resolved_settings import resolve_optimizer
 
 
@@ -19,7 +22,7 @@ def log_result(
     started: float,
     ended: float,
 ) -> None:
-    """Write the child run ``final``, with the model's figures, ``final-2`` and so on for more members, and the result.
+    """Write the child run ``final``, with the test's figures, ``final-2`` and so on for more members, and the result.
 
     Args:
         trained: the result.
@@ -28,26 +31,24 @@ def log_result(
         run: the parent.
         started, ended: epoch seconds.
     """
-    client = tracking.client(run.tracking_uri)
-    figures = {
-        "val_accuracy": trained.validation_accuracy,
-        "test_accuracy": trained.test_accuracy,
-        "test_loss": trained.test_loss,
-    }
+    client = connect(run.tracking_uri)
+    tested = {"test_accuracy": trained.test_accuracy, "test_loss": trained.test_loss}
     for number, member in enumerate(members, start=1):
-        tracking.log_child_run(
+        log_child_run(
             client,
             run,
             name="final" if number == 1 else f"final-{number}",
             params=_params(member, optimizer, final),
-            tags={"sanefit.stage": "final", "sanefit.best_epoch": str(member.best.epoch)},
+            tags={STAGE_TAG: "final", BEST_EPOCH_TAG: str(member.best.epoch)},
             epochs=member.records,
-            summary=figures if number == 1 else {},
+            summary=tested if number == 1 else {},
             started=started,
             ended=ended,
             failed=False,
         )
-    tracking.log_summary(client, run.tracking_run_id, figures, ended)
+    # On the child, the name is that of a curve, and the model is that of its best epoch.
+    figures = {"validation_accuracy": trained.validation_accuracy, **tested}
+    log_summary(client, run.tracking_run_id, figures, ended)
 
 
 def _params(member: TrainedMember, optimizer: OptimizerSettings, final: FinalTrainingSettings) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """The promotion rule: a worse model never replaces a better one."""
 
 from dataclasses import dataclass
-from typing import Literal
+
+from sanefit.components.foundation.schemas.runs import CHALLENGER, CHAMPION, Alias
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Champion:
 class Promotion:
     """Which alias the new version takes, and why."""
 
-    alias: Literal["champion", "challenger"]
+    alias: Alias
     reason: str
 
 
@@ -29,10 +30,10 @@ def decide(new_accuracy: float, champion: Champion | None) -> Promotion:
         champion: the present champion on the same images, if there is one.
     """
     if champion is None:
-        return Promotion("champion", "there was no champion")
+        return Promotion(CHAMPION, "there was no champion")
     if champion.accuracy is None:
-        return Promotion("challenger", f"champion version {champion.version} cannot be compared: {champion.obstacle}")
+        return Promotion(CHALLENGER, f"champion version {champion.version} cannot be compared: {champion.obstacle}")
     comparison = f"test accuracy {new_accuracy:.4f} against {champion.accuracy:.4f} of version {champion.version}"
     if new_accuracy > champion.accuracy:
-        return Promotion("champion", f"better: {comparison}")
-    return Promotion("challenger", f"not better: {comparison}")
+        return Promotion(CHAMPION, f"better: {comparison}")
+    return Promotion(CHALLENGER, f"not better: {comparison}")

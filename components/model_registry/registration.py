@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from sanefit.components.foundation import tracking
 from sanefit.components.foundation.classifiers.classifier import ProbabilityModel
 from sanefit.components.foundation.errors import RunFailedError
 from sanefit.components.foundation.image_dataset.batch_size import images_at_once
@@ -10,6 +9,15 @@ from sanefit.components.foundation.image_dataset.shards import SplitImages, open
 from sanefit.components.foundation.schemas.final_model import TrainedModel
 from sanefit.components.foundation.schemas.runs import Registration, RunReference
 from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.tracking.connection import Client, connect
+from sanefit.components.foundation.tracking.models import (
+    champion_version,
+    model_metadata,
+    predict,
+    register_model,
+    set_alias,
+)
+from sanefit.components.foundation.tracking.tags import FINGERPRINT_TAG
 from sanefit.components.foundation.training.checkpoints.trained_model import read_trained
 from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.stacks.trial import Problem
@@ -38,15 +46,15 @@ def register(
         RunFailedError: when the loaded model's accuracy is not the reported one.
     """
     manifest = inputs.manifest
-    client = tracking.client(run.tracking_uri)
-    version = tracking.register_model(
+    client = connect(run.tracking_uri)
+    version = register_model(
         client,
         run,
         model=_served_model(inputs, trained),
         model_name=model_name,
         class_names=manifest.class_names,
         image_shape=manifest.image_shape,
-        tags={tracking.FINGERPRINT_TAG: inputs.dataset.fingerprint, "test_accuracy": f"{trained.test_accuracy:.6f}"},
+        tags={FINGERPRINT_TAG: inputs.dataset.fingerprint, "test_accuracy": f"{trained.test_accuracy:.6f}"},
     )
     model_uri = f"models:/{model_name}/{version}"
     test = open_split(inputs.dataset, "test", manifest=manifest)
@@ -58,7 +66,7 @@ def register(
         )
     champion = score_champion(client, model_name, version, manifest.class_names, test)
     promotion = decide(accuracy, champion)
-    tracking.set_alias(client, model_name, promotion.alias, version)
+    set_alias(client, model_name, promotion.alias, version)
     say(f"{model_uri} is {promotion.alias}: {promotion.reason}")
     return Registration(
         model_name=model_name,
@@ -73,7 +81,7 @@ def register(
 
 
 def score_champion(
-    client: tracking.Client,
+    client: Client,
     model_name: str,
     new_version: str,
     class_names: Sequence[str],
@@ -83,11 +91,11 @@ def score_champion(
 
     A step that is repeated finds its own version to be champion: then there is none to compare.
     """
-    version = tracking.champion_version(client, model_name)
+    version = champion_version(client, model_name)
     if version is None or version == new_version:
         return None
     uri = f"models:/{model_name}/{version}"
-    known, wanted = tracking.model_metadata(uri), {"class_names": class_names, "image_shape": images.image_shape}
+    known, wanted = model_metadata(uri), {"class_names": class_names, "image_shape": images.image_shape}
     for key, value in wanted.items():
         if known.get(key) != list(value):
             return Champion(version, None, f"its {key} is {_shown(known.get(key))}, this run's is {_shown(value)}")
@@ -97,7 +105,7 @@ def score_champion(
 def registered_accuracy(model_uri: str, images: SplitImages) -> float:
     """Share of images whose most probable class is the right one."""
     size = images_at_once(images.image_shape, PREDICTION_BATCH)
-    predicted = tracking.predict(model_uri, images.batches(size)).argmax(axis=1)
+    predicted = predict(model_uri, images.batches(size)).argmax(axis=1)
     return float((predicted == images.labels).mean())
 
 

@@ -3,13 +3,15 @@
 import tempfile
 from pathlib import Path
 
-from sanefit.components.foundation import tracking
 from sanefit.components.foundation.identity.training_identity import TrainingIdentity
 from sanefit.components.foundation.schemas.runs import RunReference, RunSummary
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import RunFolder, Storage
+from sanefit.components.foundation.tracking.connection import connect, store_exists
 from sanefit.components.foundation.tracking.finished_runs import identity_tags
+from sanefit.components.foundation.tracking.runs import close_run, find_run, open_run
+from sanefit.components.foundation.tracking.tags import FINGERPRINT_TAG
 
 GOOD_STATES = frozenset({"SUCCEEDED", "COMPLETE", "CACHED"})  # kfp.local says the first, a cluster the others
 
@@ -35,12 +37,12 @@ def open_tracking_run(
         say: prints a line.
     """
     local_store = tracking_uri.startswith("sqlite:") and not object_store.is_s3(storage)
-    run_id = tracking.open_run(
-        tracking.client(tracking_uri),
+    run_id = open_run(
+        connect(tracking_uri),
         experiment=model_name,
         artifact_location=(Path(storage) / "mlflow-artifacts").absolute().as_uri() if local_store else None,
         run_name=run_name,
-        tags={tracking.FINGERPRINT_TAG: identity.images, **identity_tags(identity.digest, identity.parts)},
+        tags={FINGERPRINT_TAG: identity.images, **identity_tags(identity.digest, identity.parts)},
         params=params,
     )
     say(f"MLflow experiment {model_name!r}, run {run_name!r}")
@@ -67,15 +69,15 @@ def close_tracking_run(
         say: prints a line.
     """
     run = None
-    if tracking.store_exists(tracking_uri):
-        client = tracking.client(tracking_uri)
-        run = tracking.find_run(client, model_name, run_name)
+    if store_exists(tracking_uri):
+        client = connect(tracking_uri)
+        run = find_run(client, model_name, run_name)
     if run is None:
         say(f"run {run_name!r} was never opened in MLflow; nothing to close")
         return
     folder = Storage(storage).run(run_name)
     succeeded = state in GOOD_STATES
-    tracking.close_run(
+    close_run(
         client,
         run.info.run_id,
         succeeded=succeeded,

@@ -112,7 +112,7 @@ def summarize(findings: Findings) -> RunSummary:
         run_name=findings.run.run_name,
         fingerprint=findings.dataset.fingerprint,
         failed_checks=[f"{gate.row} {gate.measured}; {gate.fix}" for gate in findings.checks.failures],
-        val_accuracy=trained.validation_accuracy if trained else None,
+        validation_accuracy=trained.validation_accuracy if trained else None,
         test_accuracy=trained.test_accuracy if trained else None,
         model_name=registration.model_name if registration else None,
         model_version=registration.model_version if registration else None,

@@ -8,7 +8,7 @@ from typing import Any
 
 from sanefit.components.foundation.errors import DataError, SettingsError
 from sanefit.components.foundation.schemas.checks import CheckReport
-from sanefit.components.foundation.schemas.runs import RunSummary
+from sanefit.components.foundation.schemas.runs import CHAMPION, RunSummary
 from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.storage.results import load_result
 from sanefit.pipeline.local.local_run import LOG_FILE, LocalOutcome
@@ -25,7 +25,7 @@ def of_training(outcome: LocalOutcome, started: float, ended: float) -> dict[str
         **_of_outcome(outcome, started, ended),
         "nothing_new": _answer_of(outcome, "compare-with-finished-runs") == "nothing new",
         "test_accuracy": summary and summary.test_accuracy,
-        "val_accuracy": summary and summary.val_accuracy,
+        "validation_accuracy": summary and summary.validation_accuracy,
         "model_uri": summary and summary.model_uri,
         "model_version": summary and summary.model_version,
         "model_name": summary and summary.model_name,
@@ -51,9 +51,9 @@ def closing_lines(result: dict[str, Any], tracking_uri: str) -> list[str]:
             "nothing new     a run of the same images, code and configuration has finished: nothing was trained"
         )
     elif result["status"] == "succeeded":
-        champion = f"models:/{result['model_name']}@champion"
+        champion = f"models:/{result['model_name']}@{CHAMPION}"
         lines += [
-            f"test accuracy   {result['test_accuracy']:.4f}   (validation {result['val_accuracy']:.4f})",
+            f"test accuracy   {result['test_accuracy']:.4f}   (validation {result['validation_accuracy']:.4f})",
             f"model           {result['model_uri']}, {result['alias']}; the champion is {champion}",
             f'load it         mlflow.set_tracking_uri("{tracking_uri}"); mlflow.pyfunc.load_model("{champion}")',
         ]

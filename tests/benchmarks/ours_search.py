@@ -145,10 +145,11 @@ def _tracking_uri(search: Search) -> str:
 
 
 def _open_run(search: Search) -> str:
-    from sanefit.components.foundation import tracking
+    from sanefit.components.foundation.tracking.connection import connect
+    from sanefit.components.foundation.tracking.runs import open_run
 
-    return tracking.open_run(
-        tracking.client(_tracking_uri(search)),
+    return open_run(
+        connect(_tracking_uri(search)),
         experiment="bench",
         artifact_location=str(search.scratch),
         run_name="run",

@@ -56,7 +56,7 @@ def test_the_json_says_how_it_went(first_run: Command) -> None:
     result = first_run.result
     assert result["status"] == "succeeded"
     assert result["test_accuracy"] > 0.95
-    assert result["val_accuracy"] > 0.95
+    assert result["validation_accuracy"] > 0.95
     assert result["model_uri"] == "models:/digits/1"
     assert (result["model_version"], result["alias"]) == ("1", "champion")
     assert 0 < result["outside_share"] < 1
@@ -66,7 +66,8 @@ def test_the_json_says_how_it_went(first_run: Command) -> None:
 
 
 def test_every_trial_gets_a_line_in_the_lectures_form(first_run: Command) -> None:
-    form = r"val_acc: 0\.\d{6}, lr: \d\.\d{6}e[-+]\d\d, reg: \d\.\d{6}e[-+]\d\d, \((\d+) / (\d+)\)"
+    number = r"\d\.\d{6}e[-+]\d\d"
+    form = rf"validation_accuracy: 0\.\d{{6}}, learning_rate: {number}, weight_decay: {number}, \((\d+) / (\d+)\)"
     numbers = re.findall(form, first_run.stderr)
     assert sorted(numbers) == sorted([(str(i), "6") for i in range(1, 7)] + [(str(i), "4") for i in range(1, 5)])
 
@@ -131,7 +132,7 @@ def test_the_same_seed_gives_the_same_run(first_run: Command, second_run: Comman
     first, second = first_run.result, second_run.result
     assert len(trial_files(first)) == 4
     assert trial_files(first) == trial_files(second)
-    for key in ("fingerprint", "test_accuracy", "val_accuracy"):
+    for key in ("fingerprint", "test_accuracy", "validation_accuracy"):
         assert first[key] == second[key]
 
 

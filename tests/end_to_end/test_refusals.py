@@ -156,7 +156,7 @@ def test_sigterm_stops_the_steps_and_closes_the_run(tmp_path: Path) -> None:
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:  # until the search has begun
-            if "val_acc" in line:
+            if "validation_accuracy" in line:
                 break
         process.send_signal(signal.SIGTERM)
         process.stdout.read()

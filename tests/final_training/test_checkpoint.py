@@ -13,7 +13,6 @@ from foundation.conftest import s3, s3_server  # noqa: F401
 from hypothesis import given
 from hypothesis import strategies as st
 from said import Said
-from sanefit.components.final_training.long_training import LongState
 from torch import Tensor
 
 from sanefit.components.final_training import checkpoint as checkpoint_module
@@ -24,12 +23,13 @@ from sanefit.components.final_training.checkpoint import (
     progress_bytes,
     progress_from,
 )
-from sanefit.components.foundation import tracking
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord
+from sanefit.components.foundation.tracking.connection import connect
+from sanefit.components.foundation.tracking.runs import open_run
 from sanefit.components.foundation.training.loop.training_state import TrainingState
 
 PROGRAM = Path(__file__).parent / "train_until_killed.py"
@@ -47,8 +47,8 @@ def run_in_process(
         folder = tmp_path / name
         if not folder.exists():
             folder.mkdir()
-            run_id = tracking.open_run(
-                tracking.client(uri),
+            run_id = open_run(
+                connect(uri),
                 experiment="killed",
                 artifact_location=str(folder),
                 run_name=name,

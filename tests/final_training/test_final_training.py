@@ -23,7 +23,6 @@ from sanefit.components.final_training.final_training import ON_CPU, confusion_m
 from sanefit.components.final_training.member_runs import Workers
 from sanefit.components.final_training.member_training import train_member
 from sanefit.components.final_training.members import plan_members
-from sanefit.components.foundation import tracking
 from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
 from sanefit.components.foundation.errors import RunFailedError
 from sanefit.components.foundation.image_dataset.shards import read_split
@@ -34,6 +33,8 @@ from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import Ranking, SearchRange, TrialSetting
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord, OptimizerSettings
+from sanefit.components.foundation.tracking.connection import Client, connect
+from sanefit.components.foundation.tracking.runs import open_run
 from sanefit.components.foundation.training.loop import training_images
 from sanefit.components.foundation.training.loop.recipe import Recipe
 from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
@@ -121,13 +122,13 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def client(storage: Path) -> tracking.Client:
-    return tracking.client(f"sqlite:///{storage / 'mlflow.db'}")
+def client(storage: Path) -> Client:
+    return connect(f"sqlite:///{storage / 'mlflow.db'}")
 
 
 @pytest.fixture(scope="module")
 def run_final(
-    digits: DatasetReference, digits_stats: ChannelStats, storage: Path, client: tracking.Client
+    digits: DatasetReference, digits_stats: ChannelStats, storage: Path, client: Client
 ) -> Callable[..., FinalRun]:
     """Train on digits for three epochs, each time under a new run, unless one is named."""
     numbers = itertools.count()
@@ -144,7 +145,7 @@ def run_final(
         run_name: str = "",
     ) -> Any:
         run_name = run_name or f"run-{next(numbers)}"
-        run_id = tracking.open_run(
+        run_id = open_run(
             client, experiment="final", artifact_location=str(storage), run_name=run_name, tags={}, params={}
         )
         parent = RunReference(
@@ -248,12 +249,13 @@ def test_the_test_split_is_read_once_and_only_after_training(final_run: FinalRun
     assert final_run.events.index("read test") > max(epochs)
 
 
-def test_each_epoch_prints_the_lectures_line(final_run: FinalRun) -> None:
+def test_each_epoch_prints_a_line_in_the_names_of_its_record(final_run: FinalRun) -> None:
     lines = [event for event in final_run.events if event.startswith("Finished epoch")]
     for line, record in zip(lines, final_run.trained.epochs, strict=True):
         assert line == (
-            f"Finished epoch {record.epoch} / 3: cost {record.train_loss:.6f}, train: {record.train_accuracy:.6f}, "
-            f"val {record.validation_accuracy:.6f}, lr {record.learning_rate:.6e}"
+            f"Finished epoch {record.epoch} / 3: train_loss: {record.train_loss:.6f}, "
+            f"train_accuracy: {record.train_accuracy:.6f}, validation_accuracy: {record.validation_accuracy:.6f}, "
+            f"learning_rate: {record.learning_rate:.6e}"
         )
     trained = final_run.trained
     assert final_run.events[-1].startswith(f"epoch {trained.best_epoch} kept")
@@ -276,16 +278,14 @@ def test_the_confusion_adds_up_to_the_reported_accuracy(final_run: FinalRun, dig
     assert np.trace(confusion) / confusion.sum() == pytest.approx(final_run.trained.test_accuracy)
 
 
-def test_the_curves_go_to_a_child_run_and_the_result_to_the_parent(
-    final_run: FinalRun, client: tracking.Client
-) -> None:
+def test_the_curves_go_to_a_child_run_and_the_result_to_the_parent(final_run: FinalRun, client: Client) -> None:
     trained, parent = final_run.trained, client.get_run(final_run.parent.tracking_run_id)
     query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
     (child,) = client.search_runs([parent.info.experiment_id], query)
     for run in (parent, child):
         assert run.data.metrics["test_accuracy"] == trained.test_accuracy
-        assert run.data.metrics["val_accuracy"] == trained.validation_accuracy
         assert run.data.metrics["test_loss"] == pytest.approx(trained.test_loss)
+    assert parent.data.metrics["validation_accuracy"] == trained.validation_accuracy
     assert child.info.status == "FINISHED"
     assert float(child.data.params["learning_rate"]) == trained.setting.learning_rate
     assert (child.data.params["epochs"], child.data.params["schedule"]) == ("3", "cosine")
@@ -295,17 +295,15 @@ def test_the_curves_go_to_a_child_run_and_the_result_to_the_parent(
         assert curve == {record.epoch: getattr(record, name) for record in trained.epochs}
 
 
-def test_a_step_that_is_repeated_adds_nothing_twice(
-    run_final: Callable[..., FinalRun], client: tracking.Client
-) -> None:
+def test_a_step_that_is_repeated_adds_nothing_twice(run_final: Callable[..., FinalRun], client: Client) -> None:
     """By the wall's clock, which has moved on when the second one logs."""
     first, again = run_final(run_name="repeated"), run_final(run_name="repeated")
     assert again.trained == first.trained
     parent = client.get_run(first.parent.tracking_run_id)
     [child] = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
-    for name in ("test_accuracy", "val_accuracy", "test_loss"):
-        assert len(client.get_metric_history(parent.info.run_id, name)) == 1
-        assert len(client.get_metric_history(child.info.run_id, name)) == 1
+    for run, names in ((parent, ("test_accuracy", "test_loss", "validation_accuracy")), (child, ("test_accuracy",))):
+        for name in names:
+            assert len(client.get_metric_history(run.info.run_id, name)) == 1
     assert len(client.get_metric_history(child.info.run_id, "validation_loss")) == len(first.trained.epochs)
 
 
@@ -356,7 +354,7 @@ def test_a_training_that_diverges_at_once_fails_the_run_before_the_test_split_is
 
 
 def test_several_members_give_the_mean_of_their_probabilities(
-    run_final: Callable[..., FinalRun], digits: DatasetReference, client: tracking.Client
+    run_final: Callable[..., FinalRun], digits: DatasetReference, client: Client
 ) -> None:
     """Numpy's, of all saved weights; the first member is what it is without the others."""
     settings = [TrialSetting(learning_rate=rate, weight_decay=1e-3, width=8) for rate in (0.1, 0.02, 0.3)]

@@ -14,7 +14,6 @@ from training_inputs import inputs_of
 
 from sanefit.components.channel_stats.channel_stats import measure_channel_stats
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
-from sanefit.components.foundation import tracking
 from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
 from sanefit.components.foundation.errors import RunFailedError
 from sanefit.components.foundation.image_dataset.shards import read_manifest, read_split
@@ -32,6 +31,8 @@ from sanefit.components.foundation.schemas.search import TrialSetting
 from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import Storage
+from sanefit.components.foundation.tracking.connection import connect
+from sanefit.components.foundation.tracking.models import champion_version
 from sanefit.components.model_registry.registration import register
 from sanefit.components.model_registry.run_lifecycle import close_tracking_run, flat_settings, open_tracking_run
 
@@ -120,8 +121,8 @@ def test_a_better_model_takes_over_and_a_worse_one_does_not(
         assert registration.test_accuracy == trained.test_accuracy
         seen.append((registration.model_version, registration.alias, registration.champion_version_before))
     assert seen == [("1", "champion", None), ("2", "champion", "1"), ("3", "challenger", "2")]
-    client = tracking.client(uri)
-    assert tracking.champion_version(client, "three") == "2"
+    client = connect(uri)
+    assert champion_version(client, "three") == "2"
     version = client.get_model_version("three", "2")
     assert version.tags["sanefit.fingerprint"] == digits.fingerprint
 
@@ -205,7 +206,7 @@ def test_an_ensemble_is_champion_and_challenger_to_a_single_network(
 
 def _accuracy(uri: str, version: str) -> float:
     """To six digits."""
-    return float(tracking.client(uri).get_model_version("mixed", version).tags["test_accuracy"])
+    return float(connect(uri).get_model_version("mixed", version).tags["test_accuracy"])
 
 
 def test_a_repeated_step_registers_nothing_twice(
@@ -217,7 +218,7 @@ def test_a_repeated_step_registers_nothing_twice(
     first = register("twice", inputs_of(digits, digits_stats, NETWORK), trained, run, Said())
     again = register("twice", inputs_of(digits, digits_stats, NETWORK), trained, run, Said())
     assert first == again
-    assert len(tracking.client(uri).search_model_versions("name = 'twice'")) == 1
+    assert len(connect(uri).search_model_versions("name = 'twice'")) == 1
 
 
 def test_a_model_that_does_not_give_the_reported_accuracy_gets_no_alias(
@@ -228,7 +229,7 @@ def test_a_model_that_does_not_give_the_reported_accuracy_gets_no_alias(
     boasting = trained.model_copy(update={"test_accuracy": trained.test_accuracy + 0.1})
     with pytest.raises(RunFailedError, match="reported"):
         register("liar", inputs_of(digits, digits_stats, NETWORK), boasting, run, Said())
-    assert tracking.champion_version(tracking.client(uri), "liar") is None
+    assert champion_version(connect(uri), "liar") is None
 
 
 @pytest.mark.parametrize(
@@ -269,7 +270,7 @@ def test_a_run_is_closed_with_its_true_status(
 ) -> None:
     run = opened("closing", state, storage, uri, digits)
     close_tracking_run("closing", state, str(storage), uri, state, "a pod vanished", Said())
-    info = tracking.client(uri).get_run(run.tracking_run_id)
+    info = connect(uri).get_run(run.tracking_run_id)
     assert info.info.status == status
     assert info.data.tags.get("sanefit.failure") == (None if status == "FINISHED" else "a pod vanished")
 

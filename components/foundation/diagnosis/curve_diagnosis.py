@@ -56,7 +56,7 @@ def _rate(epochs: Sequence[EpochRecord]) -> Iterator[CurveDiagnosis]:
         )
     elif first - min(losses) < BARELY * first:
         evidence = _course(losses)
-        words = "the cost barely moves: the learning rate is too low"
+        words = "the training loss barely moves: the learning rate is too low"
         if max(accuracies) - accuracies[0] > FLAT:
             words += (
                 "; that accuracy rises all the same is no contradiction: the scores shift a little, all in the right "

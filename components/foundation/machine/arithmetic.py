@@ -11,15 +11,7 @@ from typing import Literal
 
 import torch
 
-from sanefit.components.foundation.schemas.networks import (
-    ConvNetSettings,
-    MlpSettings,
-    ModuleSettings,
-    NetworkSettings,
-    ResNetSettings,
-    TorchvisionSettings,
-    TwoLayerSettings,
-)
+from sanefit.components.foundation.schemas.networks import NetworkSettings
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 
@@ -105,7 +97,7 @@ def arithmetic_of(
         return Arithmetic("cuda", "float32", "the GPU has no bfloat16")
     if not mixed_precision:
         return Arithmetic("cuda", "tf32", "final.mixed_precision is off")
-    if not bears_bfloat16(network):
+    if not network.is_normed:  # batch norm keeps values near 1, where three digits are enough
         return Arithmetic("cuda", "tf32", f"no batch norm is known to keep the values of {network.kind!r} near 1")
     return Arithmetic("cuda", "bfloat16")
 
@@ -114,14 +106,3 @@ def describe_arithmetic(arithmetic: Arithmetic, device: torch.device) -> str:
     """A line for the user about a GPU."""
     how = f"{arithmetic.precision}, for {arithmetic.reason}" if arithmetic.reason else "bfloat16 and float32 mixed"
     return f"on {torch.cuda.get_device_name(device)}: {how}"
-
-
-def bears_bfloat16(network: NetworkSettings) -> bool:
-    """Whether batch norm keeps values near 1, where three digits are enough; of a user's own module nobody knows."""
-    match network:
-        case TwoLayerSettings() | MlpSettings() | ConvNetSettings():
-            return network.batch_norm
-        case ResNetSettings() | TorchvisionSettings():
-            return True
-        case ModuleSettings():
-            return False

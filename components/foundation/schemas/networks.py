@@ -81,6 +81,11 @@ class TorchvisionSettings(GivenNetwork):
     kind: Literal["torchvision"]
     name: Annotated[str, Field(min_length=1)]
 
+    @property
+    def is_normed(self) -> bool:
+        """As ``Network``; batch or layer norm, in all but its oldest classifiers."""
+        return True
+
 
 class ModuleSettings(GivenNetwork):
     """A network of the user's: ``package.module:NAME`` makes an ``nn.Module``.

@@ -1,8 +1,14 @@
 """A run, what it registered, and its short form."""
 
-from typing import Literal
+from typing import Final, Literal
+
+from pydantic import AliasChoices, Field
 
 from sanefit.components.foundation.schemas.bases import Artifact
+
+CHAMPION: Final = "champion"
+CHALLENGER: Final = "challenger"
+Alias = Literal["champion", "challenger"]
 
 
 class ResultReference(Artifact):
@@ -27,7 +33,7 @@ class Registration(Artifact):
     model_name: str
     model_version: str
     model_uri: str
-    alias: Literal["champion", "challenger"]
+    alias: Alias
     test_accuracy: float
     champion_version_before: str | None
     champion_accuracy_before: float | None
@@ -35,12 +41,14 @@ class Registration(Artifact):
 
 
 class RunSummary(Artifact):
-    """The short form of a report, for programs."""
+    """The short form of a report, for programs. Earlier files say ``val_accuracy``."""
 
     run_name: str
     fingerprint: str
     failed_checks: list[str]
-    val_accuracy: float | None = None
+    validation_accuracy: float | None = Field(
+        default=None, validation_alias=AliasChoices("validation_accuracy", "val_accuracy")
+    )
     test_accuracy: float | None = None
     model_name: str | None = None
     model_version: str | None = None

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from mlflow.entities import ViewType
 
-from sanefit.components.foundation.tracking import RUN_TAG, client, store_exists
-
-IDENTITY_TAG = "sanefit.identity"
+from sanefit.components.foundation.tracking.connection import connect, store_exists
+from sanefit.components.foundation.tracking.tags import IDENTITY_TAG, RUN_TAG
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ def last_finished_run(tracking_uri: str, experiment: str) -> FinishedRun | None:
 def _last_finished(tracking_uri: str, experiment: str, condition: str) -> FinishedRun | None:
     if not store_exists(tracking_uri):  # asking would create it
         return None
-    tracking = client(tracking_uri)
+    tracking = connect(tracking_uri)
     found = tracking.get_experiment_by_name(experiment)
     if found is None:
         return None

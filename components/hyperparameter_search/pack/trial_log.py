@@ -5,7 +5,6 @@ import gc
 import multiprocessing
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -18,9 +17,11 @@ from sanefit.components.foundation.machine.parallel_work import end_with_parent
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import TrialResult
 from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.tracking.connected import is_connected
+from sanefit.components.foundation.tracking.tags import STAGE_TAG, STATUS_TAG
 
 if TYPE_CHECKING:
-    from sanefit.components.foundation import tracking
+    from sanefit.components.foundation.tracking.connection import Client
 
 SILENT_SECONDS = 10.0
 
@@ -89,18 +90,23 @@ class TrialLog:
 
 
 def log_trial(run: RunReference, stage: str, result: TrialResult) -> None:
-    """Write a trial to MLflow, once: its times are its own, so that a second writing is the same."""
-    from sanefit.components.foundation import tracking
+    """Write a trial to MLflow, once: its times are its own, so that a second writing is the same.
 
-    folds = {f"val_acc_fold_{number}": value for number, value in enumerate(result.fold_accuracies, start=1)}
-    tracking.log_child_run(
+    Its accuracy is the last point of the curve ``validation_accuracy``.
+    """
+    from sanefit.components.foundation.tracking.child_runs import log_child_run
+
+    folds = {
+        f"validation_accuracy_fold_{number}": value for number, value in enumerate(result.fold_accuracies, start=1)
+    }
+    log_child_run(
         _client(run.tracking_uri),
         run,
         name=f"{stage}-{result.spec.number:04d}",
         params={key: shown(value) for key, value in result.spec.setting.searched.items()},
-        tags={"sanefit.stage": stage, "sanefit.status": result.status},
+        tags={STAGE_TAG: stage, STATUS_TAG: result.status},
         epochs=result.epochs,
-        summary={"val_acc": result.validation_accuracy, **folds},
+        summary=folds,
         started=result.started,
         ended=result.started + result.seconds,
         failed=result.status not in ("ok", "stopped"),
@@ -114,8 +120,7 @@ def shown(value: float | int | str) -> str:
 
 def _process_kind() -> multiprocessing.context.BaseContext:
     """Forked, for a start from nothing imports kfp again; but a connection to SQLite does not outlive a fork."""
-    here = sys.modules.get("sanefit.components.foundation.tracking")
-    return multiprocessing.get_context("spawn" if here is not None and here.is_connected() else "fork")
+    return multiprocessing.get_context("spawn" if is_connected() else "fork")
 
 
 @contextmanager
@@ -139,7 +144,7 @@ def _connect(tracking_uri: str) -> None:
 
 
 @functools.cache
-def _client(uri: str) -> "tracking.Client":
-    from sanefit.components.foundation import tracking
+def _client(uri: str) -> "Client":
+    from sanefit.components.foundation.tracking.connection import connect
 
-    return tracking.client(uri)
+    return connect(uri)

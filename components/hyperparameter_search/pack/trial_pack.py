@@ -117,13 +117,15 @@ def _train_rounds(plan: PackPlan, trials: TrialsOfPack, log: TrialLog, seed: int
 
 
 def trial_line(result: TrialResult, trials: int) -> str:
-    """One line in the lecture's form: ``val_acc: 0.412000, lr: 1.405206e-04, reg: 4.793564e-01, (1 / 100)``.
+    """One line in the lecture's form, with our names.
 
-    Further values that were searched stand before the number.
+    As in ``validation_accuracy: 0.412000, learning_rate: 1.405206e-04, weight_decay: 4.793564e-01, (1 / 100)``. Further
+    values that were searched stand before the number.
     """
     setting = result.spec.setting
     line = (
-        f"val_acc: {result.validation_accuracy:.6f}, lr: {setting.learning_rate:.6e}, reg: {setting.weight_decay:.6e}, "
+        f"validation_accuracy: {result.validation_accuracy:.6f}, learning_rate: {setting.learning_rate:.6e}, "
+        f"weight_decay: {setting.weight_decay:.6e}, "
         + "".join(f"{key}: {shown(value)}, " for key, value in setting.further.items())
         + f"({result.spec.number + 1} / {trials})"
     )

@@ -67,7 +67,7 @@ def _lines(ranking: Ranking) -> list[str]:
 
 
 def _in_words(setting: TrialSetting) -> str:
-    """The lecture's names of rate and decay, then the other searched values."""
+    """Rate and decay, then the other searched values."""
     shown = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in setting.further.items()}
     others = "".join(f", {name.replace('_', ' ')} {value}" for name, value in shown.items())
-    return f"lr {setting.learning_rate:.3e}, reg {setting.weight_decay:.3e}{others}"
+    return f"learning rate {setting.learning_rate:.3e}, weight decay {setting.weight_decay:.3e}{others}"

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from said import Said
 
-from sanefit.components.foundation import tracking
 from sanefit.components.foundation.image_dataset.shards import read_manifest
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import TwoLayerSettings
@@ -21,6 +20,9 @@ from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import PackPlan, PackResult
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import OptimizerSettings
+from sanefit.components.foundation.tracking import child_runs
+from sanefit.components.foundation.tracking.connection import connect
+from sanefit.components.foundation.tracking.runs import open_run
 from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.hyperparameter_search.pack import chunk_training, trial_pack
 from sanefit.components.hyperparameter_search.pack.trial_log import tracking_process
@@ -34,7 +36,7 @@ BeforeTraining = Callable[[int, list[Any]], None]
 
 _clean = multiprocessing.get_context("forkserver")
 # Imported once, for all: MLflow's store of tables alone takes longer than a pack of these tests.
-_clean.set_forkserver_preload(["mlflow.store.tracking.sqlalchemy_store", tracking.__name__, trial_pack.__name__])
+_clean.set_forkserver_preload(["mlflow.store.tracking.sqlalchemy_store", child_runs.__name__, trial_pack.__name__])
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,8 @@ def _run(pack: Pack) -> None:
 
 
 def _opened_run(pack: Pack) -> RunReference:
-    run_id = tracking.open_run(
-        tracking.client(pack.tracking_uri),
+    run_id = open_run(
+        connect(pack.tracking_uri),
         experiment=EXPERIMENT,
         artifact_location=str(pack.folder),
         run_name=pack.run_name,

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from said import Said
 from training_inputs import inputs_of
 
-from sanefit.components.foundation import tracking
 from sanefit.components.foundation.randomness import derive_seed
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import ConvNetSettings, NetworkSettings, TwoLayerSettings
@@ -24,6 +23,8 @@ from sanefit.components.foundation.schemas.search import PackPlan, PackResult, S
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.components.foundation.storage.packs import load_pack_results
+from sanefit.components.foundation.tracking.connection import connect
+from sanefit.components.foundation.tracking.runs import open_run
 from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
 from sanefit.components.hyperparameter_search.pack import chunk_training
 from sanefit.components.hyperparameter_search.pack.chunk_training import Unit
@@ -68,8 +69,8 @@ def plan_of(specs: Sequence[TrialSpec], **changes: Any) -> PackPlan:
 def parent(tmp_path_factory: pytest.TempPathFactory) -> RunReference:
     folder = tmp_path_factory.mktemp("rounds")
     uri = f"sqlite:///{folder / 'mlflow.db'}"
-    run_id = tracking.open_run(
-        tracking.client(uri), experiment="rounds", artifact_location=str(folder), run_name="run", tags={}, params={}
+    run_id = open_run(
+        connect(uri), experiment="rounds", artifact_location=str(folder), run_name="run", tags={}, params={}
     )
     return RunReference(run_name="run", storage="", tracking_uri=uri, tracking_run_id=run_id)
 

@@ -13,10 +13,11 @@ import psutil
 import pytest
 from pack_process import EXPERIMENT, Pack, finished, started
 
-from sanefit.components.foundation import tracking
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.search import PackPlan, PackResult, SearchRange, TrialSetting, TrialSpec
 from sanefit.components.foundation.schemas.statistics import ChannelStats
+from sanefit.components.foundation.tracking.connection import connect
+from sanefit.components.foundation.tracking.runs import find_run
 
 RANGE = SearchRange(learning_rate=(1e-3, 1.0), weight_decay=(1e-6, 1e-1), reasons=["because"])
 KILLS = 20
@@ -124,7 +125,7 @@ def test_a_trial_whose_worker_is_always_killed_is_a_result(pack: MakePack) -> No
     results = ended.result().results
     assert [one.status for one in results] == ["ok", "ok", "out_of_memory", "ok", "ok", "ok"]
     assert results[2].message == "its process was killed"
-    assert sum(line.startswith("val_acc") for line in ended.said()) == 6
+    assert sum(line.startswith("validation_accuracy") for line in ended.said()) == 6
 
 
 def wait_until(condition: Callable[[], bool], within: float = 30.0) -> None:
@@ -172,11 +173,11 @@ def test_a_pack_killed_at_any_moment_goes_on_as_if_it_had_not(pack: MakePack, re
 
 def assert_logged_once(tracking_uri: str, expected: PackResult) -> None:
     """Each run has each trial once, ended, with one point for each epoch."""
-    client = tracking.client(tracking_uri)
+    client = connect(tracking_uri)
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None
     for number in range(KILLS // 2):
-        parent = tracking.find_run(client, EXPERIMENT, f"killed-{number}")
+        parent = find_run(client, EXPERIMENT, f"killed-{number}")
         assert parent is not None
         query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
         runs = sorted(client.search_runs([experiment.experiment_id], query), key=lambda run: str(run.info.run_name))

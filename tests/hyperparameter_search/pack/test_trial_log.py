@@ -14,9 +14,11 @@ import pytest
 from said import Said
 from trial_results import made_up_result
 
-from sanefit.components.foundation import tracking
 from sanefit.components.foundation.errors import RunFailedError
 from sanefit.components.foundation.schemas.runs import RunReference
+from sanefit.components.foundation.tracking.connected import is_connected
+from sanefit.components.foundation.tracking.connection import connect
+from sanefit.components.foundation.tracking.runs import open_run
 from sanefit.components.hyperparameter_search.pack import trial_log
 from sanefit.components.hyperparameter_search.pack.trial_log import TrialLog, tracking_process
 
@@ -46,8 +48,8 @@ print(number != os.getpid(), sorted(modules), "mlflow" in sys.modules)
 @pytest.fixture
 def parent(tmp_path: Path) -> RunReference:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    run_id = tracking.open_run(
-        tracking.client(uri), experiment="log", artifact_location=str(tmp_path), run_name="run", tags={}, params={}
+    run_id = open_run(
+        connect(uri), experiment="log", artifact_location=str(tmp_path), run_name="run", tags={}, params={}
     )
     return RunReference(run_name="run", storage="", tracking_uri=uri, tracking_run_id=run_id)
 
@@ -59,7 +61,7 @@ def thread() -> Iterator[ThreadPoolExecutor]:
 
 
 def children(parent: RunReference) -> list[str]:
-    client = tracking.client(parent.tracking_uri)
+    client = connect(parent.tracking_uri)
     experiment = client.get_run(parent.tracking_run_id).info.experiment_id
     query = f"tags.`mlflow.parentRunId` = '{parent.tracking_run_id}'"
     return sorted(str(run.info.run_name) for run in client.search_runs([experiment], query))
@@ -155,7 +157,7 @@ def test_what_takes_long_is_said(parent: RunReference, thread: ThreadPoolExecuto
 
 
 def test_where_mlflow_is_in_use_already_the_process_starts_from_nothing(parent: RunReference) -> None:
-    assert tracking.is_connected()
+    assert is_connected()
     with tracking_process(parent.tracking_uri) as process:
         command = psutil.Process(process.submit(os.getpid).result()).cmdline()
         assert any("spawn_main" in part for part in command)

@@ -11,7 +11,6 @@ from mlflow.entities import Run
 from said import Said
 from training_inputs import inputs_of
 
-from sanefit.components.foundation import tracking
 from sanefit.components.foundation.machine.cores import usable_cores
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import NetworkSettings, TwoLayerSettings
@@ -27,6 +26,7 @@ from sanefit.components.foundation.schemas.search import (
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord, OptimizerSettings
 from sanefit.components.foundation.storage.packs import load_pack_results
+from sanefit.components.foundation.tracking.connection import Client, connect
 from sanefit.components.foundation.training.stacks.trial import Trial
 from sanefit.components.hyperparameter_search.pack import chunk_training
 from sanefit.components.hyperparameter_search.pack.trial_pack import PackMachine, run_pack, trial_line
@@ -76,17 +76,17 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def client(store: Path) -> tracking.Client:
-    return tracking.client(f"sqlite:///{store / 'mlflow.db'}")
+def client(store: Path) -> Client:
+    return connect(f"sqlite:///{store / 'mlflow.db'}")
 
 
 @pytest.fixture
-def reference(store: Path, client: tracking.Client, request: pytest.FixtureRequest) -> Callable[[str], RunReference]:
+def reference(store: Path, client: Client, request: pytest.FixtureRequest) -> Callable[[str], RunReference]:
     """Open a parent run; names are unique to the test."""
 
     def open_run(name: str = "run") -> RunReference:
         run_name = f"{request.node.name}-{name}"
-        run_id = tracking.open_run(
+        run_id = open_run(
             client, experiment="packs", artifact_location=str(store), run_name=run_name, tags={}, params={}
         )
         return RunReference(
@@ -118,14 +118,14 @@ def pack(digits: DatasetReference, digits_stats: ChannelStats, reference: Callab
         machine = PackMachine(devices, packs_per_machine)
         with ThreadPoolExecutor(1) as beside:
             text = run_pack(plan_of(trials), inputs, parent, machine, writer=beside, say=said, **options)
-        lines = Said(line for line in said if line.startswith("val_acc"))
+        lines = Said(line for line in said if line.startswith("validation_accuracy"))
         [result] = load_pack_results(parent, "coarse", [text])
         return result, parent, lines
 
     return run
 
 
-def children(client: tracking.Client, parent: RunReference) -> list[Run]:
+def children(client: Client, parent: RunReference) -> list[Run]:
     """Finished or not, in the order of their names."""
     experiment = client.get_run(parent.tracking_run_id).info.experiment_id
     query = f"tags.`mlflow.parentRunId` = '{parent.tracking_run_id}'"
@@ -168,7 +168,7 @@ def test_a_pack_learns_digits(pack: RunPack) -> None:
     assert result.results[0].validation_accuracy > 0.85
 
 
-def test_a_trials_accuracy_is_that_of_its_last_epoch(pack: RunPack, client: tracking.Client) -> None:
+def test_a_trials_accuracy_is_that_of_its_last_epoch(pack: RunPack, client: Client) -> None:
     """Strong decay: two epochs learn something, the next ones forget it."""
     forgetful = trial(0, 0.01, seed=2, weight_decay=1.0).model_copy(update={"epochs": 6})
     optimizer = OptimizerSettings(batch_size=128, momentum=0.9, schedule="constant")
@@ -176,7 +176,7 @@ def test_a_trials_accuracy_is_that_of_its_last_epoch(pack: RunPack, client: trac
     accuracies = [record.validation_accuracy for record in result.results[0].epochs]
     assert accuracies[-1] < max(accuracies) - 0.1
     assert result.results[0].validation_accuracy == accuracies[-1]
-    assert children(client, parent)[0].data.metrics["val_acc"] == accuracies[-1]
+    assert children(client, parent)[0].data.metrics["validation_accuracy"] == accuracies[-1]
 
 
 def test_trials_see_the_same_batches_and_their_own_weights(pack: RunPack) -> None:
@@ -197,7 +197,7 @@ def test_a_trial_that_explodes_is_a_result_and_its_neighbors_do_not_notice(pack:
     assert len(diverged.epochs) == 1
     assert None in (diverged.epochs[0].train_loss, diverged.epochs[0].validation_loss)
     assert "diverged in epoch 1" in said[1]
-    assert "lr: 1.000000e+06" in said[1]
+    assert "learning_rate: 1.000000e+06" in said[1]
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_a_trial_that_raises_is_a_result_and_its_neighbors_do_not_notice(
     status: str,
     message: str,
     pack: RunPack,
-    client: tracking.Client,
+    client: Client,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     alone, _, _ = pack([trial(0), trial(2)], "alone")
@@ -248,7 +248,7 @@ def test_a_user_who_stops_a_pack_stops_it(pack: RunPack, monkeypatch: pytest.Mon
         pack([trial(0, RAISES)])
 
 
-def test_each_trial_is_one_child_run_with_its_values_and_its_curve(pack: RunPack, client: tracking.Client) -> None:
+def test_each_trial_is_one_child_run_with_its_values_and_its_curve(pack: RunPack, client: Client) -> None:
     trials = [trial(0, 0.03), trial(1, EXPLODES), trial(2, 0.2)]
     result, parent, _ = pack(trials)
     runs = children(client, parent)
@@ -260,14 +260,14 @@ def test_each_trial_is_one_child_run_with_its_values_and_its_curve(pack: RunPack
         assert run.data.tags["sanefit.status"] == r.status
         assert float(run.data.params["learning_rate"]) == r.spec.setting.learning_rate
         assert float(run.data.params["weight_decay"]) == r.spec.setting.weight_decay
-        assert run.data.metrics["val_acc"] == r.validation_accuracy
+        assert run.data.metrics["validation_accuracy"] == r.validation_accuracy
         for name in CURVES:
             curve = {point.step: point.value for point in client.get_metric_history(run.info.run_id, name)}
             recorded = {record.epoch: getattr(record, name) for record in r.epochs}
             assert curve == {epoch: value for epoch, value in recorded.items() if value is not None}
 
 
-def test_running_a_pack_twice_adds_no_child_run(pack: RunPack, client: tracking.Client) -> None:
+def test_running_a_pack_twice_adds_no_child_run(pack: RunPack, client: Client) -> None:
     trials = [trial(0), trial(1)]
     first, parent, _ = pack(trials)
     ids = [run.info.run_id for run in children(client, parent)]
@@ -302,7 +302,7 @@ def test_the_settings_reach_the_training(pack: RunPack, monkeypatch: pytest.Monk
     assert first.noise_seed != second.noise_seed
 
 
-def test_times_come_from_the_clock(pack: RunPack, client: tracking.Client) -> None:
+def test_times_come_from_the_clock(pack: RunPack, client: Client) -> None:
     ticks = itertools.count(1_700_000_000)
     result, parent, _ = pack([trial(0)], clock=lambda: float(next(ticks)))
     info = children(client, parent)[0].info
@@ -325,11 +325,12 @@ def test_packs_share_the_cores_of_a_machine(pack: RunPack, monkeypatch: pytest.M
     assert seen == [cores, 1, 1]
 
 
-def test_the_line_of_a_trial_is_the_lectures() -> None:
+def test_the_line_of_a_trial_is_the_lectures_in_our_names() -> None:
     setting = TrialSetting(learning_rate=1.405206e-04, weight_decay=4.793564e-01)
     spec = TrialSpec(number=0, setting=setting, epochs=5, seed=0)
     result = TrialResult(spec=spec, status="ok", validation_accuracy=0.412, epochs=[], seconds=3.0)
-    assert trial_line(result, 100) == "val_acc: 0.412000, lr: 1.405206e-04, reg: 4.793564e-01, (1 / 100)"
+    values = "validation_accuracy: 0.412000, learning_rate: 1.405206e-04, weight_decay: 4.793564e-01"
+    assert trial_line(result, 100) == f"{values}, (1 / 100)"
     last = result.model_copy(update={"spec": spec.model_copy(update={"number": 99})})
     assert trial_line(last, 100).endswith("(100 / 100)")
 
@@ -359,7 +360,7 @@ def failed(status: str, epochs: int, message: str = "") -> TrialResult:
 
 
 def test_a_failed_trials_line_goes_on_with_what_happened() -> None:
-    line = "val_acc: 0.100000, lr: 1.000000e-01, reg: 1.000000e-03, (1 / 9)"
+    line = "validation_accuracy: 0.100000, learning_rate: 1.000000e-01, weight_decay: 1.000000e-03, (1 / 9)"
     assert trial_line(failed("diverged", 3), 9) == f"{line} diverged in epoch 3"
     assert trial_line(failed("out_of_memory", 0, "no more"), 9) == f"{line} out of memory in epoch 1 no more"
     assert trial_line(failed("error", 0, "ValueError: odd"), 9) == f"{line} error in epoch 1 ValueError: odd"

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from said import Said
 from training_inputs import inputs_of
 
-from sanefit.components.foundation import tracking
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import TwoLayerSettings
 from sanefit.components.foundation.schemas.runs import RunReference
@@ -28,6 +27,8 @@ from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord, OptimizerSettings
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.packs import load_pack_results
+from sanefit.components.foundation.tracking.connection import connect
+from sanefit.components.foundation.tracking.runs import open_run
 from sanefit.components.foundation.training.loop.recipe import Recipe
 from sanefit.components.foundation.training.loop.training_state import TrainingState
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan, Progress
@@ -160,8 +161,8 @@ def test_a_pack_whose_storage_is_in_s3_takes_from_there_what_was_trained(
     )
     results: list[PackResult] = []
     for name in ("first", "second"):
-        run_id = tracking.open_run(
-            tracking.client(uri), experiment="s3", artifact_location=str(tmp_path), run_name=name, tags={}, params={}
+        run_id = open_run(
+            connect(uri), experiment="s3", artifact_location=str(tmp_path), run_name=name, tags={}, params={}
         )
         run = RunReference(run_name=name, storage=f"{s3}/storage", tracking_uri=uri, tracking_run_id=run_id)
         said = Said()

@@ -118,7 +118,9 @@ def test_every_searched_value_of_the_best_is_said(tmp_path: Path, said: Said) ->
     result = made_up_result(0, 0.5, momentum=0.912345, batch_size=64, init="he")
     pack = PackResult(stage="fine", search_range=RANGE, results=[result])
     rank_stage(run_in(tmp_path), "fine", [store_pack_result(run_in(tmp_path), 0, pack)], said)
-    assert said[0].endswith("at lr 1.000e-02, reg 1.000e-04, momentum 0.912, batch size 64, init he")
+    assert said[0].endswith(
+        "at learning rate 1.000e-02, weight decay 1.000e-04, momentum 0.912, batch size 64, init he"
+    )
 
 
 def test_the_error_says_how_the_first_trial_ended_and_what_to_do(tmp_path: Path, said: Said) -> None:

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from sanefit.pipeline.local.local_run import LocalOutcome
 from sanefit.pipeline.local.run_results import of_training, remove, report_of
 from sanefit.pipeline.local.task_output import StepError, StepTiming
@@ -54,3 +56,13 @@ def test_the_latest_report_is_the_default(tmp_path: Path) -> None:
         (tmp_path / "runs" / name / "report.html").write_text(name)
     assert report_of(tmp_path, "first").read_text() == "first"
     assert report_of(tmp_path, "").read_text() == "second"
+
+
+@pytest.mark.parametrize("name", ["validation_accuracy", "val_accuracy"])
+def test_the_accuracy_of_a_summary_is_read_under_its_earlier_name_too(name: str, tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text(
+        f'{{"run_name": "r", "fingerprint": "f", "failed_checks": [], "{name}": 0.5}}'
+    )
+    result = of_training(LocalOutcome(True, None, TIMINGS, tmp_path, tmp_path), 0, 10)
+    assert result["validation_accuracy"] == 0.5
+    assert "val_accuracy" not in result

@@ -17,11 +17,11 @@ def sorted_output(text: str) -> tuple[TaskOutput, list[tuple[str, str]], str]:
 
 def test_what_a_step_prints_is_understood(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit), running_step("coarse pack 1") as say:
-        say("val_acc: 0.5 [1 / 2]")
+        say("validation_accuracy: 0.5 [1 / 2]")
         raise DataError("class 'a' has 1 image")
     printed = "".join(f"    {line}\n" for line in capsys.readouterr().out.splitlines())  # as kfp.local indents it
     output, shown, log = sorted_output(printed)
-    assert shown == [("coarse pack 1", "val_acc: 0.5 [1 / 2]")]
+    assert shown == [("coarse pack 1", "validation_accuracy: 0.5 [1 / 2]")]
     assert output.errors == [StepError("coarse pack 1", "class 'a' has 1 image", 2)]
     assert [timing.step for timing in output.timings] == ["coarse pack 1"]
     timing = output.timings[0]

@@ -1,0 +1,110 @@
+"""Registered models: a version for each run that trained one, and the aliases of the best."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+import numpy as np
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from numpy.typing import NDArray
+
+from sanefit.components.foundation.schemas.runs import CHAMPION, RunReference
+from sanefit.components.foundation.tracking.connection import Client
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def register_model(
+    tracking: Client,
+    run: RunReference,
+    *,
+    model: "nn.Module",
+    model_name: str,
+    class_names: Sequence[str],
+    image_shape: tuple[int, int, int],
+    tags: Mapping[str, str],
+) -> str:
+    """Store the model as an exported graph, no pickle, and register it; the version.
+
+    A run registers one version: when it already has one, that version is returned.
+
+    Args:
+        tracking: a client.
+        run: the parent run, which the version points to.
+        model: from uint8 (images, height, width, channels) to probabilities (images, classes).
+        model_name: the registered model.
+        class_names: in the order of the probabilities; kept in the model's metadata.
+        image_shape: (height, width, channels).
+        tags: of the version.
+    """
+    existing = tracking.search_model_versions(f"name = '{model_name}' and run_id = '{run.tracking_run_id}'")
+    if existing:
+        return str(existing[0].version)
+    uri = _log_model(run, model, class_names, image_shape)
+    _create_registered_model(tracking, model_name)
+    version = tracking.create_model_version(
+        model_name, source=uri, run_id=run.tracking_run_id, tags=dict(tags), model_id=uri.rsplit("/", 1)[1]
+    )
+    return str(version.version)
+
+
+def champion_version(tracking: Client, model_name: str) -> str | None:
+    """The version under the alias ``champion``, if any."""
+    try:
+        return str(tracking.get_model_version_by_alias(model_name, CHAMPION).version)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def set_alias(tracking: Client, model_name: str, alias: str, version: str) -> None:
+    """Point ``alias`` to ``version``."""
+    tracking.set_registered_model_alias(model_name, alias, version)
+
+
+def model_metadata(model_uri: str) -> dict[str, Any]:
+    """What ``register_model`` noted with a model: ``class_names`` and ``image_shape``; empty for others."""
+    return dict(mlflow.models.get_model_info(model_uri).metadata or {})
+
+
+def predict(model_uri: str, batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """Probabilities (images, classes) of a registered model for batches of raw pixels (N, H, W, C)."""
+    model = mlflow.pyfunc.load_model(model_uri)
+    return np.concatenate([model.predict(batch) for batch in batches])
+
+
+def _create_registered_model(tracking: Client, name: str) -> None:
+    try:
+        tracking.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _log_model(
+    run: RunReference, model: "nn.Module", class_names: Sequence[str], image_shape: tuple[int, int, int]
+) -> str:
+    import mlflow.pytorch
+    import torch
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import Schema, TensorSpec
+
+    signature = ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, *image_shape))]),
+        outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, len(class_names)))]),
+    )
+    tracking = MlflowClient()
+    with mlflow.start_run(run_id=run.tracking_run_id):
+        info = mlflow.pytorch.log_model(
+            model,
+            name="model",
+            signature=signature,
+            input_example=np.zeros((2, *image_shape), dtype=np.uint8),  # one image would freeze the batch size
+            pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", f"mlflow=={mlflow.__version__}"],
+            metadata={"class_names": list(class_names), "image_shape": list(image_shape)},
+        )
+    tracking.update_run(run.tracking_run_id, status="RUNNING")  # start_run closes it; the exit handler does that
+    return str(info.model_uri)

@@ -1,0 +1,11 @@
+"""The tags of runs and model versions. Needs no MLflow."""
+
+RUN_TAG = "sanefit.run"
+TRIAL_TAG = "sanefit.trial"
+STAGE_TAG = "sanefit.stage"
+STATUS_TAG = "sanefit.status"
+BEST_EPOCH_TAG = "sanefit.best_epoch"
+FINGERPRINT_TAG = "sanefit.fingerprint"
+IDENTITY_TAG = "sanefit.identity"
+FAILURE_TAG = "sanefit.failure"
+PARENT_TAG = "mlflow.parentRunId"
