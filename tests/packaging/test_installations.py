@@ -116,7 +116,8 @@ def installed(folder: Path, *arguments: str) -> Path:
 
 def environment() -> dict[str, str]:
     """Without what this process was told; mlflow, used by another test in it, writes its variable, too."""
-    return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MLFLOW_TRACKING_URI")}
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MLFLOW_TRACKING_URI")}
+    return kept | {"OMP_NUM_THREADS": "1"}  # small networks: threads would wait for each other
 
 
 @pytest.fixture(scope="module", params=["wheel", "wheel_of_sdist", "editable"])
