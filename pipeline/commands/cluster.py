@@ -9,7 +9,7 @@ import typer
 from sanefit.components.foundation.errors import SettingsError
 from sanefit.pipeline.commands.options import CaCert, Config, Endpoint, Json, Namespace, Set
 from sanefit.pipeline.commands.terminal import print_error, step_printer
-from sanefit.pipeline.settings.run_config import DEFAULT_CONFIG, load_config
+from sanefit.pipeline.settings.example_configs import DEFAULT_CONFIG
 
 runs = typer.Typer(help="Runs on the cluster.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -41,6 +41,7 @@ def submit(
     from sanefit.pipeline.kubeflow.client.connection import connect
     from sanefit.pipeline.kubeflow.runs.submit import submit as start
     from sanefit.pipeline.local.local_run import new_run_name
+    from sanefit.pipeline.settings.run_config import load_config
 
     _require_wait(wait, timeout)
     settings = load_config(config, set_ or ())
@@ -153,6 +154,7 @@ def doctor(
 ) -> None:
     """Say what is reachable, what is missing, and what to do."""
     from sanefit.pipeline.doctor.doctor import examine
+    from sanefit.pipeline.settings.run_config import load_config
 
     findings = []
     for finding in examine(load_config(config, set_ or ()), endpoint, namespace, ca_cert):

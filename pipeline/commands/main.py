@@ -24,8 +24,7 @@ from sanefit.pipeline.commands import (
 )
 from sanefit.pipeline.commands.options import CaCert, Config, Endpoint, Json, Namespace, Set, Workdir
 from sanefit.pipeline.commands.terminal import print_error, step_printer
-from sanefit.pipeline.local import run_results
-from sanefit.pipeline.settings.run_config import DEFAULT_CONFIG, RunConfig, load_config
+from sanefit.pipeline.settings.example_configs import DEFAULT_CONFIG
 
 app = typer.Typer(
     help="Train image classifiers the way a good lecturer teaches it: look, check, search, train, register.",
@@ -43,10 +42,13 @@ def run(
     config: Config = DEFAULT_CONFIG, set_: Set = None, workdir: Workdir = DEFAULT_WORKDIR, as_json: Json = False
 ) -> None:
     """Run the whole pipeline on this machine."""
+    from sanefit.pipeline.local import run_results
     from sanefit.pipeline.local.local_run import new_run_name, require_reachable, run_training
+    from sanefit.pipeline.settings.run_config import load_config
 
     started = time.time()
-    settings, workdir = _prepared(config, set_, workdir)
+    settings = load_config(config, set_ or ())
+    workdir = _writable(workdir)
     tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workdir / 'mlflow.db'}"
     require_reachable(tracking_uri)
     run_name = new_run_name(settings.name)
@@ -65,10 +67,13 @@ def check(
     config: Config = DEFAULT_CONFIG, set_: Set = None, workdir: Workdir = DEFAULT_WORKDIR, as_json: Json = False
 ) -> None:
     """Look at the data, check the network and find its learning rates; no search, nothing registered."""
+    from sanefit.pipeline.local import run_results
     from sanefit.pipeline.local.local_run import new_run_name, run_checks
+    from sanefit.pipeline.settings.run_config import load_config
 
     started = time.time()
-    settings, workdir = _prepared(config, set_, workdir)
+    settings = load_config(config, set_ or ())
+    workdir = _writable(workdir)
     outcome = run_checks(settings, workdir, new_run_name(settings.name), step_printer(as_json))
     result = run_results.of_checks(outcome, started, time.time())
     if result["status"] == "bad input":
@@ -86,6 +91,7 @@ def compile_(
     """Compile the pipeline for a Kubeflow cluster."""
     from sanefit.pipeline.compile import compile_pipeline
     from sanefit.pipeline.container_images import container_images
+    from sanefit.pipeline.settings.run_config import load_config
 
     compile_pipeline(load_config(config, set_ or ()), container_images(), output)
     print(json.dumps({"status": "succeeded", "pipeline": str(output)}) if as_json else output)
@@ -108,7 +114,9 @@ def report(
 
         page = fetch_report(connect(endpoint, namespace, ca_cert), run_name, folder)
     else:
-        page = run_results.report_of(folder, run_name)
+        from sanefit.pipeline.local.run_results import report_of
+
+        page = report_of(folder, run_name)
     print(json.dumps({"status": "succeeded", "report": str(page)}) if as_json else page)
 
 
@@ -131,14 +139,13 @@ def main() -> None:
         sys.exit(error.exit_status)
 
 
-def _prepared(config: Path, overrides: list[str] | None, workdir: Path) -> tuple[RunConfig, Path]:
-    """The settings, and the work directory as an absolute path that can be written."""
+def _writable(workdir: Path) -> Path:
+    """The work directory as an absolute path that can be written."""
     from sanefit.pipeline.local.local_run import require_writable
 
-    settings = load_config(config, overrides or ())
     absolute = workdir.expanduser().absolute()
     require_writable(absolute)
-    return settings, absolute
+    return absolute
 
 
 def _finish(result: dict[str, Any], as_json: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from sanefit.pipeline.commands.options import CaCert, Config, Endpoint, Json, Namespace, Set
-from sanefit.pipeline.settings.run_config import DEFAULT_CONFIG, load_config
+from sanefit.pipeline.settings.example_configs import DEFAULT_CONFIG
 
 schedule = typer.Typer(help="Recurring runs on the cluster.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -39,6 +39,7 @@ def set_schedule(
     from sanefit.pipeline.schedules import schedule as schedules
     from sanefit.pipeline.schedules.cron import parse_cron
     from sanefit.pipeline.schedules.recurring_runs import Wanted
+    from sanefit.pipeline.settings.run_config import load_config
 
     parsed = parse_cron(cron)
     times = parsed.next_times(datetime.now(UTC), NEXT_TIMES)

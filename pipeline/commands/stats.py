@@ -4,7 +4,7 @@ import json
 import sys
 
 from sanefit.pipeline.commands.options import Config, Json, Set
-from sanefit.pipeline.settings.run_config import DEFAULT_CONFIG, load_config
+from sanefit.pipeline.settings.example_configs import DEFAULT_CONFIG
 
 SHOWN = 3
 
@@ -13,6 +13,7 @@ def stats(config: Config = DEFAULT_CONFIG, set_: Set = None, as_json: Json = Fal
     """Measure the channel means of a source's images, all or a sample, straight from its files; nothing is written."""
     from sanefit.components.channel_stats.api import measure_source
     from sanefit.components.foundation.machine.cores import usable_cores
+    from sanefit.pipeline.settings.run_config import load_config
 
     settings = load_config(config, set_ or ())
     found = measure_source(settings.data, settings.stats, settings.seed, usable_cores())

@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Callable
 
-from rich.console import Console
-from rich.markup import escape
-
 
 def step_printer(as_json: bool) -> Callable[[str, str], None]:
     """Print a step's line; with --json to stderr, so that stdout stays for programs."""
+    from rich.console import Console
+    from rich.markup import escape
+
     stream = sys.stderr if as_json else sys.stdout  # held: a run redirects sys.stdout
     console = Console(file=stream, highlight=False, soft_wrap=True)
 

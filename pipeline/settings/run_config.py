@@ -20,12 +20,9 @@ from sanefit.components.foundation.schemas.search import SearchSettings
 from sanefit.components.foundation.schemas.statistics import StatsSettings
 from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.pipeline.settings.cluster_settings import ClusterSettings
+from sanefit.pipeline.settings.example_configs import CONFIGS, DEFAULT_CONFIG
 from sanefit.pipeline.settings.renamed_settings import with_new_spellings
 from sanefit.pipeline.settings.search_checks import check_search
-
-CONFIGS = Path(__file__).parents[1] / "configs"
-DEFAULT_CONFIG = CONFIGS / "digits.yaml"
-
 
 BY_PIXEL = ("mean_image", "pca_whitening", "zca_whitening")
 

@@ -47,7 +47,8 @@ def closure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Closure:
 
 
 TREE = {
-    "entry.py": "import a.b.c as c\nfrom d import *\nfrom e.f import g\nfrom e.f.h import VALUE\nimport json, ns.inner.leaf",
+    "entry.py": "import a.b.c as c\nfrom d import *\nfrom e.f import g\nfrom e.f.h import VALUE\n"
+    "import json, ns.inner.leaf",
     "a/__init__.py": "",
     "a/b/__init__.py": "from . import sibling",
     "a/b/c.py": "from .. import beside\nfrom ..deep.er import NAME\nfrom .other import (x,\n  y)",
@@ -161,7 +162,7 @@ def test_an_editable_install_is_found_by_its_own_finder(tmp_path: Path, monkeypa
 
     class Finder:
         @staticmethod
-        def find_spec(name: str, path: object = None, target: object = None) -> object:
+        def find_spec(name: str, *_: object) -> object:
             folder = tmp_path / "elsewhere"
             if name != "editable":
                 return None
