@@ -24,8 +24,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "gpu-packages")]
 import torch  # noqa: E402
 import torchvision  # noqa: E402
 import yaml  # noqa: E402
-from sanefit.components.final_training.long_training import LongTraining  # noqa: E402
 
+from sanefit.components.foundation.machine.arithmetic import Arithmetic, arithmetic_of  # noqa: E402
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings  # noqa: E402
 from sanefit.components.foundation.schemas.networks import (  # noqa: E402
     ConvNetSettings,
@@ -35,9 +35,11 @@ from sanefit.components.foundation.schemas.networks import (  # noqa: E402
 )
 from sanefit.components.foundation.schemas.statistics import ChannelStats  # noqa: E402
 from sanefit.components.foundation.schemas.training import OptimizerSettings  # noqa: E402
+from sanefit.components.foundation.training.loop.loss import smoothed_cross_entropy  # noqa: E402
 from sanefit.components.foundation.training.loop.recipe import Recipe, recipe_of  # noqa: E402
 from sanefit.components.foundation.training.loop.training import Training  # noqa: E402
 from sanefit.components.foundation.training.loop.training_data import TrainingData, data_on  # noqa: E402
+from sanefit.components.foundation.training.loop.training_options import TrainingOptions  # noqa: E402
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan, start  # noqa: E402
 from sanefit.components.foundation.training.stacks.trial import Problem, Trial  # noqa: E402
 
@@ -64,8 +66,11 @@ def main() -> None:
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("bench_gpu: torch sees no CUDA GPU; expected one; run it on a machine that has one")
-    torch.set_float32_matmul_precision("high")
-    torch.backends.cudnn.benchmark = True
+    with Arithmetic("cuda", "tf32").in_force():
+        _measure(arguments)
+
+
+def _measure(arguments: argparse.Namespace) -> None:
     data = data_on(_data(arguments.cifar10, arguments.images), torch.device("cuda"))
     peak = _peak()
     _print("large matrix product, TF32", peak / 1e12, "Tflop/s", REPEATS)
@@ -114,7 +119,13 @@ def _final(archive: Path, learning_rate: float, weight_decay: float) -> None:
     problem = _problem("convnet")
     trial = Trial(network_settings.validate_python(config["network"]), recipe, 0)
     data = data_on(_data(archive, 45_000, 5_000), problem.device)
-    training = LongTraining(problem.classifier(trial), data, recipe, final)
+    arithmetic = arithmetic_of(trial.network, problem.device, mixed_precision=final.mixed_precision)
+    options = TrainingOptions(
+        smoothed_cross_entropy(final.label_smoothing),
+        weight_averaging=final.weight_averaging,
+        arithmetic=arithmetic,
+    )
+    training = Training(problem.classifier(trial), data, recipe, options)
     torch.cuda.synchronize()
     started, best = time.perf_counter(), 0.0
     for epoch in range(1, final.epochs + 1):
@@ -165,7 +176,9 @@ def _trials(name: str, count: int) -> list[Trial]:
 
 def _loop(name: str, data: TrainingData) -> Callable[[], object]:
     [trial] = _trials(name, 1)
-    training = Training(_problem(name).classifier(trial), data, trial.recipe)
+    problem = _problem(name)
+    options = TrainingOptions(arithmetic=problem.arithmetic(trial.network))
+    training = Training(problem.classifier(trial), data, trial.recipe, options)
     return lambda: training.train_epoch(1)
 
 

@@ -114,11 +114,11 @@ def some_progress(epochs: int = 2, values: float = 1.0) -> MemberProgress:
         for epoch in range(1, epochs + 1)
     ]
     slots = {"momentum_buffer": {"output.weight": torch.full((2, 3), values / 3)}}
-    state = LongState(TrainingState(epochs, 7 * epochs, weights, slots), {"n_averaged": torch.tensor(5)})
+    state = TrainingState(epochs, 7 * epochs, weights, slots, {"n_averaged": torch.tensor(5)})
     return MemberProgress(records, 1, weights, state)
 
 
-def state_of(progress: MemberProgress) -> LongState:
+def state_of(progress: MemberProgress) -> TrainingState:
     assert progress.state is not None
     return progress.state
 
@@ -137,11 +137,11 @@ def test_progress_is_read_as_it_was_written(said: Said, storage: str) -> None:
     assert read is not None
     assert (read.records, read.best_epoch, read.best) == (progress.records, 1, progress.records[0])
     state, expected = state_of(read), state_of(progress)
-    assert (state.training.epochs, state.training.steps) == (2, 14)
+    assert (state.epochs, state.steps) == (2, 14)
     for values, others in (
         (read.best_weights, progress.best_weights),
-        (state.training.weights, expected.training.weights),
-        (state.training.slots["momentum_buffer"], expected.training.slots["momentum_buffer"]),
+        (state.weights, expected.weights),
+        (state.slots["momentum_buffer"], expected.slots["momentum_buffer"]),
         (state.averaged, expected.averaged),
     ):
         assert values.keys() == others.keys()

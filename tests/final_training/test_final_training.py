@@ -325,13 +325,13 @@ def test_the_first_weights_depend_on_the_seed(run_final: Callable[..., FinalRun]
 
 def test_the_settings_reach_the_training(run_final: Callable[..., FinalRun], monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Recipe] = []
-    train = member_training.LongTraining
+    train = member_training.Training
 
     def recording(classifier: Classifier, data: TrainingData, recipe: Recipe, *others: Any) -> Any:
         seen.append(recipe)
         return train(classifier, data, recipe, *others)
 
-    monkeypatch.setattr(member_training, "LongTraining", recording)
+    monkeypatch.setattr(member_training, "Training", recording)
     for seed in (0, 1):
         run_final(learning_rate=0.05, seed=seed)
     for recipe in seen:
@@ -408,8 +408,6 @@ def test_arithmetic_is_afterwards_what_it_was(final_run: FinalRun) -> None:
     smallest = torch.tensor(5e-324, dtype=torch.float64)
     assert final_run.trained.epochs
     assert (smallest * 1.0).item() > 0
-    with final_arithmetic(torch.device("cpu")):
-        assert (smallest * 1.0).item() == 0
 
 
 @pytest.fixture(scope="module")
@@ -478,7 +476,7 @@ made_up_epochs = st.lists(
 
 
 class PlayedBack:
-    """In the place of ``LongTraining``: plays back epochs, and writes each one's number into the weights."""
+    """In the place of ``Training``: plays back epochs, and writes each one's number into the weights."""
 
     def __init__(self, epochs: list[tuple[float, float | None]], classifier: Classifier) -> None:
         self.made_up, self.kept, self.epochs = epochs, classifier, 0
@@ -525,7 +523,7 @@ def test_the_best_epoch_is_the_most_accurate_and_training_stops_when_patience_en
     [member] = plan_members(TWO_LAYER, OPTIMIZER, final, ranking_of(0.1), 0, said)
     checkpoint = Checkpoint("/nowhere/checkpoint", said, writes=False)
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(member_training, "LongTraining", lambda classifier, *_: PlayedBack(epochs, classifier))
+        monkeypatch.setattr(member_training, "Training", lambda classifier, *_: PlayedBack(epochs, classifier))
         progress = train_member(classifier, nothing, member.trial.recipe, final, checkpoint, say=said)
     last, best, out_of_patience = expected_end(epochs, patience)
     assert (len(progress.records), progress.best_epoch) == (last, best)

@@ -7,7 +7,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from said import Said
-from sanefit.components.final_training.long_training import LongTraining, copies
 
 from sanefit.components.final_training.checkpoint import Checkpoint, MemberProgress
 from sanefit.components.final_training.torchrun import MemberJob, train_with_torchrun, useful_processes
@@ -19,8 +18,12 @@ from sanefit.components.foundation.schemas.final_model import FinalTrainingSetti
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import MlpSettings
 from sanefit.components.foundation.schemas.statistics import ChannelStats
+from sanefit.components.foundation.training.loop.loss import smoothed_cross_entropy
 from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.loop.training import Training
 from sanefit.components.foundation.training.loop.training_data import read_training_data
+from sanefit.components.foundation.training.loop.training_options import TrainingOptions
+from sanefit.components.foundation.training.loop.training_state import copies
 
 NETWORK = MlpSettings(kind="mlp", depth=2, width=9, dropout=0.3)
 RECIPE = Recipe(
@@ -35,6 +38,7 @@ RECIPE = Recipe(
     augmentation="flip_crop",
 )
 FINAL = FinalTrainingSettings(label_smoothing=0.1, weight_averaging=0.9)
+OPTIONS = TrainingOptions(loss=smoothed_cross_entropy(0.1), weight_averaging=0.9)
 
 
 @pytest.fixture
@@ -57,7 +61,7 @@ def assert_as_one_process(progress: MemberProgress, job: MemberJob) -> None:
     manifest = read_manifest(job.dataset)
     classes = len(manifest.class_names)
     classifier = build_classifier(job.network, manifest.image_shape, classes, job.stats, job.seed).double()
-    alone = LongTraining(classifier, read_training_data(job.dataset), job.recipe, job.final)
+    alone = Training(classifier, read_training_data(job.dataset), job.recipe, OPTIONS)
     assert len(progress.records) == job.recipe.epochs
     for record in progress.records:
         expected = alone.train_epoch(record.epoch)
@@ -85,7 +89,7 @@ def test_two_processes_go_on_where_a_checkpoint_is(job: MemberJob, said: Said) -
     """Written after the first epoch; the rest is as one process has it, to the optimizer's memory and the averages."""
     manifest = read_manifest(job.dataset)
     classifier = build_classifier(job.network, manifest.image_shape, 10, job.stats, job.seed).double()
-    begun = LongTraining(classifier, read_training_data(job.dataset), job.recipe, job.final)
+    begun = Training(classifier, read_training_data(job.dataset), job.recipe, OPTIONS)
     first = begun.train_epoch(1)
     weights = copies(begun.kept.get_submodule("network").state_dict())
     Checkpoint(job.checkpoint_uri, said).write(MemberProgress([first], 1, weights, begun.state()))

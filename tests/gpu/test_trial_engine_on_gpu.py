@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from product_dtypes import ProductDtypes
 
 from sanefit.components.foundation.schemas.networks import (
     ConvNetSettings,
@@ -23,6 +24,7 @@ from sanefit.components.foundation.training.loop.recipe import Recipe
 from sanefit.components.foundation.training.loop.training_data import TrainingData, data_on
 from sanefit.components.foundation.training.loop.whole_training import train
 from sanefit.components.foundation.training.stacks.engine_plan import choose_plan
+from sanefit.components.foundation.training.stacks.stacks import EngineName
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan, train_together
 from sanefit.components.foundation.training.stacks.trial import Problem, Trial
 
@@ -118,3 +120,31 @@ def test_a_plan_is_measured_and_fits_the_memory() -> None:
     assert plan.engine == "stacked"
     assert plan.recorded
     assert plan.networks_at_once in (4, 16, 64)
+
+
+def curves_in(problem: Problem, engine: EngineName, chosen: list[Trial]) -> tuple[list[list[EpochRecord]], bool]:
+    """Of trials in eager steps, and whether any product was taken in bfloat16."""
+    plan = EnginePlan(engine, len(chosen))
+    with problem.arithmetic(chosen[0].network).in_force(), ProductDtypes() as products:
+        records = train_together(plan, chosen, problem, data_on(DATA, problem.device), until=EPOCHS).records
+    return records, torch.bfloat16 in products.seen
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_trials_precision_does_not_depend_on_the_engine(name: str) -> None:
+    problem = dataclasses.replace(gpu_problem(), dtype=torch.float32)
+    engines: list[EngineName] = [*(["stacked"] if has_stack(NETWORKS[name]) else []), "vmapped", "loop"]
+    chosen = trials(name, 2)
+    mixed = problem.arithmetic(NETWORKS[name]).precision == "bfloat16"
+    found = {engine: curves_in(problem, engine, chosen) for engine in engines}
+    assert {engine: rounded for engine, (_, rounded) in found.items()} == dict.fromkeys(engines, mixed)
+    for curves, _ in found.values():
+        for curve, expected in zip(curves, found["loop"][0], strict=True):
+            assert [r.train_loss for r in curve] == pytest.approx([r.train_loss for r in expected], rel=0.03)
+
+
+@pytest.mark.parametrize("engine", ["stacked", "loop"])
+def test_the_same_trials_give_the_same_digits(engine: EngineName) -> None:
+    problem = dataclasses.replace(gpu_problem(), dtype=torch.float32)
+    first, again = (curves_in(problem, engine, trials("convnet", 3))[0] for _ in range(2))
+    assert first == again

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sanefit.components.foundation.errors import DataError, RunFailedError
-from sanefit.components.foundation.machine.cores import usable_cores
 from sanefit.components.foundation.machine.parallel_work import working_in_parallel
 
 
@@ -70,11 +69,3 @@ def test_a_killed_worker_is_an_error_of_one_line_and_no_hang() -> None:
     with pytest.raises(RunFailedError, match="was killed") as caught, working_in_parallel(2) as in_parallel:
         list(in_parallel(die_at_three, range(20)))
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(("told", "cores"), [("1", 1), ("100000", None), ("", None), ("0", None), ("a lot", None)])
-def test_a_container_may_say_how_many_cores_it_has(
-    told: str, cores: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", told)
-    assert usable_cores() == (cores or len(os.sched_getaffinity(0)))

@@ -1,4 +1,4 @@
-"""Networks trained at once, against the plain loop on each alone."""
+"""Networks trained at once, against a training of each alone."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,7 +8,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from product_dtypes import ProductDtypes
 
+from sanefit.components.foundation.machine.arithmetic import Arithmetic
 from sanefit.components.foundation.schemas.networks import (
     ConvNetSettings,
     MlpSettings,
@@ -233,9 +235,9 @@ def test_products_may_be_taken_in_bfloat16(name: str, optimizer: str) -> None:
     trials = [trial(NETWORKS[name], seed, optimizer=optimizer, learning_rate=0.01) for seed in range(3)]
     problem = dataclasses.replace(PROBLEM, dtype=torch.float32)
     curves: list[list[dict[int, EpochRecord]]] = []
-    for autocast in (False, True):
+    for arithmetic in (Arithmetic("cpu", "float32"), Arithmetic("cpu", "bfloat16")):
         training = start_training("stacked", trials, problem, DATA)
-        training.autocast = autocast  # type: ignore[attr-defined]
+        training.arithmetic = arithmetic  # type: ignore[attr-defined]
         curves.append([training.train_epoch(epoch) for epoch in range(1, EPOCHS + 1)])
     for exact, rounded in zip(*curves, strict=True):
         for number, record in exact.items():
@@ -247,5 +249,22 @@ def test_a_plain_training_that_goes_on_is_bitwise_the_same() -> None:
     one = trial(NETWORKS["convnet"], dropout=0.3, optimizer="adam")
     begun = Training(PROBLEM.classifier(one), DATA, one.recipe)
     first = begun.train_epoch(1)
-    resumed = Training(PROBLEM.classifier(one), DATA, one.recipe, begun.state())
+    resumed = Training(PROBLEM.classifier(one), DATA, one.recipe, state=begun.state())
     assert [first, *(resumed.train_epoch(epoch) for epoch in (2, 3))] == alone(one)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", ["mlp_norm_maxout", "convnet"])
+def test_every_engine_computes_in_the_precision_of_the_network(
+    name: str, precision: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is decided, here by hand: which engine is measured to be fastest must decide no digit but the last."""
+    monkeypatch.setattr(Problem, "arithmetic", lambda *_: Arithmetic("cpu", precision))
+    problem = dataclasses.replace(PROBLEM, dtype=torch.float32)
+    seen = {}
+    for engine in ENGINES[name]:
+        training = start_training(engine, [trial(NETWORKS[name])], problem, DATA)
+        with ProductDtypes() as products:
+            training.train_epoch(1)
+        seen[engine] = torch.bfloat16 in products.seen
+    assert seen == dict.fromkeys(("stacked", "vmapped", "loop"), precision == "bfloat16")

@@ -1,4 +1,4 @@
-"""The long loop against the plain one, against numpy, and against itself after an interruption."""
+"""What a training does otherwise when it is asked, against numpy; and itself after an interruption."""
 
 import dataclasses
 from typing import Any
@@ -8,19 +8,21 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sanefit.components.final_training.long_training import LongTraining
 from torch import Tensor
 from torch.nn import functional
 
 from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
 from sanefit.components.foundation.image_dataset.batches import shuffled_batches
-from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
+from sanefit.components.foundation.machine.arithmetic import Arithmetic
 from sanefit.components.foundation.schemas.networks import ConvNetSettings, MlpSettings, NetworkSettings, ResNetSettings
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord
+from sanefit.components.foundation.training.loop.gradient_step import gradient_step
+from sanefit.components.foundation.training.loop.loss import smoothed_cross_entropy
 from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.loop.training import Training
 from sanefit.components.foundation.training.loop.training_data import TrainingData
-from sanefit.components.foundation.training.loop.whole_training import train
+from sanefit.components.foundation.training.loop.training_options import TrainingOptions
 
 CLASSES, SHAPE = 3, (4, 5, 3)
 SHIFT, SCALE = [120.0, 128.0, 131.5], [70.0, 74.0, 80.25]
@@ -33,7 +35,6 @@ RESNET = ResNetSettings(kind="resnet", channels=(3, 4), blocks=1)
 RECIPE = Recipe(
     learning_rate=0.05, weight_decay=1e-2, momentum=0.9, batch_size=16, epochs=3, batch_seed=5, noise_seed=6
 )
-PLAIN = FinalTrainingSettings()
 
 
 def some_data(images: int = 61, validation: int = 23) -> TrainingData:
@@ -53,11 +54,11 @@ def some_classifier(network: NetworkSettings) -> Classifier:
     return build_classifier(network, SHAPE, CLASSES, STATS, seed=0).double()
 
 
-def trained(training: LongTraining, first: int = 1) -> list[EpochRecord]:
+def trained(training: Training, first: int = 1) -> list[EpochRecord]:
     return [training.train_epoch(epoch) for epoch in range(first, training.recipe.epochs + 1)]
 
 
-def weights_of(training: LongTraining) -> dict[str, Tensor]:
+def weights_of(training: Training) -> dict[str, Tensor]:
     return training.kept.state_dict()
 
 
@@ -71,18 +72,6 @@ recipes = st.builds(
     weight_decay=st.sampled_from([0.0, 1e-2]),
     learning_rate=st.sampled_from([0.05, 1e9]),  # at the second most networks diverge
 )
-
-
-@settings(deadline=None, max_examples=40)
-@given(recipes, st.sampled_from([MLP, CONVNET, RESNET]))
-def test_without_what_it_adds_it_is_the_plain_loop(recipe: Recipe, network: NetworkSettings) -> None:
-    plain, long = some_classifier(network), some_classifier(network)
-    status, expected = train(plain, DATA, recipe)
-    training = LongTraining(long, DATA, recipe, PLAIN)
-    assert [training.train_epoch(record.epoch) for record in expected] == expected
-    if status == "ok":
-        for name, value in plain.state_dict().items():
-            assert torch.equal(long.state_dict()[name], value), name
 
 
 @dataclasses.dataclass
@@ -121,8 +110,8 @@ def test_smoothed_labels_and_averaged_weights_are_what_numpy_does_by_hand(smooth
     classifier = linear_classifier()
     linear = classifier.network[1]  # type: ignore[index]
     oracle = Oracle(linear.weight.detach().numpy().copy(), linear.bias.detach().numpy().copy())
-    final = FinalTrainingSettings(label_smoothing=smoothing, weight_averaging=decay)
-    training = LongTraining(classifier, DATA, RECIPE, final)
+    options = TrainingOptions(loss=smoothed_cross_entropy(smoothing), weight_averaging=decay)
+    training = Training(classifier, DATA, RECIPE, options)
     x = ((DATA.train_pixels.numpy().astype(np.float64) - SHIFT) / SCALE).transpose(0, 3, 1, 2).reshape(61, -1)
     x_validation = ((DATA.validation_pixels.numpy() - np.array(SHIFT)) / SCALE).transpose(0, 3, 1, 2).reshape(23, -1)
     for record in trained(training):
@@ -144,7 +133,7 @@ def test_batch_norms_running_averages_are_averaged_too() -> None:
     """After the first step they are the network's own, after the second half way between the two."""
     recipe = dataclasses.replace(RECIPE, batch_size=31, epochs=1)  # two steps
     plain, averaged = (
-        LongTraining(some_classifier(CONVNET), DATA, recipe, FinalTrainingSettings(weight_averaging=decay))
+        Training(some_classifier(CONVNET), DATA, recipe, TrainingOptions(weight_averaging=decay))
         for decay in (0.0, 0.5)
     )
     seen: list[Tensor] = []
@@ -158,24 +147,60 @@ def test_batch_norms_running_averages_are_averaged_too() -> None:
     torch.testing.assert_close(kept, (first + second) / 2, rtol=1e-12, atol=1e-12)
 
 
-finals = st.builds(
-    FinalTrainingSettings, label_smoothing=st.sampled_from([0.0, 0.1]), weight_averaging=st.sampled_from([0.0, 0.8])
+all_options = st.builds(
+    TrainingOptions,
+    loss=st.sampled_from([0.0, 0.1]).map(smoothed_cross_entropy),
+    weight_averaging=st.sampled_from([0.0, 0.8]),
 )
 
 
 @settings(deadline=None, max_examples=30)
-@given(recipes, finals, st.sampled_from([MLP, CONVNET, RESNET]), st.integers(1, 2))
+@given(recipes, all_options, st.sampled_from([MLP, CONVNET, RESNET]), st.integers(1, 2))
 def test_a_training_goes_on_from_its_state_as_if_it_had_never_stopped(
-    recipe: Recipe, final: FinalTrainingSettings, network: NetworkSettings, stopped_after: int
+    recipe: Recipe, options: TrainingOptions, network: NetworkSettings, stopped_after: int
 ) -> None:
     """To the last bit."""
-    whole = LongTraining(some_classifier(network), DATA, recipe, final)
+    whole = Training(some_classifier(network), DATA, recipe, options)
     expected = trained(whole)
-    begun = LongTraining(some_classifier(network), DATA, recipe, final)
+    begun = Training(some_classifier(network), DATA, recipe, options)
     first = [begun.train_epoch(epoch) for epoch in range(1, stopped_after + 1)]
     state = begun.state()
     begun.train_epoch(stopped_after + 1)  # the state is a copy
-    again = LongTraining(some_classifier(network), DATA, recipe, final, state=state)
+    again = Training(some_classifier(network), DATA, recipe, options, state=state)
     assert first + trained(again, stopped_after + 1) == expected
     for name, value in weights_of(whole).items():
         torch.testing.assert_close(weights_of(again)[name], value, rtol=0, atol=0, equal_nan=True)
+
+
+def test_the_loss_and_the_step_that_are_given_are_those_that_train() -> None:
+    """A loss of the wrong sign climbs; the step sees each batch, penalty included, and the record the cross-entropy."""
+    seen: list[float] = []
+
+    def counted(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+        seen.append(loss.item())
+        gradient_step(optimizer, loss)
+
+    climbing = TrainingOptions(loss=lambda scores, labels: -functional.cross_entropy(scores, labels), step=counted)
+    recipe = dataclasses.replace(RECIPE, learning_rate=1e-3, batch_size=61, epochs=2)
+    training = Training(linear_classifier(), DATA, recipe, climbing)
+    penalties = []
+    records = []
+    for epoch in (1, 2):
+        penalties.append(RECIPE.weight_decay / 2 * sum(float(w.square().sum()) for w in training.weights))
+        records.append(training.train_epoch(epoch))
+    assert len(seen) == 2
+    after = RECIPE.weight_decay / 2 * sum(float(w.square().sum()) for w in training.weights)
+    losses = [record.train_loss - p for record, p in zip(records, [penalties[1], after], strict=True)]  # type: ignore[operator]
+    assert losses[1] > losses[0]
+    assert seen == pytest.approx([penalty - loss for penalty, loss in zip(penalties, losses, strict=True)])
+
+
+def test_products_in_bfloat16_round_and_learn_as_in_float32() -> None:
+    recipe = dataclasses.replace(RECIPE, augmentation="flip_crop")
+    curves = []
+    for arithmetic in (Arithmetic("cpu", "float32"), Arithmetic("cpu", "bfloat16")):
+        classifier = build_classifier(CONVNET, SHAPE, CLASSES, STATS, seed=0)
+        curves.append(trained(Training(classifier, DATA, recipe, TrainingOptions(arithmetic=arithmetic))))
+    for exact, rounded in zip(*curves, strict=True):
+        assert rounded.train_loss == pytest.approx(exact.train_loss, rel=0.03)
+        assert rounded.train_loss != exact.train_loss

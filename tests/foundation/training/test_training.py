@@ -15,7 +15,7 @@ from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import ConvNetSettings, TwoLayerSettings
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord
-from sanefit.components.foundation.training.loop import plain_loop
+from sanefit.components.foundation.training.loop import whole_training
 from sanefit.components.foundation.training.loop.recipe import Recipe
 from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
 
@@ -93,7 +93,7 @@ class Oracle:
 def train(
     classifier: Classifier, data: TrainingData, *, seed: int, after_epoch: Any = lambda _: None, **recipe: Any
 ) -> tuple[str, list[EpochRecord]]:
-    return plain_loop.train(classifier, data, Recipe(**recipe, batch_seed=seed), after_epoch)
+    return whole_training.train(classifier, data, Recipe(**recipe, batch_seed=seed), after_epoch)
 
 
 def weights_of(classifier: Classifier) -> dict[str, Array]:
