@@ -47,7 +47,7 @@ def closure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Closure:
 
 
 TREE = {
-    "entry.py": "import a.b.c as c\nfrom d import *\nfrom e.f import g\nfrom e.f.h import VALUE\nimport json, ns.inner.leaf",
+    "entry.py": "import a.b.c as c\nfrom d import *\nfrom e.f import g\nfrom e.f.h import VALUE\nimport ns.inner.leaf",
     "a/__init__.py": "",
     "a/b/__init__.py": "from . import sibling",
     "a/b/c.py": "from .. import beside\nfrom ..deep.er import NAME\nfrom .other import (x,\n  y)",
@@ -126,7 +126,9 @@ def test_what_is_broken_is_taken_and_imports_nothing(closure: Closure) -> None:
     assert closure(files) == {"entry", "broken"}
 
 
-@pytest.mark.parametrize("statement", ["from ... import x", "from .... import x", "from .no_such import x", "import no.such"])
+@pytest.mark.parametrize(
+    "statement", ["from ... import x", "from .... import x", "from .no_such import x", "import no.such"]
+)
 def test_what_cannot_be_found_is_left_out(closure: Closure, statement: str) -> None:
     assert closure({"p/__init__.py": "", "p/entry.py": statement}, "p.entry") == {"p", "p.entry"}
 
@@ -159,7 +161,7 @@ def test_an_editable_install_is_found_by_its_own_finder(tmp_path: Path, monkeypa
 
     class Finder:
         @staticmethod
-        def find_spec(name: str, path: object = None, target: object = None) -> object:
+        def find_spec(name: str, *_: object) -> object:
             folder = tmp_path / "elsewhere"
             if name != "editable":
                 return None

@@ -45,7 +45,10 @@ SAME = {
     "blank lines": ("\n\n\nclass", "\n\nclass"),
     "parentheses": ("width < 1", "(width < 1)"),
     "quotes": ('"weights"', "'weights'"),
-    "broken line": ("(width, 10, bias=True)", "(\n            width,\n            10,\n            bias=True,\n        )"),
+    "broken line": (
+        "(width, 10, bias=True)",
+        "(\n            width,\n            10,\n            bias=True,\n        )",
+    ),
     "message of an exception": ("expected 1 or more", "expected a positive number, got {width!r}"),
     "message of an assertion": ('"unlucky"', 'f"{width} is unlucky"'),
     "message that is said": ('say(f"{width} neurons")', 'say("neurons: " + str(width))'),
