@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from said import Said
-from sanefit.components.final_training.gpu_arithmetic import final_arithmetic
 from sklearn import metrics
 from torch import Tensor
 from training_inputs import inputs_of

@@ -133,7 +133,7 @@ def curves_in(problem: Problem, engine: EngineName, chosen: list[Trial]) -> tupl
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_trials_precision_does_not_depend_on_the_engine(name: str) -> None:
     problem = dataclasses.replace(gpu_problem(), dtype=torch.float32)
-    engines: list[EngineName] = [*(["stacked"] if has_stack(NETWORKS[name]) else []), "vmapped", "loop"]
+    engines: list[EngineName] = [*(["stacked"] if NETWORKS[name].is_stacked else []), "vmapped", "loop"]
     chosen = trials(name, 2)
     mixed = problem.arithmetic(NETWORKS[name]).precision == "bfloat16"
     found = {engine: curves_in(problem, engine, chosen) for engine in engines}

@@ -78,7 +78,13 @@ def run_pack(
         context=PackContext(
             problem=Problem(inputs.manifest.image_shape, inputs.classes, inputs.stats, devices[0]),
             data=read_training_data(inputs.dataset, devices[0] if len(devices) == 1 else CPU, inputs.manifest),
-            store=open_store(run.storage, inputs, arithmetic=str(arithmetic_of(inputs.network, devices[0]))),
+            store=open_store(
+                run.storage,
+                inputs.dataset.fingerprint,
+                inputs.stats,
+                inputs.network,
+                arithmetic=str(arithmetic_of(inputs.network, devices[0])),
+            ),
             folds=plan.folds,
             fold_seed=derive_seed(seed, "folds"),
             checkpoint_seconds=checkpoint_seconds,

@@ -16,12 +16,13 @@ from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.identity.code import digest_of_own_code
 from sanefit.components.foundation.identity.digests import digest_of
 from sanefit.components.foundation.identity.training_identity import TrainingIdentity, identify_trainings, settings_of
+from sanefit.components.foundation.schemas.networks import NetworkSettings
 from sanefit.components.foundation.schemas.search import TrialResult
+from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.training.checkpoints.saved_state import plain_state, state_from
-from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan, Progress
 from sanefit.components.foundation.training.stacks.trial import Trial
 
@@ -85,12 +86,16 @@ class TrialStore:
         return Storage(self.storage).trial(key, ending)
 
 
-def open_store(storage: str, inputs: TrainingInputs, *, arithmetic: str) -> TrialStore:
+def open_store(
+    storage: str, fingerprint: str, stats: ChannelStats, network: NetworkSettings, *, arithmetic: str
+) -> TrialStore:
     """The trials of such networks on these images, by this code.
 
     Args:
         storage: of the run.
-        inputs: images, their normalization, the user's module and the starting weights.
+        fingerprint: of the snapshot.
+        stats: give the normalization.
+        network: the configuration's; names the user's module and the starting weights.
         arithmetic: kind of device, and how it computes.
 
     Raises:
@@ -99,7 +104,7 @@ def open_store(storage: str, inputs: TrainingInputs, *, arithmetic: str) -> Tria
     code = digest_of_own_code(TRAINS_A_TRIAL)
     return TrialStore(
         storage,
-        identify_trainings(inputs.dataset.fingerprint, inputs.stats, inputs.network, code=code, arithmetic=arithmetic),
+        identify_trainings(fingerprint, stats, network, code=code, arithmetic=arithmetic),
     )
 
 

@@ -47,8 +47,7 @@ def closure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Closure:
 
 
 TREE = {
-    "entry.py": "import a.b.c as c\nfrom d import *\nfrom e.f import g\nfrom e.f.h import VALUE\n"
-    "import json, ns.inner.leaf",
+    "entry.py": "import a.b.c as c\nfrom d import *\nfrom e.f import g\nfrom e.f.h import VALUE\nimport ns.inner.leaf",
     "a/__init__.py": "",
     "a/b/__init__.py": "from . import sibling",
     "a/b/c.py": "from .. import beside\nfrom ..deep.er import NAME\nfrom .other import (x,\n  y)",
