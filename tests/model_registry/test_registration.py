@@ -16,6 +16,7 @@ from sanefit.components.channel_stats.channel_stats import measure_channel_stats
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
 from sanefit.components.foundation.errors import RunFailedError
+from sanefit.components.foundation.identity.training_identity import TrainingIdentity
 from sanefit.components.foundation.image_dataset.shards import read_manifest, read_split
 from sanefit.components.foundation.schemas.final_model import TrainedModel
 from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
@@ -34,7 +35,8 @@ from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.tracking.connection import connect
 from sanefit.components.foundation.tracking.models import champion_version
 from sanefit.components.model_registry.registration import register
-from sanefit.components.model_registry.run_lifecycle import close_tracking_run, flat_settings, open_tracking_run
+from sanefit.components.model_registry.run_identity import flat_settings
+from sanefit.components.model_registry.run_lifecycle import close_tracking_run, open_tracking_run
 
 NETWORK = TwoLayerSettings(kind="two_layer", hidden=16)
 
@@ -107,7 +109,8 @@ def mean_probabilities(members: Sequence[Classifier], pixels: NDArray[np.uint8])
 
 
 def opened(name: str, run_name: str, storage: Path, uri: str, dataset: DatasetReference) -> RunReference:
-    return open_tracking_run(name, run_name, str(storage), uri, dataset, {"seed": "0"}, Said())
+    identity = TrainingIdentity(images=dataset.fingerprint, code="c", torch="t")
+    return open_tracking_run(name, run_name, str(storage), uri, identity, {"seed": "0"}, Said())
 
 
 def test_a_better_model_takes_over_and_a_worse_one_does_not(

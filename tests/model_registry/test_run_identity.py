@@ -12,7 +12,7 @@ from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.model_registry import run_identity
 from sanefit.components.model_registry.run_identity import RunIdentity, flat_settings, identify_run
 
-DATASET = DatasetReference(folder_uri="/somewhere", fingerprint="f" * 64)
+DATASET = DatasetReference(storage="/somewhere", fingerprint="f" * 64)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_identifying_a_run_loads_neither_torch_nor_mlflow() -> None:
         "import sys\n"
         "from sanefit.components.foundation.schemas.images import DatasetReference\n"
         "from sanefit.components.model_registry.run_identity import flat_settings, identify_run\n"
-        "identify_run(DatasetReference(folder_uri='', fingerprint='f'), flat_settings(0, network='{}'))\n"
+        "identify_run(DatasetReference(storage='', fingerprint='f'), flat_settings(0, network='{}'))\n"
         "print([name for name in ('torch', 'mlflow', 'boto3') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout == "[]\n"
