@@ -32,6 +32,8 @@ from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord
 from sanefit.components.foundation.training.loop.plain_loop import TrainingState
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(__file__).parent / "train_until_killed.py"
 KILLED_AT = ["Finished epoch 3", "member 2 of 2", "Finished epoch 1", "Finished epoch 4"]
 

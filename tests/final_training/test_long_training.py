@@ -72,6 +72,7 @@ recipes = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(recipes, st.sampled_from([MLP, CONVNET, RESNET]))
 def test_without_what_it_adds_it_is_the_plain_loop(recipe: Recipe, network: NetworkSettings) -> None:
@@ -162,6 +163,7 @@ finals = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(recipes, finals, st.sampled_from([MLP, CONVNET, RESNET]), st.integers(1, 2))
 def test_a_training_goes_on_from_its_state_as_if_it_had_never_stopped(

@@ -22,6 +22,8 @@ from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.training.loop.plain_loop import read_training_data
 from sanefit.components.foundation.training.loop.recipe import Recipe
 
+pytestmark = pytest.mark.slow
+
 NETWORK = MlpSettings(kind="mlp", depth=2, width=9, dropout=0.3)
 RECIPE = Recipe(
     learning_rate=0.1,

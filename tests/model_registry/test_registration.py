@@ -33,6 +33,8 @@ from sanefit.components.foundation.storage import object_store
 from sanefit.components.model_registry.registration import register
 from sanefit.components.model_registry.run_lifecycle import close_tracking_run, flat_settings, open_tracking_run
 
+pytestmark = pytest.mark.slow
+
 NETWORK = TwoLayerSettings(kind="two_layer", hidden=16)
 
 

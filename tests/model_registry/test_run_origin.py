@@ -14,6 +14,8 @@ from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.model_registry.run_lifecycle import flat_settings, open_tracking_run
 from sanefit.components.model_registry.run_origin import compare, origin_of
 
+pytestmark = pytest.mark.slow
+
 DATASET = DatasetReference(folder_uri="/somewhere", fingerprint="f" * 64)
 SETTINGS = flat_settings(0, search='{"packs": 2}', final='{"epochs": 3}')
 

@@ -21,6 +21,8 @@ from sanefit.components.sanity_checks import checklist
 from sanefit.components.sanity_checks.checklist import run_checklist
 from sanefit.components.sanity_checks.gate import require_passed
 
+pytestmark = pytest.mark.slow
+
 BEFORE_THE_PROBE = [
     "labels",
     "splits_apart",

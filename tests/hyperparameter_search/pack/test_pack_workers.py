@@ -18,6 +18,8 @@ from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.search import PackPlan, PackResult, SearchRange, TrialSetting, TrialSpec
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 
+pytestmark = pytest.mark.slow
+
 RANGE = SearchRange(learning_rate=(1e-3, 1.0), weight_decay=(1e-6, 1e-1), reasons=["because"])
 KILLS = 20
 MakePack = Callable[..., Pack]

@@ -15,6 +15,8 @@ from sanefit.components.foundation import tracking
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import TrialResult
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = tracking.METRICS_PER_BATCH // 5 + 50  # of five values each: two batches
 STEPS = list(range(1, EPOCHS + 1))
 RESULT = made_up_result(3, 0.75, epochs=EPOCHS, dropout=0.25).model_copy(update={"started": 1e9, "seconds": 60.0})

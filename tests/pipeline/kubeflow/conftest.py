@@ -15,7 +15,6 @@ from sanefit.pipeline.kubeflow.client.api import Kubeflow
 from sanefit.pipeline.kubeflow.client.connection import connect
 from sanefit.pipeline.settings.run_config import DEFAULT_CONFIG, RunConfig, load_config
 
-
 COMPILED: dict[tuple[str, ContainerImages], bytes] = {}
 compile_pipeline = compilation.compile_pipeline
 
