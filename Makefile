@@ -7,9 +7,11 @@ INSTALLED := $(VENV)/.installed
 # TORCH_INDEX_URL: when set, torch and torchvision come from this package index: the CPU build, say.
 TORCH_INDEX_URL ?=
 ARGS ?=
+# A file's tests stay together, for the fixtures they share; one thread each, or those of a process would wait for another's.
+ON_EVERY_CORE = OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-containers k8s-check bench-checks bench-data bench-search bench-gpu check format lock images pin-base push clean
+.PHONY: help setup run test test-fast test-containers k8s-check bench-start bench-checks bench-data bench-search bench-gpu check format lock images pin-base push clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -19,12 +21,18 @@ setup: $(INSTALLED)  ## create .venv with everything in requirements.lock
 run: $(INSTALLED)  ## the main job: digits, from the data to the registered model (ARGS="--set seed=1")
 	$(BIN)/sanefit run $(ARGS)
 
-test: $(INSTALLED)  ## all tests (ARGS="-k splits")
-	$(BIN)/pytest $(ARGS)
+test: $(INSTALLED)  ## all tests, on every core (ARGS="-k splits")
+	$(ON_EVERY_CORE) $(ARGS)
+
+test-fast: $(INSTALLED)  ## the tests to run after each change: a minute, without those marked slow
+	$(ON_EVERY_CORE) -m "not slow and not containers" $(ARGS)
 
 test-containers: $(INSTALLED)  ## build the images and run the pipeline in them (buildah, podman; as root)
 	tests/containers/install_tools.sh
 	$(BIN)/pytest -m containers $(ARGS) tests/containers
+
+bench-start: $(INSTALLED)  ## CPU time of the command's help
+	$(BIN)/python tests/benchmarks/bench_start.py
 
 bench-checks: $(INSTALLED)  ## faults found and false alarms, ours beside public checkers (ARGS="--cifar10 ARCHIVE")
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev,bench]'

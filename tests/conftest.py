@@ -20,6 +20,12 @@ hypothesis.settings.load_profile("untimed")
 CIFAR10_ARCHIVE = Path(__file__).parents[2] / "shared" / "data" / "cifar10-train.tar.gz"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: one of them at the end would leave the other processes idle."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture
 def said() -> Said:
     return Said()

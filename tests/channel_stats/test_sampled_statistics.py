@@ -109,6 +109,7 @@ def test_the_half_width_is_the_formula() -> None:
         assert half == pytest.approx(z * spread * math.sqrt(1 - found.images / 5000), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_ten_times_the_images_take_little_more() -> None:
     few, many = (np.median(coverage(population(count, 1), 1.0)[1]) for count in (20_000, 200_000))
     assert many < 1.5 * few

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from kfp import dsl
 
 from sanefit.components.channel_stats.component import channel_stats
@@ -18,6 +19,8 @@ from sanefit.components.model_registry.component import close_run, open_run, reg
 from sanefit.components.run_report.component import run_report
 from sanefit.components.sanity_checks.component import gate, sanity
 from sanefit.pipeline.settings.run_config import DEFAULT_CONFIG, load_config, pipeline_arguments
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_wrappers_pass_the_work_on(tmp_path: Path) -> None:

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from command_line import SMALL, Command, sanefit
 from mlflow import MlflowClient
 
 from sanefit.components.foundation.image_dataset.splits import split_of
 from sanefit.components.foundation.schemas.images import SPLITS
+
+pytestmark = pytest.mark.slow
 
 PREDICT = """
 import json, sys

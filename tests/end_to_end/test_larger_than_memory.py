@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 MEBIBYTE = 2**20
 LIMIT = 256 * MEBIBYTE  # of address space, beyond what Python and torch take before they begin
 SIDE = 192

@@ -12,6 +12,8 @@ import pytest
 from command_line import Command, sanefit, user_environment
 from mlflow import MlflowClient
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def stopped_at_the_gate(tmp_path_factory: pytest.TempPathFactory) -> Command:

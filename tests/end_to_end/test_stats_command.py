@@ -9,6 +9,8 @@ from command_line import Command, sanefit
 from PIL import Image
 from sklearn.datasets import load_digits
 
+pytestmark = pytest.mark.slow
+
 
 def one_bad_line(command: Command) -> str:
     assert (command.status, command.stdout) == (2, "")

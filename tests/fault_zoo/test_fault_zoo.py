@@ -10,6 +10,8 @@ from healthy import Healthy, healthy
 from verdicts import alarms, named_by, report_on
 from zoo_data import cifar10
 
+pytestmark = pytest.mark.slow
+
 TOO_SLOW = {"torchvision_resnet18"}  # over a minute: make bench-checks has it
 
 

@@ -32,6 +32,8 @@ from sanefit.components.foundation.tracking.connection import connect
 from sanefit.components.foundation.tracking.runs import open_run
 from sanefit.components.foundation.training.loop.training_state import TrainingState
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(__file__).parent / "train_until_killed.py"
 KILLED_AT = ["Finished epoch 3", "member 2 of 2", "Finished epoch 1", "Finished epoch 4"]
 

@@ -38,6 +38,8 @@ from sanefit.components.foundation.training.loop import training_images
 from sanefit.components.foundation.training.loop.recipe import Recipe
 from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
 
+pytestmark = pytest.mark.slow
+
 TWO_LAYER = TwoLayerSettings(kind="two_layer", hidden=16)
 CONVNET = ConvNetSettings(kind="convnet", channels=(4, 6))
 OPTIMIZER = OptimizerSettings(batch_size=64, momentum=0.8, schedule="cosine")

@@ -25,6 +25,8 @@ from sanefit.components.foundation.training.loop.training_data import read_train
 from sanefit.components.foundation.training.loop.training_options import TrainingOptions
 from sanefit.components.foundation.training.loop.training_state import copies
 
+pytestmark = pytest.mark.slow
+
 NETWORK = MlpSettings(kind="mlp", depth=2, width=9, dropout=0.3)
 RECIPE = Recipe(
     learning_rate=0.1,

@@ -17,6 +17,8 @@ from containers.servers import free_port, running
 from foundation.conftest import S3Server, s3_server  # noqa: F401
 from overlays import ROOT, Object, of_kind
 
+pytestmark = pytest.mark.slow
+
 SERVICE = "mlflow.mlflow.svc"
 EXPERIMENTS = "/api/2.0/mlflow/experiments/search?max_results=1"
 

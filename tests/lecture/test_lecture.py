@@ -21,6 +21,8 @@ from sanefit.components.lecture.toy_data import ToyData, read_toy_data
 from sanefit.components.lecture.toy_rows import channel_means, first_losses, overfit_samples
 from sanefit.components.lecture.toy_training import toy_trial
 
+pytestmark = pytest.mark.slow
+
 WITHOUT_IMAGES = ["W1", "W2", "W3", "W4", "W5", "B1", "B3"]
 
 

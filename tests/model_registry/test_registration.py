@@ -38,6 +38,8 @@ from sanefit.components.model_registry.registration import register
 from sanefit.components.model_registry.run_identity import flat_settings
 from sanefit.components.model_registry.run_lifecycle import close_tracking_run, open_tracking_run
 
+pytestmark = pytest.mark.slow
+
 NETWORK = TwoLayerSettings(kind="two_layer", hidden=16)
 
 

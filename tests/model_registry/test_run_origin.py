@@ -14,6 +14,8 @@ from sanefit.components.foundation.tracking.connection import connect
 from sanefit.components.model_registry.run_lifecycle import close_tracking_run, open_tracking_run
 from sanefit.components.model_registry.run_origin import compare
 
+pytestmark = pytest.mark.slow
+
 IDENTITY = TrainingIdentity(images="f" * 64, code="c" * 64, torch="2.14", configuration="o" * 64, seed=0)
 RECORD = EpochRecord(
     epoch=1, learning_rate=0.1, train_loss=1.0, train_accuracy=0.5, validation_loss=1.0, validation_accuracy=0.5

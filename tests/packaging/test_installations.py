@@ -18,8 +18,7 @@ PUSHED = "sanefit/pipeline/pushed_images.json"
 USERS_FILES = {
     "components/__init__.py": "",
     "components/foundation.py": "raise RuntimeError('sanefit imported components.foundation of the project')",
-    "components/layers.py": "from torch import nn\n\ndef scores(inputs, classes):\n"
-    "    return nn.Linear(inputs, classes)\n",
+    "components/layers.py": "from torch import nn\n\nscores = nn.Linear\n",
     "pipeline/__init__.py": "raise RuntimeError('sanefit imported pipeline of the project')",
     "tests/__init__.py": "raise RuntimeError('sanefit imported tests of the project')",
     "my_networks.py": """

@@ -293,6 +293,7 @@ def test_no_image_floats(compiled: Compiled) -> None:
         assert tag not in ("", "latest")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skip_unchanged", ["true", "false"])
 def test_the_same_configuration_compiles_to_the_same_bytes(tmp_path: Path, skip_unchanged: str) -> None:
     texts = set()

@@ -23,6 +23,8 @@ from sanefit.components.sanity_checks.check_table import CHECKS
 from sanefit.components.sanity_checks.checklist import run_checklist
 from sanefit.components.sanity_checks.gate import require_passed
 
+pytestmark = pytest.mark.slow
+
 BEFORE_THE_PROBE = [check.name for check in CHECKS if not check.after_probe]
 ALL = [*BEFORE_THE_PROBE, "learning_rates", "carries_over"]
 DEFAULTS = CheckSettings()

@@ -163,6 +163,7 @@ for _ in range(100):
 """
 
 
+@pytest.mark.slow
 def test_a_narrow_residual_block_is_trained_on_an_odd_batch() -> None:
     """In a process of its own: oneDNN's backward pass of a strided 1x1 convolution crashed here."""
     subprocess.run([sys.executable, "-c", NARROW_BLOCK], check=True, timeout=120)
@@ -236,6 +237,7 @@ def test_pretrained_weights_are_taken_but_for_the_output_layer(tmp_path: Path) -
         assert torch.equal(value, fresh[name] if name.startswith("fc.") else trained[name]), name
 
 
+@pytest.mark.slow
 def test_pretrained_weights_from_s3(s3: str, tmp_path: Path) -> None:
     from sanefit.components.foundation.storage import object_store
 

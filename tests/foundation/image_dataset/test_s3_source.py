@@ -28,6 +28,8 @@ from sanefit.components.foundation.image_dataset.sources.listing import list_sou
 from sanefit.components.foundation.schemas.images import SPLITS, DataSettings
 from sanefit.components.foundation.storage import object_store
 
+pytestmark = pytest.mark.slow
+
 NAMES = [f"{name}/{number:03d}.png" for name in ("cat", "dog") for number in range(20)]
 FILES = {name: name.encode() * 50 for name in NAMES}
 

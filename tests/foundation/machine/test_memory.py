@@ -45,6 +45,7 @@ def test_a_container_without_a_limit_is_the_machine(tmp_path: Path, monkeypatch:
     assert available_memory(CPU) > 2**20
 
 
+@pytest.mark.slow
 def test_ulimit_counts() -> None:
     script = (
         "import os, psutil, resource, torch; from sanefit.components.foundation.machine.memory import available_memory;"

@@ -14,6 +14,8 @@ from sanefit.components.foundation.image_dataset.shards import open_split, read_
 from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference, DataSettings
 from sanefit.components.foundation.storage import object_store
 
+pytestmark = pytest.mark.slow
+
 ImageFolder = Callable[..., Path]
 Say = Callable[[str], None]
 

@@ -154,6 +154,7 @@ all_options = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(recipes, all_options, st.sampled_from([MLP, CONVNET, RESNET]), st.integers(1, 2))
 def test_a_training_goes_on_from_its_state_as_if_it_had_never_stopped(

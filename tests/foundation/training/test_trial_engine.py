@@ -30,6 +30,8 @@ from sanefit.components.foundation.training.stacks.stacked_dense import wide_pro
 from sanefit.components.foundation.training.stacks.stacks import EngineName, start_training
 from sanefit.components.foundation.training.stacks.trial import Problem, Trial
 
+pytestmark = pytest.mark.slow
+
 SHAPE, CLASSES, IMAGES = (6, 6, 3), 4, 50
 RANDOM = torch.Generator().manual_seed(0)
 STATS = ChannelStats(

@@ -32,6 +32,8 @@ from sanefit.components.hyperparameter_search.pack.folds import fold_data
 from sanefit.components.hyperparameter_search.pack.pack_rounds import cut, rungs
 from sanefit.components.hyperparameter_search.pack.trial_pack import PackMachine, run_pack
 
+pytestmark = pytest.mark.slow
+
 NETWORK = TwoLayerSettings(kind="two_layer", hidden=8)
 OPTIMIZER = OptimizerSettings(batch_size=64, momentum=0.5, schedule="constant")
 RANGE = SearchRange(learning_rate=(1e-3, 1.0), weight_decay=(1e-6, 1e-1), reasons=["because"])

@@ -19,6 +19,8 @@ from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.tracking.connection import connect
 from sanefit.components.foundation.tracking.runs import find_run
 
+pytestmark = pytest.mark.slow
+
 RANGE = SearchRange(learning_rate=(1e-3, 1.0), weight_decay=(1e-6, 1e-1), reasons=["because"])
 KILLS = 20
 MakePack = Callable[..., Pack]

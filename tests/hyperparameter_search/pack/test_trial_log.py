@@ -22,6 +22,8 @@ from sanefit.components.foundation.tracking.runs import open_run
 from sanefit.components.hyperparameter_search.pack import trial_log
 from sanefit.components.hyperparameter_search.pack.trial_log import TrialLog, tracking_process
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 60
 # What a pack's step does: the tracking process is there before torch is.
 PACK = """

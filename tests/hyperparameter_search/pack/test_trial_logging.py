@@ -17,6 +17,8 @@ from sanefit.components.foundation.tracking.child_runs import METRICS_PER_BATCH,
 from sanefit.components.foundation.tracking.connection import Client, connect
 from sanefit.components.foundation.tracking.runs import open_run
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = METRICS_PER_BATCH // 5 + 50  # of five values each: two batches
 STEPS = list(range(1, EPOCHS + 1))
 RESULT = made_up_result(3, 0.75, epochs=EPOCHS, dropout=0.25).model_copy(update={"started": 1e9, "seconds": 60.0})

@@ -191,6 +191,7 @@ CHANGES: list[tuple[str, object]] = [
 ]
 
 
+@pytest.mark.slow
 def test_a_pack_whose_storage_is_in_s3_takes_from_there_what_was_trained(
     s3: str,  # noqa: F811
     digits: DatasetReference,

@@ -170,6 +170,7 @@ def test_tpe_ranks_a_stopped_trial_below_one_that_went_on() -> None:
     assert distances(draw_tpe(WIDE, known, 40, seed=1)[0]).mean() < 0.6
 
 
+@pytest.mark.slow
 def test_draws_of_one_round_keep_away_from_each_other() -> None:
     """They lie farther apart than draws of which none knows of the others."""
     together = alone = 0.0

@@ -9,9 +9,28 @@ from kubeflow_api_double import KubeflowDouble, running_double
 from on_a_cluster import ON_A_CLUSTER
 from stopped_clock import Clock
 
+from sanefit.pipeline import compile as compilation
+from sanefit.pipeline.container_images import ContainerImages, container_images
 from sanefit.pipeline.kubeflow.client.api import Kubeflow
 from sanefit.pipeline.kubeflow.client.connection import connect
 from sanefit.pipeline.settings.run_config import DEFAULT_CONFIG, RunConfig, load_config
+
+COMPILED: dict[tuple[str, ContainerImages], bytes] = {}
+compile_pipeline = compilation.compile_pipeline
+
+
+def _compile_once(config: RunConfig, images: ContainerImages, output: Path) -> None:
+    """The same file for the same configuration, without kfp's second or two for each."""
+    key = config.model_dump_json(), images
+    if key not in COMPILED:
+        compile_pipeline(config, images, output)
+        COMPILED[key] = output.read_bytes()
+    output.write_bytes(COMPILED[key])
+
+
+@pytest.fixture(autouse=True)
+def _each_configuration_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compilation, "compile_pipeline", _compile_once)
 
 
 @pytest.fixture
@@ -38,9 +57,6 @@ def config() -> RunConfig:
 @pytest.fixture(scope="session")
 def compiled(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pipeline as it is uploaded."""
-    from sanefit.pipeline.compile import compile_pipeline
-    from sanefit.pipeline.container_images import container_images
-
     path = tmp_path_factory.mktemp("compiled") / "pipeline.yaml"
     compile_pipeline(config, container_images(), path)
     return path

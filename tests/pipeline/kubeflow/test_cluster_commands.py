@@ -15,6 +15,8 @@ from on_a_cluster import ON_A_CLUSTER
 
 from sanefit.pipeline.commands.main import main
 
+pytestmark = pytest.mark.slow
+
 SMOKE = Path(__file__).parents[2] / "cluster" / "smoke.sh"
 SECRET = "very-secret.token_value"
 SETS = [part for value in ON_A_CLUSTER for part in ("--set", value)]

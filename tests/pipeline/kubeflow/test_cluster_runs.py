@@ -47,6 +47,7 @@ def test_runs_of_others_are_passed_over(double: KubeflowDouble, kubeflow: Kubefl
     assert [run.run_id for run in list_runs(kubeflow, 10)] == [submitted.run_id]
 
 
+@pytest.mark.slow
 def test_runs_of_one_configuration(double: KubeflowDouble, kubeflow: Kubeflow, config: RunConfig) -> None:
     submit(config, kubeflow, "digits-1")
     other = submit(config.model_copy(update={"name": "other"}), kubeflow, "other-1")

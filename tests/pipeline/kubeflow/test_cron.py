@@ -117,6 +117,7 @@ def comes(expression: str, time: datetime) -> bool:
     return all(fits[:3]) and fits[4] and day
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(expression=EXPRESSIONS, seconds=st.integers(0, 366 * 24 * 3600))
 def test_next_times_are_the_scheduler_s(expression: str, seconds: int) -> None:

@@ -190,6 +190,7 @@ def test_the_registry_is_asked_for_the_manifest(status: int, pull_secrets: str, 
     assert asked == ["/v2/team/data/manifests/sha256:ab"]
 
 
+@pytest.mark.slow
 def test_the_command_says_a_line_each_and_exits_with_1() -> None:
     command = [sys.executable, "-m", "sanefit", "doctor", "--endpoint", "http://127.0.0.1:9", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

@@ -19,6 +19,8 @@ from sanefit.pipeline.kubeflow.runs.submit import submit
 from sanefit.pipeline.kubeflow.runs.workflow_nodes import node_id
 from sanefit.pipeline.settings.run_config import RunConfig
 
+pytestmark = pytest.mark.slow
+
 PACK_2_OF_FINE = "sanefit-search-stage-2.for-loop-1.iteration-iterations(1:1).iteration-item.train-pack"
 Lines = list[tuple[str, str]]
 Run = Callable[..., tuple[Followed, Lines]]

@@ -23,6 +23,8 @@ from sanefit.pipeline.schedules.schedule import SETTLE_SECONDS, WAIT_INTERVAL, O
 from sanefit.pipeline.schedules.schedule_control import list_schedules, pause_schedule, resume_schedule
 from sanefit.pipeline.settings.run_config import RunConfig
 
+pytestmark = pytest.mark.slow
+
 MONDAYS, TUESDAYS, SUNDAYS = "0 0 3 * * 1", "0 0 3 * * 2", "0 0 3 * * 0"
 
 

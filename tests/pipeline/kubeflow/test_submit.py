@@ -140,6 +140,7 @@ def test_a_key_finds_the_run_again(double: KubeflowDouble, kubeflow: Kubeflow, c
     assert len(double.written) == written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -184,6 +185,7 @@ def test_of_several_runs_of_one_key_all_choose_the_earliest(
     assert submit(config, kubeflow, "unused", "k", clock.sleep).run_id == "c"
 
 
+@pytest.mark.slow
 def test_two_submits_at_once_with_one_key_leave_one_run(
     double: KubeflowDouble, kubeflow: Kubeflow, config: RunConfig
 ) -> None:
