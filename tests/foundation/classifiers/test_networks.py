@@ -69,6 +69,19 @@ def module_of_a_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     sys.modules.pop("torch_module_of_a_user", None)
 
 
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("settings", OWN, ids=lambda s: s["kind"])
+def test_a_network_has_the_batch_norm_and_the_dropout_that_its_settings_say(
+    settings: dict[str, Any], dropout: float, batch_norm: bool
+) -> None:
+    options = {} if settings["kind"] == "resnet" else {"batch_norm": batch_norm}
+    network = network_settings.validate_python({**settings, **options, "dropout": dropout})
+    modules = list(build(network.model_dump(), (8, 8, 3)).modules())
+    assert network.is_normed == any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in modules)
+    assert network.dropout_share == max((m.p for m in modules if isinstance(m, nn.Dropout)), default=0.0)
+
+
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("settings", NETWORKS, ids=lambda s: s.get("name", s["kind"]))
 def test_scores_for_any_number_of_channels_and_classes(settings: dict[str, Any], channels: int) -> None:

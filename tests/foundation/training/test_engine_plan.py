@@ -19,6 +19,7 @@ from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.training.loop.recipe import Recipe
 from sanefit.components.foundation.training.loop.training_data import TrainingData
 from sanefit.components.foundation.training.stacks.engine_plan import choose_plan
+from sanefit.components.foundation.training.stacks.stacked_optimizer import STACKED_STEPS
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan
 from sanefit.components.foundation.training.stacks.trial import Problem, Trial
 
@@ -65,6 +66,17 @@ def test_what_is_asked_for_is_taken(options: dict[str, Any], expected: tuple[str
 def test_a_stack_that_does_not_exist_is_one_line() -> None:
     with pytest.raises(SettingsError, match=r"^search\.engine=stacked: .*'resnet'; expected .*; set .*$"):
         plan_of(RESNET, engine="stacked")
+
+
+@pytest.mark.parametrize("engine", ["fastest", "stacked", "vmapped"])
+def test_an_optimizer_without_a_stacked_step_gets_the_loop_and_is_named(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(STACKED_STEPS, "sgd")
+    plan = plan_of(TWO_LAYER, engine=engine)
+    assert (plan.engine, plan.networks_at_once) == ("loop", 1)
+    asked = "" if engine == "fastest" else f"instead of search.engine={engine}: "
+    assert plan.reason == f"{asked}optimizer sgd has no stacked step"
 
 
 @pytest.mark.parametrize(("loop", "stack", "engine"), [(1.0, 1.0, "stacked"), (1.0, 100.0, "loop")])

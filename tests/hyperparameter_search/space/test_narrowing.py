@@ -4,6 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from sanefit.components.foundation.schemas.searchable import SEARCHABLE, Searchable
 from sanefit.components.hyperparameter_search.space.axis import axis_of
 from sanefit.components.hyperparameter_search.space.narrowing import narrow
 
@@ -110,6 +111,12 @@ def test_narrowing_a_linear_range_gives_these(
     name: str, top: list[float], bounds: tuple[float, float], narrowed: tuple[float, float]
 ) -> None:
     assert narrow(top, axis_of(name, bounds))[0] == pytest.approx(narrowed)
+
+
+def test_a_further_value_in_the_logarithm_ends_where_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SEARCHABLE, "leak", Searchable("leak", "network", "log", float, "free", farthest=(0, 1)))
+    assert narrow([0.9, 0.1], axis_of("leak", (1e-4, 1.0)))[0] == pytest.approx((0.1, 1.0))
+    assert narrow([1e-4, 1e-3], axis_of("leak", (1e-4, 1.0)))[0] == pytest.approx((1e-5, 1e-3))
 
 
 def test_the_reason_gives_the_new_range_and_why_it_grew_or_could_not() -> None:
