@@ -12,9 +12,10 @@ from said import Said
 from sanefit.components.final_training import member_runs
 from sanefit.components.final_training.member_runs import MemberRuns
 from sanefit.components.final_training.members import Member, plan_members
+from sanefit.components.foundation.identity import training_identity
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
 from sanefit.components.foundation.schemas.images import DatasetReference
-from sanefit.components.foundation.schemas.networks import TwoLayerSettings
+from sanefit.components.foundation.schemas.networks import ModuleSettings, NetworkSettings, TwoLayerSettings
 from sanefit.components.foundation.schemas.search import Ranking, SearchRange, TrialSetting
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import OptimizerSettings
@@ -29,6 +30,7 @@ DATA = TrainingData(
     torch.randint(0, 3, (20,), generator=RANDOM),
 )
 FINAL = FinalTrainingSettings(epochs=1)
+NETWORK = TwoLayerSettings(kind="two_layer", hidden=4)
 DATASET = DatasetReference(folder_uri="/nowhere", fingerprint="abc")
 
 
@@ -46,12 +48,13 @@ def named(tmp_path: Path, said: Said) -> Callable[..., str]:
         shift: float = 100.0,
         seed: int = 0,
         dataset: Any = DATASET,
+        network: NetworkSettings = NETWORK,
         **setting: Any,
     ) -> str:
         problem = Problem((4, 4, 1), 3, stats(shift))
         runs = MemberRuns(dataset, 40, problem, final, str(tmp_path), member_runs.Workers(), lambda: DATA, said)
         best = TrialSetting(**{"learning_rate": 0.1, "weight_decay": 1e-3, **setting})
-        trained = runs.train(first_member(final, best, seed, said))
+        trained = runs.train(first_member(final, best, seed, said, network))
         assert trained is not None
         assert Path(trained.checkpoint_uri).is_file()
         return trained.checkpoint_uri
@@ -59,7 +62,9 @@ def named(tmp_path: Path, said: Said) -> Callable[..., str]:
     return name
 
 
-def first_member(final: FinalTrainingSettings, best: TrialSetting, seed: int, said: Said) -> Member:
+def first_member(
+    final: FinalTrainingSettings, best: TrialSetting, seed: int, said: Said, network: NetworkSettings = NETWORK
+) -> Member:
     ranking = Ranking(
         stage="fine",
         search_range=SearchRange(learning_rate=(1e-3, 1.0), weight_decay=(1e-6, 1e-1), reasons=[]),
@@ -70,7 +75,6 @@ def first_member(final: FinalTrainingSettings, best: TrialSetting, seed: int, sa
         diverged=0,
         pack_uris=[],
     )
-    network = TwoLayerSettings(kind="two_layer", hidden=4)
     return plan_members(network, OptimizerSettings(batch_size=16), final, ranking, seed, said)[0]
 
 
@@ -97,8 +101,40 @@ def test_whatever_changes_the_training_changes_the_name(named: Callable[..., str
 
 def test_other_code_has_other_names(named: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     before = named()
-    monkeypatch.setattr(member_runs, "digest_of_code", lambda: "other code")
+    with monkeypatch.context() as patch:
+        patch.setattr(member_runs, "digest_of_own_code", lambda *_: "other code")
+        assert named() != before
+    monkeypatch.setattr(training_identity, "torch_version", lambda: "0.4")
     assert named() != before
+
+
+def test_a_users_network_that_was_edited_never_meets_its_old_checkpoint(
+    named: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its initial weights are the same all the while."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module, beside, weights = tmp_path / "final_net.py", tmp_path / "beside_final_net.py", tmp_path / "weights.pt"
+    source = (
+        "import torch, beside_final_net\n"
+        "def Net(image_shape, classes):\n"
+        "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))\n"
+    )
+    module.write_text(source)
+    beside.write_text("SLOPE = 0.1")
+    network = ModuleSettings(kind="module", path="final_net:Net")
+    names = [named(network=network)]
+    module.write_text(source + "SLOPE = 0.2\n")
+    names.append(named(network=network))
+    beside.write_text("SLOPE = 0.2")
+    names.append(named(network=network))
+    assert len(set(names)) == 3
+    beside.write_text("# steeper\nSLOPE = 0.2")
+    assert named(network=network) == names[-1]
+    torch.save({"1.bias": torch.zeros(3)}, weights)
+    named_weights = [named(network=network.model_copy(update={"weights": str(weights)}))]
+    torch.save({"1.bias": torch.ones(3)}, weights)
+    named_weights.append(named(network=network.model_copy(update={"weights": str(weights)})))
+    assert len({*names, *named_weights}) == 5
 
 
 def test_the_same_training_in_another_ensemble_is_found_again(named: Callable[..., str], said: Said) -> None:

@@ -1,21 +1,22 @@
-"""Whether the champion is made from the same, against a real MLflow store."""
+"""Whether a run could give anything new, against a real MLflow store."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from mlflow import MlflowClient
 from said import Said
 
-from sanefit.components.foundation.identity import STEPS, digest_of_code
-from sanefit.components.foundation.schemas.images import DatasetReference
-from sanefit.components.model_registry.run_lifecycle import flat_settings, open_tracking_run
-from sanefit.components.model_registry.run_origin import compare, origin_of
+from sanefit.components.foundation.identity.training_identity import TrainingIdentity
+from sanefit.components.foundation.schemas.training import EpochRecord
+from sanefit.components.foundation.tracking import client, log_child_run
+from sanefit.components.model_registry.run_lifecycle import close_tracking_run, open_identified_run
+from sanefit.components.model_registry.run_origin import compare
 
-DATASET = DatasetReference(folder_uri="/somewhere", fingerprint="f" * 64)
-SETTINGS = flat_settings(0, search='{"packs": 2}', final='{"epochs": 3}')
+IDENTITY = TrainingIdentity(images="f" * 64, code="c" * 64, torch="2.14", configuration="o" * 64, seed=0)
+RECORD = EpochRecord(
+    epoch=1, learning_rate=0.1, train_loss=1.0, train_accuracy=0.5, validation_loss=1.0, validation_accuracy=0.5
+)
 
 
 @pytest.fixture
@@ -24,81 +25,100 @@ def uri(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def champion(tmp_path: Path, uri: str) -> Callable[..., str]:
-    """Make a run's version the champion; the run's id."""
+def run(tmp_path: Path, uri: str) -> Callable[..., str]:
+    """Open a run with a trial in it, and close it, if it is to be; its id."""
 
-    def promote(run_name: str = "first", settings: dict[str, str] = SETTINGS) -> str:
-        run = open_tracking_run("digits", run_name, str(tmp_path), uri, DATASET, settings, Said())
-        client = MlflowClient(uri)
-        if not client.search_registered_models("name = 'digits'"):
-            client.create_registered_model("digits")
-        version = client.create_model_version("digits", "file:///model", run.tracking_run_id)
-        client.set_registered_model_alias("digits", "champion", version.version)
-        return run.tracking_run_id
+    def ended(name: str, identity: TrainingIdentity = IDENTITY, state: str = "SUCCEEDED", model: str = "digits") -> str:
+        opened = open_identified_run(model, name, str(tmp_path), uri, identity, {}, Said())
+        log_child_run(
+            client(uri),
+            opened,
+            name="coarse-0",
+            params={},
+            tags={},
+            epochs=[RECORD],
+            summary={},
+            started=1.0,
+            ended=2e9,  # after its parent
+            failed=False,
+        )
+        if state:
+            close_tracking_run(model, name, str(tmp_path), uri, state, "", Said())
+        return opened.tracking_run_id
 
-    return promote
+    return ended
 
 
-def test_without_a_champion_everything_is_news(uri: str, tmp_path: Path) -> None:
-    said = Said()
-    assert compare(origin_of(DATASET, SETTINGS), "digits", uri, said) == "news"
-    assert "no champion" in said[-1]
+@pytest.fixture
+def compared(uri: str, said: Said) -> Callable[..., str]:
+    """Compare, and take what was said."""
+
+    def say(identity: TrainingIdentity = IDENTITY) -> str:
+        outcome = compare(identity, "digits", uri, said)
+        assert said[-1].startswith(outcome)
+        return said[-1]
+
+    return say
+
+
+def test_without_a_finished_run_everything_is_news(compared: Callable[..., str], tmp_path: Path) -> None:
+    assert compared() == "news: no run of this model has finished"
     assert not (tmp_path / "mlflow.db").exists(), "asking must not create a store"
 
 
-def test_the_same_again_is_nothing_new(uri: str, champion: Callable[..., str]) -> None:
-    champion()
-    said = Said()
-    assert compare(origin_of(DATASET, SETTINGS), "digits", uri, said) == "nothing new"
-    assert "version 1" in said[-1]
+def test_the_same_again_is_nothing_new(run: Callable[..., str], compared: Callable[..., str]) -> None:
+    """There is no champion, nor any model: a run counts whatever became of its model."""
+    run("first")
+    assert compared().startswith("nothing new: run 'first' finished with the same images, code, torch,")
 
 
-@pytest.mark.parametrize("changed", ["fingerprint", "code", "configuration"])
-def test_each_of_the_three_is_news_and_is_named(
-    uri: str, champion: Callable[..., str], tmp_path: Path, changed: str
+CHANGES = {name: f"other {name}" for name in ("images", "configuration", "code", "module", "weights", "torch")}
+
+
+@pytest.mark.parametrize("part", [*CHANGES, "seed"])
+def test_each_part_is_news_and_is_named(run: Callable[..., str], compared: Callable[..., str], part: str) -> None:
+    run("first")
+    other = IDENTITY.model_copy(update={part: CHANGES.get(part, 7)})
+    assert compared(other) == f"news since run 'first': {part}"
+    run("second", other)
+    assert compared(IDENTITY.model_copy(update={"code": "third"})).startswith("news since run 'second': ")
+
+
+def test_a_part_that_is_gone_is_news(run: Callable[..., str], compared: Callable[..., str]) -> None:
+    run("first", IDENTITY.model_copy(update={"module": "m" * 64}))
+    assert compared() == "news since run 'first': module"
+
+
+def test_a_run_from_before_the_last_counts_too(run: Callable[..., str], compared: Callable[..., str]) -> None:
+    run("first")
+    run("second", IDENTITY.model_copy(update={"seed": 1}))
+    assert compared().startswith("nothing new: run 'first'")
+
+
+@pytest.mark.parametrize("state", ["FAILED", "CANCELLED", ""])
+def test_a_run_that_failed_or_still_runs_does_not_count(
+    run: Callable[..., str], compared: Callable[..., str], state: str
 ) -> None:
-    champion()
-    dataset, settings, code = DATASET, dict(SETTINGS), STEPS
-    if changed == "fingerprint":
-        dataset = DatasetReference(folder_uri="/somewhere", fingerprint="e" * 64)
-    elif changed == "code":
-        code = tmp_path / "code"
-        code.mkdir()
-        (code / "step.py").write_text("x = 1")
-    else:
-        settings["final.epochs"] = "4"
-    said = Said()
-    assert compare(origin_of(dataset, settings, code), "digits", uri, said) == "news"
-    assert said[-1].endswith(f": {changed}")
+    run("first", state=state)
+    assert compared() == "news: no run of this model has finished"
 
 
-def test_the_champion_counts_not_the_latest_run(uri: str, champion: Callable[..., str], tmp_path: Path) -> None:
-    champion(settings={**SETTINGS, "seed": "1"})
-    open_tracking_run("digits", "later", str(tmp_path), uri, DATASET, SETTINGS, Said())
-    assert compare(origin_of(DATASET, SETTINGS), "digits", uri, Said()) == "news"
+def test_a_deleted_run_does_not_count(run: Callable[..., str], compared: Callable[..., str], uri: str) -> None:
+    MlflowClient(uri).delete_run(run("first"))
+    assert compared() == "news: no run of this model has finished"
 
 
-def test_a_champion_whose_run_is_gone_is_trained_again(uri: str, champion: Callable[..., str]) -> None:
-    run_id = champion()
-    client = MlflowClient(uri)
-    for tag in ("sanefit.fingerprint", "sanefit.code", "sanefit.configuration"):
-        client.delete_tag(run_id, tag)
-    assert compare(origin_of(DATASET, SETTINGS), "digits", uri, Said()) == "news"
+def test_a_run_of_another_model_does_not_count(run: Callable[..., str], compared: Callable[..., str]) -> None:
+    run("first", model="letters")
+    assert compared() == "news: no run of this model has finished"
 
 
-sources = st.dictionaries(st.sampled_from(["a.py", "b/a.py", "b/c.py", "page.j2"]), st.binary(max_size=20))
-
-
-@given(one=sources, other=sources)
-def test_code_has_the_same_digest_when_it_is_the_same(
-    one: dict[str, bytes], other: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory
+def test_a_run_from_before_there_were_identities_does_not_count(
+    run: Callable[..., str], compared: Callable[..., str], uri: str
 ) -> None:
-    digests = []
-    for files in (one, other):
-        folder = tmp_path_factory.mktemp("code")
-        for name, content in files.items():
-            (folder / name).parent.mkdir(exist_ok=True)
-            (folder / name).write_bytes(content)
-        (folder / "notes.txt").write_text(str(len(digests)))  # no code
-        digests.append(digest_of_code(folder))
-    assert (digests[0] == digests[1]) == (one == other)
+    tracking = MlflowClient(uri)
+    run_id = run("first")
+    for tag in tracking.get_run(run_id).data.tags:
+        if tag.startswith("sanefit.identity"):
+            tracking.delete_tag(run_id, tag)
+    assert compared() == "news: no run of this model has finished"

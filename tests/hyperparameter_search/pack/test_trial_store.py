@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from said import Said
 
 from sanefit.components.foundation import tracking
+from sanefit.components.foundation.identity import training_identity
 from sanefit.components.foundation.schemas.images import DatasetReference
-from sanefit.components.foundation.schemas.networks import TwoLayerSettings
+from sanefit.components.foundation.schemas.networks import ModuleSettings, NetworkSettings, TwoLayerSettings
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import (
     PackPlan,
@@ -30,10 +31,12 @@ from sanefit.components.foundation.training.loop.plain_loop import TrainingState
 from sanefit.components.foundation.training.loop.recipe import Recipe
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan, Progress
 from sanefit.components.foundation.training.stacks.trial import Trial
+from sanefit.components.hyperparameter_search.pack import trial_store
 from sanefit.components.hyperparameter_search.pack.trial_pack import run_pack
 from sanefit.components.hyperparameter_search.pack.trial_store import (
     TrialStore,
     open_store,
+    plan_key,
     progress_bytes,
     progress_from,
 )
@@ -98,8 +101,17 @@ def test_progress_that_is_cut_off_is_damaged(length: int) -> None:
         progress_from(content[: len(content) * length // 401])
 
 
+def store_of(
+    stats: ChannelStats,
+    network: NetworkSettings = TRIAL.network,
+    fingerprint: str = "fingerprint",
+    arithmetic: str = "cpu",
+) -> TrialStore:
+    return open_store("s", fingerprint, stats, network, arithmetic=arithmetic)
+
+
 def test_everything_that_a_curve_depends_on_is_in_its_name(digits_stats: ChannelStats) -> None:
-    store = open_store("s", "fingerprint", digits_stats)
+    store = store_of(digits_stats)
     others = [
         *(dataclasses.replace(TRIAL, recipe=dataclasses.replace(RECIPE, **{name: value})) for name, value in CHANGES),
         dataclasses.replace(TRIAL, seed=1),
@@ -112,12 +124,53 @@ def test_everything_that_a_curve_depends_on_is_in_its_name(digits_stats: Channel
         store.key(TRIAL, 0, 2),
         store.key(TRIAL, 1, 2),
         store.key(TRIAL, 0, 3),
-        open_store("s", "other images", digits_stats).key(TRIAL, None, 1),
-        open_store("s", "fingerprint", shifted).key(TRIAL, None, 1),
+        store_of(digits_stats, fingerprint="other images").key(TRIAL, None, 1),
+        store_of(digits_stats, arithmetic="cuda").key(TRIAL, None, 1),
+        store_of(shifted).key(TRIAL, None, 1),
     ]
     assert len(set(keys)) == len(keys)
     assert store.key(dataclasses.replace(TRIAL), None, 1) == keys[0]
     assert len(CHANGES) == len(dataclasses.fields(Recipe))
+
+
+def test_a_users_network_that_was_edited_never_meets_its_old_trials(
+    digits_stats: ChannelStats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    files = {name: tmp_path / name for name in ("searched_net.py", "its_layers.py", "weights.pt")}
+    files["searched_net.py"].write_text("import its_layers")
+    files["its_layers.py"].write_text("WIDTH = 64")
+    files["weights.pt"].write_bytes(b"one")
+    network = ModuleSettings(kind="module", path="searched_net:Net", weights=str(files["weights.pt"]))
+
+    def key() -> str:
+        store = store_of(digits_stats, network)
+        key = store.key(dataclasses.replace(TRIAL, network=network), None, 1)
+        return key + plan_key(store)
+
+    keys = [key()]
+    for name, content in (
+        ("searched_net.py", "import its_layers, torch"),
+        ("its_layers.py", "WIDTH = 2"),
+        ("weights.pt", "two"),
+    ):
+        files[name].write_text(content)
+        keys.append(key())
+    assert len(set(keys)) == len(keys)
+    files["its_layers.py"].write_text("# a comment\nWIDTH = 2")
+    assert key() == keys[-1]
+
+
+def test_other_code_and_another_torch_have_other_trials(
+    digits_stats: ChannelStats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [store_of(digits_stats).key(TRIAL, None, 1)]
+    with monkeypatch.context() as patch:
+        patch.setattr(trial_store, "digest_of_own_code", lambda *_: "other code")
+        keys.append(store_of(digits_stats).key(TRIAL, None, 1))
+    monkeypatch.setattr(training_identity, "torch_version", lambda: "0.4")
+    keys.append(store_of(digits_stats).key(TRIAL, None, 1))
+    assert len(set(keys)) == 3
 
 
 CHANGES: list[tuple[str, object]] = [
