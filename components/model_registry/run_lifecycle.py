@@ -1,7 +1,6 @@
 """Open the MLflow run of a pipeline run, and close it with the true status."""
 
 import json
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,4 +117,4 @@ def _report(folder: str) -> Path | None:
     uri = object_store.join(folder, REPORT_FILE)
     if not object_store.exists(uri):
         return None
-    return object_store.local_copy(uri, Path(tempfile.gettempdir()) / "sanefit-cache")
+    return object_store.local_copy(uri, object_store.local_cache())

@@ -1,8 +1,5 @@
 """Weights to start from, for fine-tuning."""
 
-import tempfile
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
@@ -37,7 +34,7 @@ def load_pretrained(network: nn.Module, uri: str) -> list[str]:
 
 
 def _read(uri: str) -> dict[str, Tensor]:
-    path = object_store.local_copy(uri, Path(tempfile.gettempdir()) / "sanefit-cache")
+    path = object_store.local_copy(uri, object_store.local_cache())
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)  # no code from a pickle is run
     except Exception as error:

@@ -12,7 +12,7 @@ from sanefit.components.foundation.image_dataset.sources.digits import digits_pi
 from sanefit.components.foundation.image_dataset.sources.location import read_content
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
 from sanefit.components.foundation.schemas.images import DataSettings
-from sanefit.components.foundation.storage.object_store import StoredObject
+from sanefit.components.foundation.storage.s3_objects import StoredObject
 
 FETCHED_AT_ONCE = 16
 REASONS_SHOWN = 3

@@ -11,8 +11,8 @@ import zlib
 from dataclasses import dataclass
 
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.object_store import StoredObject
+from sanefit.components.foundation.storage.s3_client import endpoint
+from sanefit.components.foundation.storage.s3_objects import StoredObject, read_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def identity_of(location: Location) -> bytes:
         case ZipMember(_, name, origin):
             state = f"member {origin} {name}".encode("utf-8", "surrogateescape")
         case StoredObject(uri, etag, size):
-            state = f"object {object_store.endpoint()} {uri} {etag} {size}".encode()
+            state = f"object {endpoint()} {uri} {etag} {size}".encode()
         case _:
             state = repr(location).encode("utf-8", "surrogateescape")
     return hashlib.sha256(state).digest()
@@ -109,7 +109,7 @@ def read_content(location: Location) -> bytes:
         case ZipMember(archive, name):
             return _read_member(archive, name)
         case StoredObject():
-            return object_store.read_object(location)
+            return read_object(location)
         case TorchvisionItem():
             from sanefit.components.foundation.image_dataset.sources.torchvision_dataset import read_item
 

@@ -10,7 +10,7 @@ from sanefit.components.foundation.image_dataset.sources.location import Locatio
 from sanefit.components.foundation.image_dataset.sources.source_image import SPLIT_FOLDERS, SourceImage, SourceListing
 from sanefit.components.foundation.schemas.images import SplitName
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.object_store import StoredObject
+from sanefit.components.foundation.storage.s3_objects import StoredObject, stat_objects
 
 COLUMNS = ("path", "label")
 Row = dict[str, str | None]
@@ -71,7 +71,7 @@ def _listed(table: str, rows: Iterable[tuple[int, Row]], *, own_splits: bool) ->
         if not path or not label:
             raise DataError(f"data.source: {table!r} line {number} lacks a path or a label; expected both; correct it")
         found.append((label, _beside(table, path), _split(table, number, row["split"]) if own_splits else None))
-    objects = object_store.stat_objects(uri for _, uri, _ in found if object_store.is_s3(uri))
+    objects = stat_objects(uri for _, uri, _ in found if object_store.is_s3(uri))
     return SourceListing([SourceImage(label, uri, _located(uri, objects), split) for label, uri, split in found])
 
 
