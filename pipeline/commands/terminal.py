@@ -1,13 +1,14 @@
 """Lines that the command prints while something runs."""
 
 import sys
-from collections.abc import Callable
 
 from rich.console import Console
 from rich.markup import escape
 
+from sanefit.components.foundation.step_lines.reading import Show
 
-def step_printer(as_json: bool) -> Callable[[str, str], None]:
+
+def step_printer(as_json: bool) -> Show:
     """Print a step's line; with --json to stderr, so that stdout stays for programs."""
     stream = sys.stderr if as_json else sys.stdout  # held: a run redirects sys.stdout
     console = Console(file=stream, highlight=False, soft_wrap=True)

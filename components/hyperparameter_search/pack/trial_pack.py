@@ -1,11 +1,12 @@
 """A pack: one pod or process that trains many trials on every device that it can see."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 
 import torch
 
+from sanefit.components.foundation.clock import Clock
 from sanefit.components.foundation.image_dataset.shards import read_manifest
 from sanefit.components.foundation.machine.parallel_work import usable_cores
 from sanefit.components.foundation.randomness import derive_seed
@@ -26,8 +27,6 @@ from sanefit.components.hyperparameter_search.pack.pack_workers import trial_ari
 from sanefit.components.hyperparameter_search.pack.trial_log import TrialLog, shown
 from sanefit.components.hyperparameter_search.pack.trial_store import open_store
 from sanefit.components.hyperparameter_search.plan.next_round import draw_next_round
-
-Clock = Callable[[], float]
 
 
 def run_pack(
