@@ -1,6 +1,5 @@
 """Open the MLflow run of a pipeline run, and close it with the true status."""
 
-import tempfile
 from pathlib import Path
 
 from sanefit.components.foundation.identity.training_identity import TrainingIdentity
@@ -96,4 +95,4 @@ def _reason(folder: RunFolder) -> str:
 def _report(folder: RunFolder) -> Path | None:
     if not object_store.exists(folder.report):
         return None
-    return object_store.local_copy(folder.report, Path(tempfile.gettempdir()) / "sanefit-cache")
+    return object_store.local_copy(folder.report, object_store.local_cache())

@@ -1,10 +1,11 @@
 """Lines that the command prints while something runs."""
 
 import sys
-from collections.abc import Callable
+
+from sanefit.components.foundation.step_lines.reading import Show
 
 
-def step_printer(as_json: bool) -> Callable[[str, str], None]:
+def step_printer(as_json: bool) -> Show:
     """Print a step's line; with --json to stderr, so that stdout stays for programs."""
     from rich.console import Console
     from rich.markup import escape

@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.parse
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -21,10 +21,13 @@ from typing import Any
 import psutil
 from kfp import dsl, local
 
+from sanefit.components.foundation.clock import Clock
 from sanefit.components.foundation.errors import SettingsError, StorageError
+from sanefit.components.foundation.step_lines.line_forms import StepError, StepTiming
+from sanefit.components.foundation.step_lines.reading import Show
 from sanefit.components.foundation.storage.layout import RunFolder, Storage
 from sanefit.components.model_registry.component import close_run
-from sanefit.pipeline.local.task_output import StepError, StepTiming, TaskOutput
+from sanefit.pipeline.local.task_output import TaskOutput
 from sanefit.pipeline.placement import ON_THIS_MACHINE
 from sanefit.pipeline.settings.run_config import RunConfig, pipeline_arguments
 from sanefit.pipeline.training_pipeline import check_pipeline, training_pipeline
@@ -32,7 +35,6 @@ from sanefit.pipeline.training_pipeline import check_pipeline, training_pipeline
 LOCAL_PACKS_AT_ONCE = 2  # kfp.local runs no more iterations of a loop side by side
 LOG_FILE = "run.log"
 CONNECT_SECONDS = 5.0
-Show = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
@@ -227,7 +229,7 @@ def _terminate_as_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def new_run_name(name: str, clock: Callable[[], float] = time.time) -> str:
+def new_run_name(name: str, clock: Clock = time.time) -> str:
     """A name for a run that begins now: ``digits-20261123-141503-512``, local time and milliseconds."""
     now = clock()
     return f"{name}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{int(now * 1000) % 1000:03d}"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sanefit.pipeline.local.task_output import StepTiming
+from sanefit.components.foundation.step_lines.line_forms import StepTiming
 
 
 def step_times(timings: Sequence[StepTiming], started: float, ended: float) -> list[dict[str, Any]]:

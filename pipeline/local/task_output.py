@@ -1,34 +1,10 @@
 """What the tasks of a local run print, read line by line while they run."""
 
-import json
-import re
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TextIO
 
-LINE = re.compile(r"^\s*\[sanefit (?P<step>[^\]]+)\] (?P<text>.*)$")
-ERROR = re.compile(r"^\s*\[sanefit-error (?P<step>[^\]]+)\] (?P<record>\{.*\})$")
-TIMING = re.compile(r"^\s*\[sanefit-timing\] (?P<record>\{.*\})$")
-
-
-@dataclass(frozen=True)
-class StepError:
-    """An error that a step raised for the user."""
-
-    step: str
-    message: str
-    exit_status: int
-
-
-@dataclass(frozen=True)
-class StepTiming:
-    """When a step's process began, and when its own computing did and ended; epoch seconds."""
-
-    step: str
-    process_started: float
-    started: float
-    ended: float
+from sanefit.components.foundation.step_lines.line_forms import StepError, StepLine, StepTiming
+from sanefit.components.foundation.step_lines.reading import Show, read_line
 
 
 class TaskOutput:
@@ -37,7 +13,7 @@ class TaskOutput:
     Everything goes to ``log``; the steps' lines go to ``show``; errors and timings are kept.
     """
 
-    def __init__(self, log: TextIO, show: Callable[[str, str], None]) -> None:
+    def __init__(self, log: TextIO, show: Show) -> None:
         """
         Args:
             log: takes every line as it is.
@@ -64,9 +40,10 @@ class TaskOutput:
         """Nothing waits but an unfinished line."""
 
     def _sort(self, line: str) -> None:
-        if match := LINE.match(line):
-            self._show(match["step"], match["text"])
-        elif match := ERROR.match(line):
-            self.errors.append(StepError(step=match["step"], **json.loads(match["record"])))
-        elif match := TIMING.match(line):
-            self.timings.append(StepTiming(**json.loads(match["record"])))
+        match read_line(line):
+            case StepLine(step, text):
+                self._show(step, text)
+            case StepError() as error:
+                self.errors.append(error)
+            case StepTiming() as timing:
+                self.timings.append(timing)

@@ -8,12 +8,13 @@ description, so that the next ``set`` finishes a change that was interrupted.
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from kfp_server_api import V2beta1RecurringRun  # type: ignore[import-untyped]
 
+from sanefit.components.foundation.clock import Sleep
 from sanefit.components.foundation.errors import RunFailedError, SanefitError
+from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.pipeline.kubeflow.client.api import Kubeflow
 from sanefit.pipeline.kubeflow.client.errors import KubeflowError
 from sanefit.pipeline.kubeflow.runs.pipeline_version import SECONDS_UNTIL_ALL_ARE_SEEN
@@ -35,8 +36,6 @@ from sanefit.pipeline.schedules.schedule_control import find_schedule
 # By then the API knows of a run that was started just before its schedule was paused.
 SETTLE_SECONDS = 10.0
 WAIT_INTERVAL = 15.0
-Say = Callable[[str], None]
-Sleep = Callable[[float], None]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.s3_client import s3_client
 
 WEED = Path(sys.executable).with_name("weed")
 GRPC_OFFSET = 10_000
@@ -123,6 +123,6 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret_key)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps the first credentials that it saw
-    object_store._s3.cache_clear()
+    s3_client.cache_clear()
     yield f"s3://{s3_server.bucket}"
-    object_store._s3.cache_clear()
+    s3_client.cache_clear()

@@ -12,7 +12,7 @@ ROOM_LIKE = [*ROOMS, "lecture"]  # a room without a step
 FILES = sorted([*ROOT.glob("components/**/*.py"), *ROOT.glob("pipeline/**/*.py")])
 OF_A_ROOM = {"component", "api"}  # what the pipeline may import of it
 # What the pipeline may import of the foundation: no training, no MLflow.
-OF_THE_FOUNDATION = {"errors", "machine", "schemas", "step_lines", "storage"}
+OF_THE_FOUNDATION = {"clock", "errors", "machine", "schemas", "step_lines", "storage"}
 ONLY_USER = {
     "boto3": "components/foundation/storage/",
     "botocore": "components/foundation/storage/",

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -183,7 +182,7 @@ def open_split(
         DataError: when a file is not what the manifest says.
         StorageError: when a file cannot be read.
     """
-    cache = cache_folder or Path(tempfile.gettempdir()) / "sanefit-cache"
+    cache = cache_folder or object_store.local_cache()
     manifest = manifest or read_manifest(dataset)
     listed = manifest.splits[split]
     index_uri = join(snapshot_folder(dataset), listed.index_file)

@@ -1,4 +1,4 @@
-"""What a step prints: lines for the user, and one line that says how long it computed."""
+"""What a step prints: lines for the user, and one line that says how long it computed; ``reading`` reads them."""
 
 import gc
 import json
@@ -6,34 +6,37 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
+from sanefit.components.foundation.clock import Clock
 from sanefit.components.foundation.errors import SanefitError
+from sanefit.components.foundation.step_lines.line_forms import ERROR_MARK, LINE_MARK, TIMING_MARK, StepTiming
 
 Say = Callable[[str], None]
 
-LINE_MARK = "[sanefit {step}] "
-ERROR_MARK = "[sanefit-error {step}] "
-TIMING_MARK = "[sanefit-timing] "
-
 
 @contextmanager
-def running_step(step: str, clock: Callable[[], float] = time.time) -> Iterator[Say]:
+def running_step(step: str, clock: Clock = time.time) -> Iterator[Say]:
     """Yield the function that prints a line of this step; time what happens inside.
 
     An error for the user ends the process with one line and the error's exit status; any
     other exception goes on, with its traceback.
 
     Args:
-        step: the name shown before each line.
+        step: the name shown before each line; one line without "]".
         clock: seconds since the epoch.
 
     Raises:
+        ValueError: when nobody could read the name back.
         SystemExit: with the exit status of a ``SanefitError``.
     """
+    if "]" in step or step.splitlines() != [step]:
+        raise ValueError(f"step {step!r}: expected a name in one line without ']'")
 
     def say(text: str) -> None:
-        print(LINE_MARK.format(step=step) + text, flush=True)
+        for line in text.splitlines() or [""]:
+            print(LINE_MARK.format(step=step) + line, flush=True)
 
     started = clock()
     try:
@@ -43,13 +46,8 @@ def running_step(step: str, clock: Callable[[], float] = time.time) -> Iterator[
         print(ERROR_MARK.format(step=step) + json.dumps(record), flush=True)
         raise SystemExit(error.exit_status) from None
     finally:
-        timing = {
-            "step": step,
-            "process_started": _process_start(default=started),
-            "started": started,
-            "ended": clock(),
-        }
-        print(TIMING_MARK + json.dumps(timing), flush=True)
+        timing = StepTiming(step, _process_start(default=started), started, ended=clock())
+        print(TIMING_MARK + json.dumps(asdict(timing)), flush=True)
         gc.freeze()  # the interpreter would walk all of torch and mlflow again at exit: 1 s
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.s3_objects import fetch, list_objects
 
 CACHE = Path(tempfile.gettempdir()) / "sanefit-cache"
 
@@ -18,8 +19,8 @@ def current_copy(uri: str, cache_folder: Path = CACHE) -> Path:
     """
     if not object_store.is_s3(uri):
         return Path(uri)
-    [stored] = object_store.list_objects(uri, exactly=True)
-    return object_store.fetch(stored, cache_folder)
+    [stored] = list_objects(uri, exactly=True)
+    return fetch(stored, cache_folder)
 
 
 def digest_of_content(uri: str, cache_folder: Path = CACHE) -> str:

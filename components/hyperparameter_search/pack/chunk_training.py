@@ -1,11 +1,12 @@
 """A chunk: trials of one shape that a worker trains together, from one rung of the search to the next."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 
+from sanefit.components.foundation.clock import Clock
 from sanefit.components.foundation.schemas.search import TrialResult, TrialSpec, TrialStatus
 from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS, CheckpointPace
 from sanefit.components.foundation.training.loop.epoch_records import is_diverged
@@ -17,7 +18,6 @@ from sanefit.components.hyperparameter_search.pack.folds import fold_data
 from sanefit.components.hyperparameter_search.pack.trial_store import TrialStore, chunk_key
 
 NO_MEMORY = ("can't allocate memory", "out of memory")  # what torch says in a RuntimeError
-Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)

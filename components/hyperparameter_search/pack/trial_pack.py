@@ -1,12 +1,13 @@
 """A pack: one pod or process that trains many trials on every device that it can see."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import torch
 
+from sanefit.components.foundation.clock import Clock
 from sanefit.components.foundation.machine.arithmetic import arithmetic_of
 from sanefit.components.foundation.machine.cores import usable_cores
 from sanefit.components.foundation.machine.devices import CPU
@@ -25,8 +26,6 @@ from sanefit.components.hyperparameter_search.pack.pack_workers import using_thr
 from sanefit.components.hyperparameter_search.pack.trial_log import TrialLog, shown
 from sanefit.components.hyperparameter_search.pack.trial_store import open_store
 from sanefit.components.hyperparameter_search.plan.next_round import draw_next_round
-
-Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 from kfp_server_api import ApiClient, ApiException  # type: ignore[import-untyped]
 from urllib3.exceptions import HTTPError
 
+from sanefit.components.foundation.clock import Sleep
 from sanefit.pipeline.kubeflow.client.credentials import Credentials
 from sanefit.pipeline.kubeflow.client.errors import KubeflowError, no_answer, not_an_api, refusal
 
@@ -37,7 +38,7 @@ class Kubeflow:
     ui: str
     ui_hint: str = ""
     timeout: tuple[float, float] = TIMEOUT
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Sleep = time.sleep
 
     def link(self, run_id: str) -> str:
         """Where a browser shows a run."""

@@ -4,7 +4,6 @@ Kubeflow 2.14 to 2.17 says which task failed, not why. A step says why in its lo
 a run on this machine reads too, so the log is read where the API gives no reason.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +12,11 @@ from kfp_server_api import ApiException  # type: ignore[import-untyped]
 from urllib3.exceptions import HTTPError
 
 from sanefit.components.foundation.errors import SanefitError
+from sanefit.components.foundation.step_lines.line_forms import StepError
+from sanefit.components.foundation.step_lines.reading import read_line
 from sanefit.pipeline.kubeflow.client.api import Kubeflow
 from sanefit.pipeline.kubeflow.runs.run_steps import FAILED, Step, error_text, steps_of, tasks_of
 from sanefit.pipeline.kubeflow.runs.workflow_nodes import node_id, node_paths
-from sanefit.pipeline.local.task_output import ERROR
 
 LOG_PATH = "/apis/v1alpha1/runs/{run_id}/nodes/{node_id}/log"
 LOG_BYTES = 64 * 1024
@@ -67,17 +67,13 @@ def _of_the_run(run: Any) -> str:
 def _from_log(kubeflow: Kubeflow, run: Any, step: Step) -> str:
     for pod in _pods(run, step):
         lines = _log(kubeflow, str(run.run_id), pod).splitlines()
-        said = [match["record"] for line in lines if (match := ERROR.match(line))]
+        said = [error.message for line in lines if isinstance(error := read_line(line), StepError)]
         if said:
-            return _message(said[-1])
+            return said[-1]
         errors = [line.strip() for line in lines if "Error" in line]
         if errors:
             return errors[-1]
     return ""
-
-
-def _message(record: str) -> str:
-    return str(json.loads(record)["message"])
 
 
 def _pods(run: Any, step: Step) -> Iterator[str]:

@@ -1,11 +1,12 @@
 """Wait for a run on the cluster, saying what its steps do."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sanefit.components.foundation.clock import Clock, Sleep
 from sanefit.components.foundation.errors import RunFailedError
+from sanefit.components.foundation.step_lines.reading import Show
 from sanefit.pipeline.kubeflow.client.api import Kubeflow
 from sanefit.pipeline.kubeflow.client.errors import KubeflowError
 from sanefit.pipeline.kubeflow.runs.cluster_runs import ENDED, get_run, state_of
@@ -14,7 +15,6 @@ from sanefit.pipeline.kubeflow.runs.run_steps import FAILED, Step, steps_of
 
 FIRST_INTERVAL, LONGEST_INTERVAL, GROWTH = 2.0, 15.0, 1.5  # seconds between two looks
 PATIENCE = 600.0  # seconds without an answer
-Show = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ def follow(
     run_id: str,
     show: Show,
     timeout: float | None = None,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
+    clock: Clock = time.monotonic,
+    sleep: Sleep = time.sleep,
 ) -> Followed:
     """Look at a run until it has ended.
 
@@ -83,8 +83,8 @@ def _wait(
     run_id: str,
     show: Show,
     timeout: float | None,
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
+    clock: Clock,
+    sleep: Sleep,
 ) -> Any:
     began = answered = clock()
     interval, shown, state = FIRST_INTERVAL, dict[str, str](), "unknown"

@@ -6,7 +6,6 @@ first one's run instead of starting another.
 
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from kfp_server_api import (  # type: ignore[import-untyped]
     V2beta1RuntimeConfig,
 )
 
+from sanefit.components.foundation.clock import Sleep
 from sanefit.components.foundation.errors import SettingsError
 from sanefit.pipeline.kubeflow.client.api import Kubeflow
 from sanefit.pipeline.kubeflow.runs.cluster_runs import runs_named
@@ -47,7 +47,7 @@ def submit(
     kubeflow: Kubeflow,
     run_name: str,
     key: str | None = None,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Sleep = time.sleep,
 ) -> Submitted:
     """Upload what is missing and start a run.
 

@@ -27,6 +27,8 @@ from sanefit.components.foundation.image_dataset.shards import read_split
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
 from sanefit.components.foundation.schemas.images import SPLITS, DataSettings
 from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.s3_client import s3_client
+from sanefit.components.foundation.storage.s3_objects import LARGE
 
 pytestmark = pytest.mark.slow
 
@@ -100,13 +102,13 @@ def test_a_table_in_s3_names_objects_beside_it_and_elsewhere(s3: str, tmp_path: 
 def recorded_gets(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The keys of the objects that are fetched from now on."""
     fetched: list[str] = []
-    get = object_store._s3().get_object
+    get = s3_client().get_object
 
     def recording(**arguments: str) -> object:
         fetched.append(arguments["Key"])
         return get(**arguments)
 
-    monkeypatch.setattr(object_store._s3(), "get_object", recording)
+    monkeypatch.setattr(s3_client(), "get_object", recording)
     return fetched
 
 
@@ -148,7 +150,7 @@ def test_an_object_that_changes_after_the_listing_is_an_error(s3: str, tmp_path:
 
 
 def test_large_objects_are_read_in_ranges(s3: str) -> None:
-    large = np.random.default_rng(0).bytes(object_store.LARGE + 12345)
+    large = np.random.default_rng(0).bytes(LARGE + 12345)
     object_store.write_bytes(f"{s3}/in-ranges/cat/1.png", large)
     assert found(f"{s3}/in-ranges") == {"cat/1.png": large}
 
@@ -163,7 +165,7 @@ def the_error(source: str) -> str:
 def test_wrong_credentials_are_named(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    object_store._s3.cache_clear()
+    s3_client.cache_clear()
     said = the_error(f"{s3}/prefix")
     assert "SignatureDoesNotMatch" in said
     assert f"{s3}/prefix" in said
@@ -225,7 +227,7 @@ def breaking_proxy(server: S3Server, cuts: list[int]) -> Iterator[str]:
 def through(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    object_store._s3.cache_clear()
+    s3_client.cache_clear()
 
 
 @pytest.mark.parametrize("cuts", [[20_000], [1_000, 30_000, 5_000]])

@@ -14,7 +14,8 @@ from sanefit.components.foundation.errors import (
     SanefitError,
     SettingsError,
 )
-from sanefit.components.foundation.step_lines.step_log import ERROR_MARK, LINE_MARK, TIMING_MARK, running_step
+from sanefit.components.foundation.step_lines.line_forms import ERROR_MARK, LINE_MARK, TIMING_MARK
+from sanefit.components.foundation.step_lines.step_log import running_step
 
 Lines = Callable[[], list[str]]
 

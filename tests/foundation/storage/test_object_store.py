@@ -13,6 +13,7 @@ from sanefit.components.foundation.errors import DataError, StorageError
 from sanefit.components.foundation.image_dataset.shards import open_split, read_manifest, read_split, snapshot_folder
 from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference, DataSettings
 from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.s3_client import s3_client
 
 pytestmark = pytest.mark.slow
 
@@ -20,20 +21,20 @@ ImageFolder = Callable[..., Path]
 Say = Callable[[str], None]
 
 
-def s3_client() -> Any:
+def client_of_the_server() -> Any:
     """As the tests look into the server: not through the code under test."""
     return boto3.session.Session().client("s3")
 
 
 def files_below(uri: str) -> list[str]:
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-    found = s3_client().list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+    found = client_of_the_server().list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
     return sorted(item["Key"].removeprefix(f"{prefix}/") for item in found)
 
 
 def delete(uri: str) -> None:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    s3_client().delete_object(Bucket=bucket, Key=key)
+    client_of_the_server().delete_object(Bucket=bucket, Key=key)
 
 
 def assert_one_line_with(culprit: str, error: Exception) -> None:
@@ -134,7 +135,7 @@ def test_what_is_written_to_s3_is_read_back(s3: str) -> None:
     uri = f"{s3}/round/trip"
     for content in (b"\0\1\2" * 100_000, b"", b"shorter"):
         object_store.write_bytes(uri, content)
-        stored = s3_client().get_object(Bucket="images", Key="round/trip")["Body"].read()
+        stored = client_of_the_server().get_object(Bucket="images", Key="round/trip")["Body"].read()
         assert object_store.read_bytes(uri) == stored == content
 
 
@@ -200,7 +201,7 @@ def wrong_secret(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
     object_store.write_bytes(f"{s3}/secret", b"x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    object_store._s3.cache_clear()
+    s3_client.cache_clear()
     return f"{s3}/secret"
 
 
@@ -210,7 +211,7 @@ def no_server(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    object_store._s3.cache_clear()
+    s3_client.cache_clear()
     return f"{s3}/secret"
 
 

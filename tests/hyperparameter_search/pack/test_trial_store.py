@@ -28,6 +28,7 @@ from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord, OptimizerSettings
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.packs import load_pack_results
+from sanefit.components.foundation.storage.s3_objects import list_objects
 from sanefit.components.foundation.tracking.connection import connect
 from sanefit.components.foundation.tracking.runs import open_run
 from sanefit.components.foundation.training.loop.recipe import Recipe
@@ -237,4 +238,4 @@ def test_a_pack_whose_storage_is_in_s3_takes_from_there_what_was_trained(
         # What was stopped is trained again, in a smaller stack, which multiplies in another order.
         assert one.epochs[-1].train_loss == pytest.approx(again.epochs[-1].train_loss, rel=1e-4)
     assert "1 of 4 trainings are in the storage from before, and are not repeated" in said
-    assert not any(one.uri.endswith(".pt") for one in object_store.list_objects(f"{s3}/storage/trials/"))
+    assert not any(one.uri.endswith(".pt") for one in list_objects(f"{s3}/storage/trials/"))

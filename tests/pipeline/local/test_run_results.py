@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from sanefit.components.foundation.step_lines.line_forms import StepError, StepTiming
 from sanefit.pipeline.local.local_run import LocalOutcome
 from sanefit.pipeline.local.run_results import of_training, remove, report_of
-from sanefit.pipeline.local.task_output import StepError, StepTiming
 
 TIMINGS = [StepTiming("snapshot", 0.5, 1, 2)]
 

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sanefit.components.foundation.step_lines.line_forms import StepTiming
 from sanefit.pipeline.local.step_times import covered, outside_share, step_times
-from sanefit.pipeline.local.task_output import StepTiming
 
 
 def test_steps_side_by_side_count_once_outside() -> None:

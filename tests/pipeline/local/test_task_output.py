@@ -3,8 +3,9 @@ import io
 import pytest
 
 from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.step_lines.line_forms import StepError
 from sanefit.components.foundation.step_lines.step_log import running_step
-from sanefit.pipeline.local.task_output import StepError, TaskOutput
+from sanefit.pipeline.local.task_output import TaskOutput
 
 
 def sorted_output(text: str) -> tuple[TaskOutput, list[tuple[str, str]], str]:

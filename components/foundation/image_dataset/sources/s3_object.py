@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.object_store import StoredObject
+from sanefit.components.foundation.storage.s3_client import endpoint
+from sanefit.components.foundation.storage.s3_objects import StoredObject, read_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +18,9 @@ class S3Object:
         Raises:
             StorageError: when it cannot be read, or is not what was listed.
         """
-        return object_store.read_object(self.stored)
+        return read_object(self.stored)
 
     def state(self) -> bytes:
         """Server, URI, ETag and size."""
         stored = self.stored
-        return f"object {object_store.endpoint()} {stored.uri} {stored.etag} {stored.size}".encode()
+        return f"object {endpoint()} {stored.uri} {stored.etag} {stored.size}".encode()

@@ -1,8 +1,5 @@
 """``s3://BUCKET/PREFIX``: one folder per class, or a tar or zip archive."""
 
-import tempfile
-from pathlib import Path
-
 from sanefit.components.foundation.image_dataset.sources.s3_object import S3Object
 from sanefit.components.foundation.image_dataset.sources.source_image import (
     ListingRequest,
@@ -12,7 +9,8 @@ from sanefit.components.foundation.image_dataset.sources.source_image import (
 )
 from sanefit.components.foundation.image_dataset.sources.tar_archive import list_tar
 from sanefit.components.foundation.image_dataset.sources.zip_archive import list_zip
-from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.object_store import local_cache
+from sanefit.components.foundation.storage.s3_objects import fetch, list_objects
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
@@ -28,13 +26,13 @@ def list_images(request: ListingRequest) -> SourceListing:
     """
     uri = f"s3://{request.place}"
     if uri.endswith((*TAR_SUFFIXES, ".zip")):
-        [archive] = object_store.list_objects(uri, exactly=True)
-        copy = object_store.fetch(archive, Path(tempfile.gettempdir()) / "sanefit-cache")
+        [archive] = list_objects(uri, exactly=True)
+        copy = fetch(archive, local_cache())
         if uri.endswith(".zip"):
             return list_zip(copy, own_splits=request.own_splits, origin=repr(archive))
         return list_tar(copy, request.scratch, own_splits=request.own_splits, origin=repr(archive))
     prefix = uri.rstrip("/") + "/"
-    objects = {found.uri.removeprefix(prefix): found for found in object_store.list_objects(prefix)}
+    objects = {found.uri.removeprefix(prefix): found for found in list_objects(prefix)}
     listing = SourceListing()
     for name, class_name, split in with_class(objects, listing, own_splits=request.own_splits):
         listing.images.append(SourceImage(class_name, objects[name].uri, S3Object(objects[name]), split))

@@ -15,7 +15,7 @@ from sanefit.components.foundation.image_dataset.sources.source_image import (
 )
 from sanefit.components.foundation.schemas.images import SplitName
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.object_store import StoredObject
+from sanefit.components.foundation.storage.s3_objects import StoredObject, stat_objects
 
 COLUMNS = ("path", "label")
 Row = dict[str, str | None]
@@ -55,7 +55,7 @@ def listed(request: ListingRequest, rows: Iterable[tuple[int, Row]]) -> SourceLi
             raise DataError(f"data.source: {table!r} line {number} lacks a path or a label; expected both; correct it")
         split = _split(table, number, row["split"]) if request.own_splits else None
         found.append((label, _beside(table, path), split))
-    objects = object_store.stat_objects(uri for _, uri, _ in found if object_store.is_s3(uri))
+    objects = stat_objects(uri for _, uri, _ in found if object_store.is_s3(uri))
     return SourceListing([SourceImage(label, uri, _located(uri, objects), split) for label, uri, split in found])
 
 

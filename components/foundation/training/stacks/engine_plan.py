@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from sanefit.components.foundation.clock import Clock
 from sanefit.components.foundation.errors import SettingsError
 from sanefit.components.foundation.machine.memory import available_memory
 from sanefit.components.foundation.schemas.networks import why_not_stacked
@@ -29,7 +30,6 @@ STEPS = 4  # of a measurement, after as many that are not counted
 REPEATS = 2  # of which the fastest counts
 SHARE_OF_MEMORY = 0.5  # of what is free
 COPIES = 4  # of the weights: themselves, their gradient and two moments
-Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
