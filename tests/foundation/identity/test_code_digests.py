@@ -50,9 +50,13 @@ NOTHING_NEW = {
     "report": ("components/run_report/report.py", "import", "import sys, "),
     "version": ("__init__.py", "0.1.0", "0.2.0"),
     "docstring": ("components/foundation/training/loop/schedules.py", '"""', '"""Word. '),
-    "step line": ("components/foundation/step_lines/step_log.py", "[sanefit {step}]", "[{step}]"),
+    "step line": ("components/foundation/step_lines/line_forms.py", "[sanefit {step}]", "[{step}]"),
     "message": ("components/foundation/classifiers/own_module.py", "correct its parameters", "mend its parameters"),
-    "run of MLflow": ("components/foundation/tracking/__init__.py", "1000", "2000"),
+    "run of MLflow": (
+        "components/foundation/tracking/child_runs.py",
+        "METRICS_PER_BATCH = 1000",
+        "METRICS_PER_BATCH = 2000",
+    ),
 }
 
 
@@ -168,7 +172,7 @@ def test_what_a_module_takes_of_sanefit_counts_without_its_pages(tree: Path, edi
         "from sanefit.components.foundation.classifiers.activations import *\nimport sanefit.components.run_report"
     )
     before = digest_of_module(OWN)
-    edited("components/foundation/step_lines/step_log.py", "[sanefit {step}]", "[{step}]")
+    edited("components/foundation/step_lines/line_forms.py", "[sanefit {step}]", "[{step}]")
     assert digest_of_module(OWN) == before
     edited("components/foundation/classifiers/activations.py", "", ADDED)
     assert digest_of_module(OWN) != before

@@ -12,7 +12,7 @@ from sanefit.components.foundation.image_dataset.sources.s3_object import S3Obje
 from sanefit.components.foundation.image_dataset.sources.torchvision_dataset import TorchvisionItem
 from sanefit.components.foundation.image_dataset.sources.zip_archive import ZipMember
 from sanefit.components.foundation.schemas.images import DataSettings
-from sanefit.components.foundation.storage.object_store import StoredObject
+from sanefit.components.foundation.storage.s3_objects import StoredObject
 
 STATES: list[tuple[Location, str]] = [
     (InMemory(b"abc"), "content abc"),

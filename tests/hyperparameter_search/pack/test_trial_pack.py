@@ -84,7 +84,7 @@ def client(store: Path) -> Client:
 def reference(store: Path, client: Client, request: pytest.FixtureRequest) -> Callable[[str], RunReference]:
     """Open a parent run; names are unique to the test."""
 
-    def open_run(name: str = "run") -> RunReference:
+    def opened_run(name: str = "run") -> RunReference:
         run_name = f"{request.node.name}-{name}"
         run_id = open_run(
             client, experiment="packs", artifact_location=str(store), run_name=run_name, tags={}, params={}
@@ -96,7 +96,7 @@ def reference(store: Path, client: Client, request: pytest.FixtureRequest) -> Ca
             tracking_run_id=run_id,
         )
 
-    return open_run
+    return opened_run
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def test_the_single_best_at_the_edge_is_not_enough() -> None:
 def test_a_linear_range_is_judged_on_its_own_scale_and_only_where_it_could_go_on(
     name: str, bounds: tuple[float, float], value: float, verdict: str
 ) -> None:
-    searched = RANGE.model_copy(update={"linear": {name: bounds}})
+    searched = RANGE.model_copy(update={"ranges": {name: bounds}})
     finding = range_findings("coarse", searched, ranked([], 30, **{name: value}))[2]
     assert finding.startswith(f"{name} {bounds[0]:g} to {bounds[1]:g} was {verdict}: ")
     assert (f"widen search.coarse.{name}" in finding) == (verdict != "wide enough")

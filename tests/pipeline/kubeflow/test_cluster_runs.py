@@ -147,7 +147,7 @@ def test_retry_of_what_did_not_fail(
 def test_show_says_steps_parameters_and_the_reason(
     double: KubeflowDouble, kubeflow: Kubeflow, submitted: Submitted
 ) -> None:
-    double.store.scripts[submitted.run_id] = [Look("FAILED", 5, "gate", error={"code": 2, "message": "no quota"})]
+    double.store.scripts[submitted.run_id] = [Look("FAILED", 6, "gate", error={"code": 2, "message": "no quota"})]
     found = find_run(kubeflow, "digits-1")
     known = details(kubeflow, found)
     assert known["state"] == "failed"
@@ -155,6 +155,7 @@ def test_show_says_steps_parameters_and_the_reason(
     assert known["error"] == "gate: no quota"
     assert {step["name"]: step["state"] for step in known["steps"]} == {
         "snapshot": "SUCCEEDED",
+        "identity": "SUCCEEDED",
         "open run": "SUCCEEDED",
         "stats": "SUCCEEDED",
         "sanity": "SUCCEEDED",
