@@ -27,6 +27,7 @@ from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord, OptimizerSettings
 from sanefit.components.foundation.storage.packs import load_pack_results
 from sanefit.components.foundation.tracking.connection import Client, connect
+from sanefit.components.foundation.tracking.runs import open_run
 from sanefit.components.foundation.training.stacks.trial import Trial
 from sanefit.components.hyperparameter_search.pack import chunk_training
 from sanefit.components.hyperparameter_search.pack.trial_pack import PackMachine, run_pack, trial_line
