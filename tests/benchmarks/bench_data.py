@@ -26,7 +26,7 @@ from sanefit.components.channel_stats.channel_stats import measure_channel_stats
 from sanefit.components.channel_stats.source_statistics import measure_images
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.image_dataset.shards import ShardRows, open_split
-from sanefit.components.foundation.image_dataset.sources.folder import list_folder
+from sanefit.components.foundation.image_dataset.sources.listing import list_source
 from sanefit.components.foundation.machine.parallel_work import working_in_parallel
 from sanefit.components.foundation.schemas.images import DataSettings
 from sanefit.components.foundation.schemas.statistics import StatsSettings
@@ -76,7 +76,7 @@ def _cifar(folder: Path) -> None:
     _print("exact statistics, CIFAR-10", ours, usual, images)
     sampled, usual = _medians(lambda: sample(folder, 1), lambda: usual_code(folder, listing_timed=False))
     _print_sampled("sampled statistics to 1 of 255, CIFAR-10", sampled, usual)
-    listing = _median(lambda: _timed(lambda: len(list_folder(folder, own_splits=False).images)))
+    listing = _median(lambda: _timed(lambda: len(list_source(f"folder:{folder}", folder).images)))
     print_figure("listing, CIFAR-10", round(listing["seconds"], 3), "s", REPEATS)
     ten_times = _median(lambda: sample(folder, 10))
     growth = ten_times["seconds"] / sampled["seconds"]
@@ -142,7 +142,7 @@ def exact(folder: Path) -> Measured:
     """All images, from listing on."""
 
     def measure() -> int:
-        images = list_folder(folder, own_splits=False).images
+        images = list_source(f"folder:{folder}", folder).images
         return measure_images(images, _settings(folder), StatsSettings(), 0, WORKERS).measured.images
 
     return _timed(measure)
@@ -150,7 +150,7 @@ def exact(folder: Path) -> Measured:
 
 def sample(folder: Path, times: int) -> Measured:
     """The files listed, each so many times; what is timed begins with the list."""
-    images = list_folder(folder, own_splits=False).images * times
+    images = list_source(f"folder:{folder}", folder).images * times
     stats = StatsSettings(mode="sampled", tolerance=1.0)
     return _timed(lambda: measure_images(images, _settings(folder), stats, 0, WORKERS).measured.images)
 

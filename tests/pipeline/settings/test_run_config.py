@@ -71,7 +71,7 @@ def test_the_kind_decides_which_keys_a_network_has() -> None:
         ("search.coarse.weight_decay=[0, 1]", ["search.coarse.weight_decay", "greater than 0"]),
         (
             "data.source=s3:bucket",
-            ["data.source='s3:bucket'", "expected digits, folder:PATH, tar:PATH", "or s3://BUCKET/KEY"],
+            ["data.source='s3:bucket'", "expected digits, folder:PATH, tar:PATH", "s3://BUCKET/KEY"],
         ),
         ("data.image_size=32", ["data.image_size", "8x8"]),
         ("data.test_fraction=0.7", ["data.test_fraction=0.7", "less than 0.5"]),
