@@ -14,7 +14,8 @@ class FinalTrainingSettings(Settings):
 
     ``label_smoothing``: share of each label that is spread over all classes. ``weight_averaging``: decay per step of an
     exponential average of the weights, which is what is kept then; 0 is off. ``patience``: stop after so many epochs
-    without a better validation accuracy; None never does. ``mixed_precision``: bfloat16 on a GPU that has it.
+    without a better validation accuracy; None never does. ``mixed_precision``: bfloat16 on a GPU that has it, where
+    batch norm keeps values near 1.
     ``ensemble``: how many of the best settings are trained; above 1 the model is the mean of their probabilities.
     """
 

@@ -256,7 +256,7 @@ def test_a_plain_training_that_goes_on_is_bitwise_the_same() -> None:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("name", ["mlp_norm_maxout", "convnet"])
+@pytest.mark.parametrize("name", ["mlp", "mlp_norm_maxout", "convnet", "convnet_maxout"])
 def test_every_engine_computes_in_the_precision_of_the_network(
     name: str, precision: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

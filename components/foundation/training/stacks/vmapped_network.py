@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from sanefit.components.foundation.classifiers.keyed_dropout import KeyedDropout, key_dropout
 from sanefit.components.foundation.training.stacks.stacked_network import (
@@ -28,6 +29,9 @@ class VmappedNetwork:
 
     def __post_init__(self) -> None:
         key_dropout(self.template, 0)  # each call brings the keys of its network
+        for module in self.template.modules():
+            if isinstance(module, _BatchNorm):
+                module.register_forward_pre_hook(_out_of_bfloat16)
         self.trained = [name for name, _ in self.template.named_parameters()]
         self.dropouts = [name for name, module in self.template.named_modules() if isinstance(module, KeyedDropout)]
 
@@ -67,3 +71,8 @@ class VmappedNetwork:
         for layer, name in enumerate(self.dropouts):
             found |= {f"{name}.share": share, f"{name}.key": keys[layer], f"{name}.step": step}
         return found
+
+
+def _out_of_bfloat16(_: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+    """What batch norm is given, in float32: torch maps no backward pass of it over bfloat16 and float32 weights."""
+    return (inputs[0].float() if inputs[0].dtype == torch.bfloat16 else inputs[0],)
