@@ -22,6 +22,7 @@ from kfp import dsl
 from sanefit.components.channel_stats.component import channel_stats
 from sanefit.components.dataset_snapshot.component import snapshot
 from sanefit.components.final_training.component import final_training
+from sanefit.components.foundation.schemas.runs import NEWS
 from sanefit.components.hyperparameter_search.component import plan_trials, rank_trials, train_pack
 from sanefit.components.model_registry.component import (
     close_run,
@@ -33,8 +34,7 @@ from sanefit.components.model_registry.component import (
 from sanefit.components.run_report.component import run_report
 from sanefit.components.sanity_checks.component import gate, sanity
 from sanefit.pipeline.placement import Placement
-
-TRAINING_PIPELINE = "sanefit-training"
+from sanefit.pipeline.task_names import TRAINING_PIPELINE
 
 
 def search_stage_pipeline(place: Placement) -> Any:
@@ -220,4 +220,4 @@ def _if_news(
     if not skip_unchanged:
         return nullcontext()
     comparison = place.trainer_step(compare_with_finished_runs(name=name, tracking_uri=tracking_uri, identity=identity))
-    return dsl.If(comparison.output == "news")  # type: ignore[no-any-return]
+    return dsl.If(comparison.output == NEWS)  # type: ignore[no-any-return]

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -20,24 +21,27 @@ from sanefit.components.foundation.step_lines.step_log import Say
 PROGRESS_EVERY = 10_000
 
 
+@dataclass(frozen=True)
+class ListedSource:
+    """A source's images as it lists them, and ``identities``, of each, as ``identity_of`` gives it.
+
+    ``settings``: how they are decoded and split, and how many may be broken.
+    """
+
+    settings: DataSettings
+    images: Sequence[SourceImage]
+    identities: Sequence[bytes]
+
+
 def read_new_images(
-    settings: DataSettings,
-    images: Sequence[SourceImage],
-    identities: Sequence[bytes],
-    decoded: DecodedImages,
-    writer: PartWriter,
-    scratch: Path,
-    workers: int,
-    say: Say,
+    source: ListedSource, decoded: DecodedImages, writer: PartWriter, scratch: Path, workers: int, say: Say
 ) -> None:
     """Read and decode what is not known; broken files are noted.
 
     Full parts are written, and the last one when S3 does not answer, so that they need not be read again.
 
     Args:
-        settings: how images are decoded and split, and how many may be broken.
-        images: the source's listing.
-        identities: of each image, as ``identity_of`` gives it.
+        source: all images.
         decoded: what is known; takes the new ones.
         writer: takes what is read; after this, it holds what is still to be written.
         scratch: a local folder for pixels on their way.
@@ -48,27 +52,24 @@ def read_new_images(
         DataError: when an image cannot be read, images differ in size, or too many files are broken.
         StorageError: when S3 does not give an image, or a part cannot be written.
     """
-    new = [number for number, identity in enumerate(identities) if identity not in decoded.digest_of]
+    new = [number for number, identity in enumerate(source.identities) if identity not in decoded.digest_of]
     if not new:
         return
-    if len(new) < len(images):
-        say(f"{len(new):,} of {len(images):,} images are new; the others are known from earlier snapshots")
+    if len(new) < len(source.images):
+        say(f"{len(new):,} of {len(source.images):,} images are new; the others are known from earlier snapshots")
     known_file = scratch / "known.npy"
     np.save(known_file, np.sort(np.array(list(decoded.place_of), dtype="S32")))
-    intake = _Intake(settings, images, identities, decoded, writer, len(new), say)
+    intake = _Intake(source, decoded, writer, len(new), say)
     batches = [new[start : start + BATCH_IMAGES] for start in range(0, len(new), BATCH_IMAGES)]
+    pixels_files = [scratch / f"{place}.pixels" for place in range(len(batches))]
     tasks = (
-        ReadingTask([images[number] for number in batch], settings, known_file, scratch / f"{place}.pixels")
-        for place, batch in enumerate(batches)
+        ReadingTask([source.images[number] for number in batch], source.settings, known_file, pixels_file)
+        for batch, pixels_file in zip(batches, pixels_files, strict=True)
     )
     try:
         with working_in_parallel(workers) as in_parallel:
-            for place, (batch, read) in enumerate(zip(batches, in_parallel(read_batch, tasks), strict=True)):
-                pixels_file = scratch / f"{place}.pixels"
-                with pixels_file.open("rb") as pixels:
-                    for number, image in zip(batch, read, strict=True):
-                        intake.take(number, image, pixels)
-                pixels_file.unlink()
+            for batch, pixels_file, read in zip(batches, pixels_files, in_parallel(read_batch, tasks), strict=True):
+                intake.take_batch(batch, read, pixels_file)
                 if writer.full:
                     writer.write(decoded)
     except StorageError:
@@ -80,43 +81,44 @@ def read_new_images(
 class _Intake:
     """Takes what the workers read, in the order of the listing."""
 
-    def __init__(
-        self,
-        settings: DataSettings,
-        images: Sequence[SourceImage],
-        identities: Sequence[bytes],
-        decoded: DecodedImages,
-        writer: PartWriter,
-        new: int,
-        say: Say,
-    ) -> None:
-        self._settings, self._images, self._identities = settings, images, identities
-        self._decoded, self._writer, self._new, self._say = decoded, writer, new, say
+    def __init__(self, source: ListedSource, decoded: DecodedImages, writer: PartWriter, new: int, say: Say) -> None:
+        self._source, self._decoded, self._writer, self._new, self._say = source, decoded, writer, new, say
         self._written: set[bytes] = set()
         self._broken: dict[bytes, str] = {}
         self._read = 0
-        self._shape, self._first = _shape_and_path(images, identities, decoded)
+        self._shape, self._first = _shape_and_path(source, decoded)
 
-    def take(self, number: int, read: ReadImage, pixels_file: IO[bytes]) -> None:
-        """Take an image, and its pixels from the file's present position."""
-        image = self._images[number]
+    def take_batch(self, batch: Sequence[int], read: Sequence[ReadImage], pixels_file: Path) -> None:
+        """Take the images of these numbers, and their pixels out of a file, which is removed."""
+        with pixels_file.open("rb") as pixels:
+            for number, image in zip(batch, read, strict=True):
+                self._take(number, image, pixels)
+        pixels_file.unlink()
+
+    def _take(self, number: int, read: ReadImage, pixels: IO[bytes]) -> None:
         if read.shape:
-            if self._shape is None:
-                self._shape, self._first = (read.shape[0], read.shape[1], read.shape[2]), image.path
-            if read.shape != self._shape:
-                raise sizes_differ(image.path, read.shape, self._first, self._shape)
-            pixels = pixels_file.read(int(np.prod(read.shape)))
-            if read.digest not in self._written:
-                split = split_of_image(image, read.digest, self._settings)
-                self._writer.add_pixels(read.digest, split, self._shape, pixels)
-                self._written.add(read.digest)
+            self._take_pixels(self._source.images[number], read.digest, read.shape, pixels)
         elif read.broken:
             self._broken[read.digest] = read.broken
-            require_few_broken(self._settings, self._broken.values(), len(self._images), finished=False)
-        self._note(self._identities[number], read)
+            files = len(self._source.images)
+            require_few_broken(self._source.settings, self._broken.values(), files, finished=False)
+        self._note(self._source.identities[number], read)
         self._read += 1
         if self._read % PROGRESS_EVERY == 0:
             self._say(f"read {self._read:,} of {self._new:,} images")
+
+    def _take_pixels(self, image: SourceImage, digest: bytes, shape: Sequence[int], pixels: IO[bytes]) -> None:
+        """From the file's present position."""
+        height, width, channels = shape
+        if self._shape is None:
+            self._shape, self._first = (height, width, channels), image.path
+        if (height, width, channels) != self._shape:
+            raise sizes_differ(image.path, shape, self._first, self._shape)
+        content = pixels.read(height * width * channels)
+        if digest not in self._written:
+            split = split_of_image(image, digest, self._source.settings)
+            self._writer.add_pixels(digest, split, self._shape, content)
+            self._written.add(digest)
 
     def _note(self, identity: bytes, read: ReadImage) -> None:
         self._writer.add(identity, read.digest, read.broken)
@@ -125,11 +127,9 @@ class _Intake:
             self._decoded.broken[identity] = read.broken
 
 
-def _shape_and_path(
-    images: Sequence[SourceImage], identities: Sequence[bytes], decoded: DecodedImages
-) -> tuple[Shape | None, str]:
+def _shape_and_path(source: ListedSource, decoded: DecodedImages) -> tuple[Shape | None, str]:
     """Of the first image that is known already."""
-    for image, identity in zip(images, identities, strict=True):
+    for image, identity in zip(source.images, source.identities, strict=True):
         place = decoded.place_of.get(decoded.digest_of.get(identity, b""))
         if place is not None:
             return decoded.shapes[place[0]], image.path

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from sanefit.components.dataset_snapshot.distinct import (
     storage_order,
 )
 from sanefit.components.dataset_snapshot.new_images import (
+    ListedSource,
     read_new_images,
     require_few_broken,
     sizes_differ,
@@ -26,7 +26,6 @@ from sanefit.components.dataset_snapshot.publishing import published, scratch_fo
 from sanefit.components.foundation.image_dataset.shards import MANIFEST_FILE, read_manifest, snapshot_folder
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
 from sanefit.components.foundation.image_dataset.sources.location import identity_of
-from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
 from sanefit.components.foundation.machine.cores import usable_cores
 from sanefit.components.foundation.schemas.images import (
     SPLITS,
@@ -66,9 +65,9 @@ def take_snapshot(settings: DataSettings, storage: str, say: Say, workers: int |
     decoded = read_decoded(shared, decoded_folder)
     with scratch_folder() as scratch, closing(PartWriter(shared, decoded_folder, scratch)) as writer:
         listing = list_source(settings.source, scratch, own_splits=settings.splits == "own")
-        identities = [identity_of(image.location) for image in listing.images]
-        read_new_images(settings, listing.images, identities, decoded, writer, scratch, workers or usable_cores(), say)
-        images = _listed(settings, listing.images, identities, decoded)
+        source = ListedSource(settings, listing.images, [identity_of(image.location) for image in listing.images])
+        read_new_images(source, decoded, writer, scratch, workers or usable_cores(), say)
+        images = _listed(source, decoded)
         distinct = distinct_images(images)
         chosen = [images[index] for index in distinct.indices]
         quarantined = [QuarantinedFile(path=image.path, reason=image.broken) for image in chosen if image.broken]
@@ -97,13 +96,11 @@ def take_snapshot(settings: DataSettings, storage: str, say: Say, workers: int |
     return dataset
 
 
-def _listed(
-    settings: DataSettings, images: Sequence[SourceImage], identities: Sequence[bytes], decoded: DecodedImages
-) -> list[ListedImage]:
+def _listed(source: ListedSource, decoded: DecodedImages) -> list[ListedImage]:
     listed = []
-    for image, identity in zip(images, identities, strict=True):
+    for image, identity in zip(source.images, source.identities, strict=True):
         digest = decoded.digest_of[identity]
-        split = split_of_image(image, digest, settings)
+        split = split_of_image(image, digest, source.settings)
         listed.append(ListedImage(digest, image.class_name, split, image.path, decoded.broken.get(identity, "")))
     return listed
 

@@ -6,7 +6,7 @@ from sanefit.components.final_training.member_runs import TrainedMember
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings, TrainedModel
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.training import OptimizerSettings
-from sanefit.components.foundation.tracking.child_runs import log_child_run
+from sanefit.components.foundation.tracking.child_runs import ChildRun, log_child_run
 from sanefit.components.foundation.tracking.connection import connect
 from sanefit.components.foundation.tracking.runs import log_summary
 from sanefit.components.foundation.tracking.tags import BEST_EPOCH_TAG, STAGE_TAG
@@ -34,9 +34,7 @@ def log_result(
     client = connect(run.tracking_uri)
     tested = {"test_accuracy": trained.test_accuracy, "test_loss": trained.test_loss}
     for number, member in enumerate(members, start=1):
-        log_child_run(
-            client,
-            run,
+        child = ChildRun(
             name="final" if number == 1 else f"final-{number}",
             params=_params(member, optimizer, final),
             tags={STAGE_TAG: "final", BEST_EPOCH_TAG: str(member.best.epoch)},
@@ -46,6 +44,7 @@ def log_result(
             ended=ended,
             failed=False,
         )
+        log_child_run(client, run, child)
     # On the child, the name is that of a curve, and the model is that of its best epoch.
     figures = {"validation_accuracy": trained.validation_accuracy, **tested}
     log_summary(client, run.tracking_run_id, figures, ended)

@@ -1,14 +1,15 @@
 """Whether a run could give anything that was not trained before."""
 
-from typing import Literal
-
 from sanefit.components.foundation.identity.training_identity import TrainingIdentity
+from sanefit.components.foundation.schemas.runs import NEWS, NOTHING_NEW
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.tracking.finished_runs import finished_run_of, last_finished_run
 
 
-def compare(identity: TrainingIdentity, model_name: str, tracking_uri: str, say: Say) -> Literal["news", "nothing new"]:
-    """``nothing new`` when a run of this model has finished with the same identity, whichever alias its model took.
+def compare(identity: TrainingIdentity, model_name: str, tracking_uri: str, say: Say) -> str:
+    """``NOTHING_NEW`` when a run of this model has finished with the same identity, whichever alias its model took.
+
+    Otherwise ``NEWS``.
 
     Args:
         identity: of this run.
@@ -17,13 +18,13 @@ def compare(identity: TrainingIdentity, model_name: str, tracking_uri: str, say:
         say: prints a line; of news, what differs from the last run that finished.
     """
     if (same := finished_run_of(tracking_uri, model_name, identity.digest)) is not None:
-        say(f"nothing new: run {same.name!r} finished with the same {', '.join(identity.parts)}")
-        return "nothing new"
+        say(f"{NOTHING_NEW}: run {same.name!r} finished with the same {', '.join(identity.parts)}")
+        return NOTHING_NEW
     last = last_finished_run(tracking_uri, model_name)
     if last is None:
-        say("news: no run of this model has finished")
-        return "news"
+        say(f"{NEWS}: no run of this model has finished")
+        return NEWS
     names = {**identity.parts, **last.parts}
     changed = [name for name in names if identity.parts.get(name) != last.parts.get(name)]
-    say(f"news since run {last.name!r}: {', '.join(changed)}")
-    return "news"
+    say(f"{NEWS} since run {last.name!r}: {', '.join(changed)}")
+    return NEWS

@@ -12,7 +12,7 @@ from sanefit.components.foundation.schemas.checks import CheckReport
 from sanefit.components.foundation.schemas.final_model import TrainedModel
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.runs import Registration, RunReference, RunSummary
-from sanefit.components.foundation.schemas.search import Ranking, TrialResult
+from sanefit.components.foundation.schemas.search import TOO_NARROW, Ranking, TrialResult
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
@@ -94,6 +94,7 @@ def render(findings: Findings) -> str:
         stats=findings.stats,
         checks=findings.checks,
         stages=stages,
+        too_narrow=TOO_NARROW,
         trained=trained,
         registration=findings.registration,
         samples=sample_image(train.read(shown), train.labels[shown]),

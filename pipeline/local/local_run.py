@@ -34,6 +34,7 @@ from sanefit.pipeline.training_pipeline import check_pipeline, training_pipeline
 
 LOCAL_PACKS_AT_ONCE = 2  # kfp.local runs no more iterations of a loop side by side
 LOG_FILE = "run.log"
+TASKS_FOLDER = "tasks"
 CONNECT_SECONDS = 5.0
 
 
@@ -119,7 +120,7 @@ def _run(pipeline: Any, arguments: dict[str, Any], folder: Path, created: Path, 
         warnings.filterwarnings("ignore", module="kfp.local")
         local.init(
             local.SubprocessRunner(use_venv=False),
-            pipeline_root=str(folder / "tasks"),
+            pipeline_root=str(folder / TASKS_FOLDER),
             workspace_root=str(folder / "scratch" / "workspace"),
         )
         output = TaskOutput(log, show)

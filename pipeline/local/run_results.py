@@ -8,11 +8,12 @@ from typing import Any
 
 from sanefit.components.foundation.errors import DataError, SettingsError
 from sanefit.components.foundation.schemas.checks import CheckReport
-from sanefit.components.foundation.schemas.runs import CHAMPION, RunSummary
+from sanefit.components.foundation.schemas.runs import CHAMPION, NOTHING_NEW, RunSummary
 from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.storage.results import load_result
-from sanefit.pipeline.local.local_run import LOG_FILE, LocalOutcome
+from sanefit.pipeline.local.local_run import LOG_FILE, TASKS_FOLDER, LocalOutcome
 from sanefit.pipeline.local.step_times import outside_share, step_times
+from sanefit.pipeline.task_names import COMPARISON, SANITY
 
 BAD_INPUT = DataError.exit_status
 
@@ -23,7 +24,7 @@ def of_training(outcome: LocalOutcome, started: float, ended: float) -> dict[str
     summary = RunSummary.model_validate_json(summary_file.read_bytes()) if summary_file.is_file() else None
     return {
         **_of_outcome(outcome, started, ended),
-        "nothing_new": _answer_of(outcome, "compare-with-finished-runs") == "nothing new",
+        "nothing_new": _answer_of(outcome, COMPARISON) == NOTHING_NEW,
         "test_accuracy": summary and summary.test_accuracy,
         "validation_accuracy": summary and summary.validation_accuracy,
         "model_uri": summary and summary.model_uri,
@@ -38,7 +39,7 @@ def of_training(outcome: LocalOutcome, started: float, ended: float) -> dict[str
 
 def of_checks(outcome: LocalOutcome, started: float, ended: float) -> dict[str, Any]:
     """The JSON object of ``sanefit check``."""
-    answer = _answer_of(outcome, "sanity")
+    answer = _answer_of(outcome, SANITY)
     checks = load_result(CheckReport, answer) if answer else None
     return {**_of_outcome(outcome, started, ended), "checks": checks and checks.model_dump()}
 
@@ -96,7 +97,7 @@ def remove(outcome: LocalOutcome, workdir: Path) -> None:
 
 
 def _answer_of(outcome: LocalOutcome, task: str) -> str | None:
-    written = next(outcome.folder.glob(f"tasks/*/{task}/executor_output.json"), None)
+    written = next(outcome.folder.glob(f"{TASKS_FOLDER}/*/{task}/executor_output.json"), None)
     return json.loads(written.read_bytes())["parameterValues"]["Output"] if written else None
 
 

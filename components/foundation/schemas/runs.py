@@ -8,6 +8,8 @@ from sanefit.components.foundation.schemas.bases import Artifact
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
+NEWS: Final = "news"
+NOTHING_NEW: Final = "nothing new"
 Alias = Literal["champion", "challenger"]
 
 

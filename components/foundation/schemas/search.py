@@ -198,6 +198,9 @@ class PackResult(Artifact):
     results: list[TrialResult]
 
 
+TOO_NARROW = "too narrow"  # in a finding about a range
+
+
 class Ranking(Artifact):
     """The outcome of one stage; ``packs``: texts of ``foundation/storage/packs.py``, for every trial with its curve.
 

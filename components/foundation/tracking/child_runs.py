@@ -1,7 +1,8 @@
-"""The runs below it, one for each trial and each member of the final training, with their curves."""
+"""Runs below that of a pipeline run: one for each trial and each member of the final training, with their curves."""
 
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from mlflow.entities import LifecycleStage, Metric, Param, Run, ViewType
 
@@ -14,52 +15,58 @@ METRICS_PER_BATCH = 1000
 CURVES = ("learning_rate", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 
-def log_child_run(
-    tracking: Client,
-    parent: RunReference,
-    *,
-    name: str,
-    params: Mapping[str, str],
-    tags: Mapping[str, str],
-    epochs: Sequence[EpochRecord],
-    summary: Mapping[str, float],
-    started: float,
-    ended: float,
-    failed: bool,
-) -> None:
-    """Write one finished child run with its curves, unless it is already there; one that was begun is completed.
+@dataclass(frozen=True, kw_only=True)
+class ChildRun:
+    """A finished run below another.
+
+    ``name``: unique among the parent's children. ``epochs``: its curves. ``summary``: single values. ``started`` and
+    ``ended``: epoch seconds. ``failed``: the status to close it with.
+    """
+
+    name: str
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    epochs: Sequence[EpochRecord]
+    summary: Mapping[str, float]
+    started: float
+    ended: float
+    failed: bool
+
+
+def log_child_run(tracking: Client, parent: RunReference, child: ChildRun) -> None:
+    """Write a child run with its curves, unless it is already there; one that was begun is completed.
 
     A point that a begun run has, whatever its time, is not written twice. A run that was deleted stays so, as it was.
 
     Args:
         tracking: a client.
         parent: the run above it.
-        name: unique among the parent's children.
-        params, tags: of the child.
-        epochs: its curves; a value that is not finite is left out.
-        summary: single metrics.
-        started, ended: epoch seconds.
-        failed: the status to close it with.
+        child: what is written; of a curve, a value that is not finite is left out.
     """
-    experiment_id = _experiment_of(tracking, parent.tracking_run_id)
-    trial_key = f"{parent.run_name}/{name}"
-    found = tracking.search_runs([experiment_id], f"tags.`{TRIAL_TAG}` = '{trial_key}'", ViewType.ALL, max_results=1)
-    if found and (found[0].info.status != "RUNNING" or found[0].info.lifecycle_stage == LifecycleStage.DELETED):
+    run = _unfinished(tracking, parent, child)
+    if run is None:
         return
-    all_tags = {PARENT_TAG: parent.tracking_run_id, TRIAL_TAG: trial_key, **tags}
-    run = (
-        found[0]
-        if found
-        else tracking.create_run(experiment_id, start_time=int(started * 1000), run_name=name, tags=all_tags)
-    )
-    metrics = _missing(tracking, run, [*_curves(epochs, int(ended * 1000)), *_metrics(summary, int(ended * 1000))])
+    timestamp = int(child.ended * 1000)
+    metrics = _missing(tracking, run, [*_curves(child.epochs, timestamp), *_metrics(child.summary, timestamp)])
     for start in range(0, max(len(metrics), 1), METRICS_PER_BATCH):
         tracking.log_batch(
             run.info.run_id,
             metrics=metrics[start : start + METRICS_PER_BATCH],
-            params=[Param(key, value) for key, value in params.items()] if start == 0 else [],
+            params=[Param(key, value) for key, value in child.params.items()] if start == 0 else [],
         )
-    tracking.set_terminated(run.info.run_id, "FAILED" if failed else "FINISHED", int(ended * 1000))
+    tracking.set_terminated(run.info.run_id, "FAILED" if child.failed else "FINISHED", timestamp)
+
+
+def _unfinished(tracking: Client, parent: RunReference, child: ChildRun) -> Run | None:
+    """The child's run, created where there is none; None when it has ended or was deleted."""
+    experiment_id = _experiment_of(tracking, parent.tracking_run_id)
+    key = f"{parent.run_name}/{child.name}"
+    found = tracking.search_runs([experiment_id], f"tags.`{TRIAL_TAG}` = '{key}'", ViewType.ALL, max_results=1)
+    if not found:
+        tags = {PARENT_TAG: parent.tracking_run_id, TRIAL_TAG: key, **child.tags}
+        return tracking.create_run(experiment_id, int(child.started * 1000), tags, child.name)
+    [run] = found
+    return run if run.info.status == "RUNNING" and run.info.lifecycle_stage != LifecycleStage.DELETED else None
 
 
 @functools.lru_cache(maxsize=1)  # it never changes, and a pack asks for that of its parent with each trial

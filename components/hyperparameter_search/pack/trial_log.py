@@ -94,14 +94,12 @@ def log_trial(run: RunReference, stage: str, result: TrialResult) -> None:
 
     Its accuracy is the last point of the curve ``validation_accuracy``.
     """
-    from sanefit.components.foundation.tracking.child_runs import log_child_run
+    from sanefit.components.foundation.tracking.child_runs import ChildRun, log_child_run
 
     folds = {
         f"validation_accuracy_fold_{number}": value for number, value in enumerate(result.fold_accuracies, start=1)
     }
-    log_child_run(
-        _client(run.tracking_uri),
-        run,
+    child = ChildRun(
         name=f"{stage}-{result.spec.number:04d}",
         params={key: shown(value) for key, value in result.spec.setting.searched.items()},
         tags={STAGE_TAG: stage, STATUS_TAG: result.status},
@@ -111,6 +109,7 @@ def log_trial(run: RunReference, stage: str, result: TrialResult) -> None:
         ended=result.started + result.seconds,
         failed=result.status not in ("ok", "stopped"),
     )
+    log_child_run(_client(run.tracking_uri), run, child)
 
 
 def shown(value: float | int | str) -> str:

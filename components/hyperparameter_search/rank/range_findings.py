@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from sanefit.components.foundation.schemas.search import SearchRange, Stage, TrialResult
+from sanefit.components.foundation.schemas.search import TOO_NARROW, SearchRange, Stage, TrialResult
 from sanefit.components.hyperparameter_search.finished_trials import best_first
 from sanefit.components.hyperparameter_search.space.axis import Axis, axes
 from sanefit.components.hyperparameter_search.space.narrowing import EDGE_SHARE
@@ -56,7 +56,7 @@ def _finding(stage: Stage, axis: Axis, values: Sequence[float]) -> str:
         else ("upper", high - middle, high - places[0], high < axis.highest)
     )
     narrow = from_bound <= edge and open_end
-    verdict = f"too narrow {'below' if side == 'lower' else 'above'}" if narrow else "wide enough"
+    verdict = f"{TOO_NARROW} {'below' if side == 'lower' else 'above'}" if narrow else "wide enough"
     finding = (
         f"{searched} was {verdict}: the best {len(few)} of {len(values)} trials lie at {axis.shown(min(few))} to "
         f"{axis.shown(max(few))}, half of them within {axis.distance(from_bound)} of the {side} bound"

@@ -11,9 +11,8 @@ from sanefit.components.foundation.errors import RunFailedError, SettingsError
 from sanefit.pipeline.kubeflow.client.api import Kubeflow, predicates
 from sanefit.pipeline.kubeflow.client.errors import KubeflowError
 from sanefit.pipeline.kubeflow.runs.pipeline_version import find_experiment, find_pipeline
+from sanefit.pipeline.kubeflow.runs.run_states import ENDED, RETRIED
 
-ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
-RETRIED = ("FAILED", "CANCELED")
 RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 LISTED_AT_ONCE = 20
 NEWEST_FIRST = "created_at desc"

@@ -15,15 +15,16 @@ from sanefit.components.foundation.errors import SanefitError
 from sanefit.components.foundation.step_lines.line_forms import StepError
 from sanefit.components.foundation.step_lines.reading import read_line
 from sanefit.pipeline.kubeflow.client.api import Kubeflow
-from sanefit.pipeline.kubeflow.runs.run_steps import FAILED, Step, error_text, steps_of, tasks_of
+from sanefit.pipeline.kubeflow.runs.run_states import FAILED
+from sanefit.pipeline.kubeflow.runs.run_steps import Step, error_text, steps_of, tasks_of
 from sanefit.pipeline.kubeflow.runs.workflow_nodes import node_id, node_paths
+from sanefit.pipeline.task_names import CLOSING, STEPS
 
 LOG_PATH = "/apis/v1alpha1/runs/{run_id}/nodes/{node_id}/log"
 LOG_BYTES = 64 * 1024
 LONGEST_LOG = 16 * 1024 * 1024
 POD_TEMPLATES = ("system-container-impl", "retry-system-container-impl")
 LABELED = ("metadata-0-1-", "metadata-0-2-")  # pods in a queue have labels, which Kubeflow counts
-CLOSING = "close run"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def failure_of(kubeflow: Kubeflow, run: Any) -> Failure:
         run: with its tasks.
     """
     failed = [step for step in steps_of(run) if step.state == FAILED]
-    failed.sort(key=lambda step: (step.name == CLOSING, step.ended is None, step.ended))
+    failed.sort(key=lambda step: (step.name == STEPS[CLOSING], step.ended is None, step.ended))
     if not failed:
         return Failure("", _of_the_run(run))
     step = failed[0]

@@ -9,9 +9,10 @@ from sanefit.components.foundation.errors import RunFailedError
 from sanefit.components.foundation.step_lines.reading import Show
 from sanefit.pipeline.kubeflow.client.api import Kubeflow
 from sanefit.pipeline.kubeflow.client.errors import KubeflowError
-from sanefit.pipeline.kubeflow.runs.cluster_runs import ENDED, get_run, state_of
+from sanefit.pipeline.kubeflow.runs.cluster_runs import get_run, state_of
 from sanefit.pipeline.kubeflow.runs.failure_reason import Failure, failure_of
-from sanefit.pipeline.kubeflow.runs.run_steps import FAILED, Step, steps_of
+from sanefit.pipeline.kubeflow.runs.run_states import ENDED, FAILED, SUCCEEDED
+from sanefit.pipeline.kubeflow.runs.run_steps import Step, steps_of
 
 FIRST_INTERVAL, LONGEST_INTERVAL, GROWTH = 2.0, 15.0, 1.5  # seconds between two looks
 PATIENCE = 600.0  # seconds without an answer
@@ -58,7 +59,7 @@ def follow(
         run = _wait(kubeflow, run_id, show, timeout, clock, sleep)
     except KeyboardInterrupt:
         raise RunFailedError(f"stopped waiting; {_goes_on(run_id)}") from None
-    failure = None if run.state == "SUCCEEDED" else failure_of(kubeflow, run)
+    failure = None if run.state == SUCCEEDED else failure_of(kubeflow, run)
     return Followed(state_of(run), steps_of(run), failure)
 
 

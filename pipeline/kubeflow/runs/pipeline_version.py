@@ -22,9 +22,9 @@ from sanefit.pipeline.container_images import container_images
 from sanefit.pipeline.kubeflow.client.api import Kubeflow, predicates
 from sanefit.pipeline.kubeflow.client.errors import KubeflowError
 from sanefit.pipeline.settings.run_config import RunConfig
+from sanefit.pipeline.task_names import TRAINING_PIPELINE
 
 T = TypeVar("T")
-PIPELINE = "sanefit-training"  # TRAINING_PIPELINE, which takes two seconds to import
 HASH_LENGTH = 12
 # The server stamps what is created with whole seconds: after two, all of the same second can be seen.
 SECONDS_UNTIL_ALL_ARE_SEEN = 2.0
@@ -54,7 +54,7 @@ def upload(config: RunConfig, kubeflow: Kubeflow) -> Uploaded:
     """
     parameters = _places(config)
     with tempfile.TemporaryDirectory() as folder:
-        compiled = Path(folder) / f"{PIPELINE}.yaml"
+        compiled = Path(folder) / f"{TRAINING_PIPELINE}.yaml"
         name = _compile(config, compiled)
         pipeline_id = found_or_created(lambda: find_pipeline(kubeflow), lambda: _create_pipeline(kubeflow))
         version_id = found_or_created(
@@ -86,7 +86,7 @@ def find_pipeline(kubeflow: Kubeflow) -> str | None:
     """The id of sanefit's pipeline."""
     method = PipelineServiceApi(kubeflow.client).pipeline_service_get_pipeline_by_name
     try:
-        found = kubeflow.call("get pipelines", method, PIPELINE, **kubeflow.in_namespace())
+        found = kubeflow.call("get pipelines", method, TRAINING_PIPELINE, **kubeflow.in_namespace())
     except KubeflowError as error:
         if error.status == 404:
             return None
@@ -139,7 +139,7 @@ def _compile(config: RunConfig, path: Path) -> str:
 
 
 def _create_pipeline(kubeflow: Kubeflow) -> str:
-    body = V2beta1Pipeline(name=PIPELINE, display_name=PIPELINE, **kubeflow.in_namespace())
+    body = V2beta1Pipeline(name=TRAINING_PIPELINE, display_name=TRAINING_PIPELINE, **kubeflow.in_namespace())
     method = PipelineServiceApi(kubeflow.client).pipeline_service_create_pipeline
     return str(kubeflow.call("create pipelines", method, body).pipeline_id)
 

@@ -7,28 +7,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from sanefit.pipeline.kubeflow.runs.run_states import FAILED
 from sanefit.pipeline.kubeflow.runs.workflow_nodes import node_paths, path_of
+from sanefit.pipeline.task_names import STAGES, STEPS
 
-STEP_NAMES = {
-    "snapshot": "snapshot",
-    "identify-training": "identity",
-    "compare-with-finished-runs": "compare",
-    "open-run": "open run",
-    "channel-stats": "stats",
-    "sanity": "sanity",
-    "run-report": "report",
-    "gate": "gate",
-    "plan-trials": "plan",
-    "train-pack": "pack",
-    "rank-trials": "rank",
-    "final-training": "train",
-    "register-model": "register",
-    "close-run": "close run",
-}
-STAGES = {"sanefit-search-stage": "coarse", "sanefit-search-stage-2": "fine"}
 ITERATION = re.compile(r"\((\d+):")
 DRIVER = "-driver"  # the pod that prepares a task
-FAILED = "FAILED"
 
 
 @dataclass(frozen=True)
@@ -90,7 +74,7 @@ def _kind(task: Any) -> str | None:
     name = str(task.display_name or "")
     if name.endswith(DRIVER) and task.state == FAILED:
         name = name.removesuffix(DRIVER)
-    return STEP_NAMES.get(re.sub(r"-\d+$", "", name))
+    return STEPS.get(re.sub(r"-\d+$", "", name))
 
 
 def _named(kind: str, path: str) -> str:

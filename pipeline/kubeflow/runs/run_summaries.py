@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from sanefit.pipeline.kubeflow.client.api import Kubeflow
-from sanefit.pipeline.kubeflow.runs.cluster_runs import ENDED, state_of
+from sanefit.pipeline.kubeflow.runs.cluster_runs import state_of
 from sanefit.pipeline.kubeflow.runs.failure_reason import failure_of
 from sanefit.pipeline.kubeflow.runs.follow_run import duration, said_of
+from sanefit.pipeline.kubeflow.runs.run_states import ENDED, SUCCEEDED
 from sanefit.pipeline.kubeflow.runs.run_steps import moment, steps_of
 
 
@@ -63,7 +64,7 @@ def details_lines(kubeflow: Kubeflow, run: Any) -> list[str]:
 
 
 def _went_wrong(run: Any) -> bool:
-    return run.state in ENDED and run.state != "SUCCEEDED"
+    return run.state in ENDED and run.state != SUCCEEDED
 
 
 def _took(run: Any) -> str:

@@ -13,7 +13,7 @@ from trial_results import made_up_result
 
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import TrialResult
-from sanefit.components.foundation.tracking.child_runs import METRICS_PER_BATCH, log_child_run
+from sanefit.components.foundation.tracking.child_runs import METRICS_PER_BATCH, ChildRun, log_child_run
 from sanefit.components.foundation.tracking.connection import Client, connect
 from sanefit.components.foundation.tracking.runs import open_run
 
@@ -47,9 +47,7 @@ def parent(client: Client, request: pytest.FixtureRequest, tmp_path: Path) -> Ru
 @pytest.fixture
 def log(client: Client, parent: RunReference) -> Callable[..., None]:
     def write(result: TrialResult = RESULT, writer: Client = client, under: RunReference = parent) -> None:
-        log_child_run(
-            writer,
-            under,
+        child = ChildRun(
             name="fine-0003",
             params={name: repr(value) for name, value in result.spec.setting.searched.items()},
             tags={"sanefit.stage": "fine", "sanefit.status": result.status},
@@ -59,6 +57,7 @@ def log(client: Client, parent: RunReference) -> Callable[..., None]:
             ended=result.started + result.seconds,
             failed=result.status != "ok",
         )
+        log_child_run(writer, under, child)
 
     return write
 

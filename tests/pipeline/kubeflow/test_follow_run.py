@@ -14,10 +14,10 @@ from sanefit.components.foundation.errors import RunFailedError
 from sanefit.pipeline.kubeflow.client.api import Kubeflow
 from sanefit.pipeline.kubeflow.client.errors import KubeflowError
 from sanefit.pipeline.kubeflow.runs.follow_run import LONGEST_INTERVAL, PATIENCE, Followed, duration, follow
-from sanefit.pipeline.kubeflow.runs.run_steps import STEP_NAMES
 from sanefit.pipeline.kubeflow.runs.submit import submit
 from sanefit.pipeline.kubeflow.runs.workflow_nodes import node_id
 from sanefit.pipeline.settings.run_config import RunConfig
+from sanefit.pipeline.task_names import STEPS
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +51,7 @@ def watch(double: KubeflowDouble, kubeflow: Kubeflow, config: RunConfig, clock: 
 
 def test_every_task_of_the_pipeline_has_a_name_for_users(spec: dict[str, object]) -> None:
     tasks = {path.rsplit(".", 1)[-1].removesuffix("-2") for path in container_tasks(spec)}
-    assert tasks <= STEP_NAMES.keys()
+    assert tasks <= STEPS.keys()
 
 
 def test_node_ids_are_those_of_argo() -> None:

@@ -17,19 +17,13 @@ from sanefit import __version__
 from sanefit.components.foundation.errors import SettingsError
 from sanefit.pipeline.kubeflow.client.api import Kubeflow
 from sanefit.pipeline.kubeflow.client.errors import KubeflowError
-from sanefit.pipeline.kubeflow.runs.pipeline_version import PIPELINE
 from sanefit.pipeline.kubeflow.runs.submit import keyed_name, submit
 from sanefit.pipeline.settings.cluster_settings import ClusterSettings
 from sanefit.pipeline.settings.run_config import DEFAULT_CONFIG, RunConfig, load_config
-from sanefit.pipeline.training_pipeline import TRAINING_PIPELINE
 
 
 def changed(config: RunConfig, **values: object) -> RunConfig:
     return config.model_copy(update={"cluster": config.cluster.model_copy(update=values)})
-
-
-def test_the_name_of_the_pipeline_is_the_compiled_one() -> None:
-    assert PIPELINE == TRAINING_PIPELINE
 
 
 def test_a_first_submit_creates_all_that_is_missing(
