@@ -1,4 +1,4 @@
-"""The report's figures, as SVG text."""
+"""The figures of the page, as SVG text; the page itself calls them."""
 
 import base64
 import io

@@ -19,14 +19,7 @@ from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.storage.packs import load_pack_results, trials_of
 from sanefit.components.foundation.storage.results import load_optional_result, load_result
-from sanefit.components.run_report.figures import (
-    curves_figure,
-    histogram_figure,
-    probe_figure,
-    sample_image,
-    search_figure,
-    signals_figure,
-)
+from sanefit.components.run_report import figures
 
 SHOWN_FROM = 20_000  # images among which each class has some to show
 
@@ -97,11 +90,8 @@ def render(findings: Findings) -> str:
         too_narrow=TOO_NARROW,
         trained=trained,
         registration=findings.registration,
-        samples=sample_image(train.read(shown), train.labels[shown]),
-        histogram=histogram_figure(findings.stats),
-        probe=probe_figure(findings.checks.probe) if findings.checks.probe else "",
-        signals=signals_figure(findings.checks.layers) if findings.checks.layers else "",
-        curves=curves_figure(trained.epochs) if trained else "",
+        figures=figures,
+        samples=figures.sample_image(train.read(shown), train.labels[shown]),
         diagnoses=diagnose(trained.epochs) if trained else [],
     )
 
@@ -127,7 +117,7 @@ def _stage(run: RunReference, ranking: Ranking) -> dict[str, object]:
     best: TrialResult = next(result for result in results if result.spec.number == ranking.best_trial)
     return {
         "ranking": ranking,
-        "scatter": search_figure(results, ranking.best),
-        "curves": curves_figure(best.epochs),
+        "results": results,
+        "best": best,
         "diagnoses": diagnose(best.epochs),
     }
