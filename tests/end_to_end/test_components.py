@@ -11,11 +11,17 @@ from sanefit.components.dataset_snapshot.component import snapshot
 from sanefit.components.final_training.component import final_training
 from sanefit.components.foundation.schemas.checks import CheckReport
 from sanefit.components.foundation.schemas.final_model import TrainedModel
-from sanefit.components.foundation.schemas.runs import Registration
+from sanefit.components.foundation.schemas.runs import NEWS, NOTHING_NEW, Registration
 from sanefit.components.foundation.schemas.search import Ranking
 from sanefit.components.foundation.storage.results import load_result
 from sanefit.components.hyperparameter_search.component import plan_trials, rank_trials, train_pack
-from sanefit.components.model_registry.component import close_run, open_run, register_model
+from sanefit.components.model_registry.component import (
+    close_run,
+    compare_with_finished_runs,
+    identify_training,
+    open_run,
+    register_model,
+)
 from sanefit.components.run_report.component import run_report
 from sanefit.components.sanity_checks.component import gate, sanity
 from sanefit.pipeline.settings.run_config import DEFAULT_CONFIG, load_config, pipeline_arguments
@@ -32,8 +38,11 @@ def test_the_wrappers_pass_the_work_on(tmp_path: Path) -> None:
 
     dataset = snapshot.python_func(data=settings["data"], storage=str(tmp_path))
     sections = {key: settings[key] for key in ("data", "stats", "network", "optimizer", "checks", "search", "final")}
-    run = open_run.python_func(**names, **places, dataset=dataset, seed=0, **sections)
-    stats = channel_stats.python_func(dataset=dataset, stats=settings["stats"], code_digest="")
+    identity, statistics_code, checks_code = identify_training.python_func(dataset=dataset, seed=0, **sections)
+    run = open_run.python_func(**names, **places, identity=identity, seed=0, **sections)
+    compared = {"name": "wrapped", "tracking_uri": places["tracking_uri"], "identity": identity}
+    assert compare_with_finished_runs.python_func(**compared) == NEWS
+    stats = channel_stats.python_func(dataset=dataset, stats=settings["stats"], code_digest=statistics_code)
     checks = sanity.python_func(
         dataset=dataset,
         stats=stats,
@@ -42,7 +51,7 @@ def test_the_wrappers_pass_the_work_on(tmp_path: Path) -> None:
         search=search,
         checks=settings["checks"],
         seed=0,
-        code_digest="",
+        code_digest=checks_code,
     )
     assert load_result(CheckReport, checks).failures == []
     gate.python_func(checks=checks)
@@ -87,4 +96,5 @@ def test_the_wrappers_pass_the_work_on(tmp_path: Path) -> None:
     assert (tmp_path / "page.html").read_text() == (tmp_path / "runs" / "job-7" / "report.html").read_text()
     status = dsl.PipelineTaskFinalStatus("SUCCEEDED", "job-7", "", None, None)
     close_run.python_func(**names, **places, status=status)
+    assert compare_with_finished_runs.python_func(**compared) == NOTHING_NEW
     assert json.loads((tmp_path / "runs" / "job-7" / "summary.json").read_text())["alias"] == "champion"

@@ -151,7 +151,8 @@ def test_a_run_without_news_ends_at_once_when_asked(second_run: Command, workdir
     skipping = ("run", "--workdir", str(workdir), "--set", "skip_unchanged=true")
     unchanged = sanefit(*skipping, "--json", sets=SMALL)
     assert (unchanged.status, unchanged.result["status"], unchanged.result["nothing_new"]) == (0, "succeeded", True)
-    assert {step["step"] for step in unchanged.result["steps"]} <= {"snapshot", "compare", "close run", "orchestration"}
+    steps = {"snapshot", "identity", "compare", "close run", "orchestration"}
+    assert {step["step"] for step in unchanged.result["steps"]} <= steps
     for_a_reader = sanefit(*skipping, sets=SMALL)
     assert (for_a_reader.status, "nothing new" in for_a_reader.stdout.splitlines()[-3]) == (0, True)
     client = MlflowClient(tracking_uri(workdir))
@@ -161,7 +162,7 @@ def test_a_run_without_news_ends_at_once_when_asked(second_run: Command, workdir
 
 def test_nothing_is_left_in_the_temporary_folder(first_run: Command) -> None:
     names = {path.name for path in Path(first_run.result["run_dir"]).iterdir()}
-    assert names == {"report.html", "run.log", "summary.json", "tasks", "trials", "weights.pt"}
+    assert names == {"report.html", "results", "run.log", "summary.json", "tasks", "trials", "weights.pt"}
 
 
 def test_the_split_is_the_one_in_the_snapshot(first_run: Command, workdir: Path) -> None:

@@ -8,10 +8,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from source_tree import ROOT, copy_tree, tracked_files
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 PUSHED = "sanefit/pipeline/pushed_images.json"
 
 # A project of a user's: `components`, `pipeline` and `tests` are its own, and only its own code may import them.
@@ -34,15 +34,10 @@ class Net(nn.Sequential):
 OWN_NETWORK = "network={kind: module, path: 'my_networks:Net', arguments: {hidden: 64}}"
 
 
-def tracked() -> list[str]:
-    listed = subprocess.check_output(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT)
-    return [name for name in listed.decode().splitlines() if os.path.lexists(ROOT / name)]
-
-
 def packaged() -> list[str]:
     """What an installation must hold: every file of the two folders, and what lies beside the links."""
     folders = ("components/", "pipeline/")
-    ours = [f"sanefit/{name}" for name in tracked() if name.startswith(folders)]
+    ours = [f"sanefit/{name}" for name in tracked_files() if name.startswith(folders)]
     beside = [f"sanefit/{name}" for name in ("__init__.py", "__main__.py", "py.typed")]
     return sorted([*ours, *beside, PUSHED])
 
@@ -50,9 +45,7 @@ def packaged() -> list[str]:
 @pytest.fixture(scope="module")
 def source_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tree as git has it, links as links, after `make push`."""
-    root = tmp_path_factory.mktemp("source")
-    listed = "\0".join(name for name in tracked() if not name.startswith("tests/"))
-    subprocess.run(["cp", "--parents", "-P", *listed.split("\0"), root], cwd=ROOT, check=True)
+    root = copy_tree(tmp_path_factory.mktemp("source"))
     (root / "pipeline" / "pushed_images.json").write_text("{}")
     return root
 

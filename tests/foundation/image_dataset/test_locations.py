@@ -26,7 +26,9 @@ STATES: list[tuple[Location, str]] = [
 
 @pytest.fixture(autouse=True)
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sanefit.components.foundation.storage.object_store.endpoint", lambda: "http://127.0.0.1:9/")
+    monkeypatch.setattr(
+        "sanefit.components.foundation.image_dataset.sources.s3_object.endpoint", lambda: "http://127.0.0.1:9/"
+    )
 
 
 @pytest.mark.parametrize(("location", "state"), STATES, ids=lambda value: type(value).__name__)

@@ -72,6 +72,7 @@ def test_a_run_that_succeeds(watch: Run, spec: dict[str, object]) -> None:
     began = [step for step, text in lines if text == "running" and step != "run"]
     assert began == [
         "snapshot",
+        "identity",
         "stats",
         "open run",
         "sanity",
