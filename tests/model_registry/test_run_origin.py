@@ -9,7 +9,7 @@ from said import Said
 
 from sanefit.components.foundation.identity.training_identity import TrainingIdentity
 from sanefit.components.foundation.schemas.training import EpochRecord
-from sanefit.components.foundation.tracking.child_runs import log_child_run
+from sanefit.components.foundation.tracking.child_runs import ChildRun, log_child_run
 from sanefit.components.foundation.tracking.connection import connect
 from sanefit.components.model_registry.run_lifecycle import close_tracking_run, open_tracking_run
 from sanefit.components.model_registry.run_origin import compare
@@ -19,6 +19,17 @@ pytestmark = pytest.mark.slow
 IDENTITY = TrainingIdentity(images="f" * 64, code="c" * 64, torch="2.14", configuration="o" * 64, seed=0)
 RECORD = EpochRecord(
     epoch=1, learning_rate=0.1, train_loss=1.0, train_accuracy=0.5, validation_loss=1.0, validation_accuracy=0.5
+)
+
+TRIAL = ChildRun(
+    name="coarse-0",
+    params={},
+    tags={},
+    epochs=[RECORD],
+    summary={},
+    started=1.0,
+    ended=2e9,  # after its parent
+    failed=False,
 )
 
 
@@ -33,18 +44,7 @@ def run(tmp_path: Path, uri: str) -> Callable[..., str]:
 
     def ended(name: str, identity: TrainingIdentity = IDENTITY, state: str = "SUCCEEDED", model: str = "digits") -> str:
         opened = open_tracking_run(model, name, str(tmp_path), uri, identity, {}, Said())
-        log_child_run(
-            connect(uri),
-            opened,
-            name="coarse-0",
-            params={},
-            tags={},
-            epochs=[RECORD],
-            summary={},
-            started=1.0,
-            ended=2e9,  # after its parent
-            failed=False,
-        )
+        log_child_run(connect(uri), opened, TRIAL)
         if state:
             close_tracking_run(model, name, str(tmp_path), uri, state, "", Said())
         return opened.tracking_run_id
