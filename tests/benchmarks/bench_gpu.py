@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "gpu-packages")]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "gpu-packages")]
 
 import torch  # noqa: E402
 import torchvision  # noqa: E402

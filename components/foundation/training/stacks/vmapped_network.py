@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ class VmappedNetwork:
         key_dropout(self.template, 0)  # each call brings the keys of its network
         for module in self.template.modules():
             if isinstance(module, _BatchNorm):
-                module.register_forward_pre_hook(_out_of_bfloat16)
+                module.forward = partial(_mapped_batch_norm, module)  # type: ignore[method-assign]
         self.trained = [name for name, _ in self.template.named_parameters()]
         self.dropouts = [name for name, module in self.template.named_modules() if isinstance(module, KeyedDropout)]
 
@@ -73,6 +74,9 @@ class VmappedNetwork:
         return found
 
 
-def _out_of_bfloat16(_: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
-    """What batch norm is given, in float32: torch maps no backward pass of it over bfloat16 and float32 weights."""
-    return (inputs[0].float() if inputs[0].dtype == torch.bfloat16 else inputs[0],)
+def _mapped_batch_norm(module: _BatchNorm, activations: Tensor) -> Tensor:
+    """Batch norm as torch can map it: not by cuDNN, and in float32, for bfloat16 beside float32 weights has no rule."""
+    wide = activations.float() if activations.dtype == torch.bfloat16 else activations
+    with torch.backends.cudnn.flags(enabled=False):
+        normalized: Tensor = type(module).forward(module, wide)
+    return normalized
