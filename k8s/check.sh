@@ -16,5 +16,5 @@ for overlay in k8s/overlays/*/; do
     "$bin/kubernetes-validate" --strict --kubernetes-version "$newest" --quiet "$manifests"
     "$bin/kubernetes-validate" --strict --kubernetes-version "$oldest" --quiet --no-warn "$manifests"
 done
-"$bin/yamllint" --strict k8s pipeline/configs .yamllint
+"$bin/yamllint" --strict k8s pipeline/configs .github .yamllint
 "$bin/hadolint" images/*/Dockerfile
