@@ -13,7 +13,6 @@ from sanefit.components.foundation.image_dataset.shards import (
     SplitImages,
     blocks_of,
     open_split,
-    snapshot_folder,
     verify_shard,
 )
 from sanefit.components.foundation.machine.cores import usable_cores
@@ -21,7 +20,6 @@ from sanefit.components.foundation.machine.parallel_work import working_in_paral
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
 from sanefit.components.foundation.step_lines.step_log import Say
-from sanefit.components.foundation.storage import object_store
 
 SMALLEST_SCALE = 1e-3  # a channel that never changes would otherwise be divided by 0
 SAMPLED_AT_ONCE = 256
@@ -109,7 +107,7 @@ def _spread(images: SplitImages) -> NDArray[np.uint8]:
 
 
 def _pixel_transform(images: SplitImages, dataset: DatasetReference, settings: StatsSettings) -> str:
-    """Beside the snapshot's manifest; empty for a normalization by channel."""
+    """Written to the storage; empty for a normalization by channel."""
     match settings.normalization:
         case "mean_image":
             transform = PixelTransform(mean_image(images.blocks()).astype(np.float32), None)
@@ -119,9 +117,7 @@ def _pixel_transform(images: SplitImages, dataset: DatasetReference, settings: S
             transform = whitening(images.blocks, images.image_shape, "zca")
         case _:
             return ""
-    uri = object_store.join(snapshot_folder(dataset), f"{settings.normalization}.npz")
-    write_transform(transform, uri)
-    return uri
+    return write_transform(transform, dataset.storage)
 
 
 def _extent(found: MeasuredChannels, population: int, settings: StatsSettings) -> str:

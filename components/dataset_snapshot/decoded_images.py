@@ -17,7 +17,7 @@ import numpy as np
 from sanefit.components.dataset_snapshot.publishing import published
 from sanefit.components.foundation.schemas.images import SPLITS, DataSettings, Shard, SplitName
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.layout import Storage
+from sanefit.components.foundation.storage.layout import Storage, decoded_folder
 
 SHARD_BYTES = 64 * 2**20
 COPIED_AT_ONCE = 2**20
@@ -45,7 +45,7 @@ def folder_of(settings: DataSettings) -> str:
     """Where the images decoded as these settings say are, below the storage."""
     content = settings.source_kind.content
     key = hashlib.sha256(f"1 {content} {settings.image_size} {settings.background}".encode()).hexdigest()
-    return f"decoded/{key[:16]}"
+    return decoded_folder(key)
 
 
 def read_decoded(storage: Storage, folder: str) -> DecodedImages:

@@ -13,11 +13,12 @@ from sanefit.components.final_training.members import Member, plan_members
 from sanefit.components.final_training.tracked_result import log_result
 from sanefit.components.foundation.diagnosis.curve_diagnosis import diagnose
 from sanefit.components.foundation.errors import RunFailedError
-from sanefit.components.foundation.machine.arithmetic import arithmetic_of, describe_arithmetic
+from sanefit.components.foundation.machine.arithmetic import arithmetic_of
 from sanefit.components.foundation.machine.devices import CPU
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings, TrainedModel
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import Ranking
+from sanefit.components.foundation.step_lines.arithmetic_line import describe_arithmetic
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import Storage
@@ -77,7 +78,7 @@ def train_final(
     )
     arithmetic = arithmetic_of(inputs.network, workers.device, mixed_precision=final.mixed_precision)
     if workers.device.type == "cuda":
-        say(describe_arithmetic(arithmetic, workers.device))
+        say(describe_arithmetic(arithmetic, inputs.network, torch.cuda.get_device_name(workers.device)))
     with arithmetic.in_force():
         members = train_members(runs, plan_members(inputs.network, inputs.optimizer, final, ranking, inputs.seed, say))
         validation = _measure_on_validation(members, runs.data(), say)

@@ -43,7 +43,7 @@ def plan_members(
     others = [setting for setting in ranking.top if setting != ranking.best]
     settings = [ranking.best, *others][: final.ensemble]
     if len(settings) < final.ensemble:
-        say(f"warning: final.ensemble={final.ensemble}, but the search has {len(settings)} settings: so many members")
+        say(f"warning: final.ensemble={final.ensemble}, but the search has {len(settings)} settings: one each")
     return [_member(network, optimizer, final, setting, seed, number) for number, setting in enumerate(settings)]
 
 

@@ -23,10 +23,11 @@ def identify_training(
     """
     from sanefit.components.foundation.schemas.images import DatasetReference
     from sanefit.components.foundation.step_lines.step_log import running_step
-    from sanefit.components.model_registry.run_identity import flat_settings, identify_run
+    from sanefit.components.model_registry.run_identity import identify_run
 
     with running_step("identity") as say:
-        settings = flat_settings(
+        identity = identify_run(
+            DatasetReference.model_validate_json(dataset),
             seed,
             data=data,
             stats=stats,
@@ -36,8 +37,7 @@ def identify_training(
             search=search,
             final=final,
         )
-        identity = identify_run(DatasetReference.model_validate_json(dataset), settings)
-        say(f"{identity.run.digest[:16]}, from {', '.join(identity.run.parts)}")
+        say(f"{identity.run.digest[:16]}, made of {', '.join(identity.run.parts)}")
         return (identity.run.model_dump_json(), identity.statistics_code, identity.checks_code)
 
 

@@ -1,24 +1,25 @@
 """What determines a run, and what its cached steps must know of it; needs neither torch nor MLflow."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from sanefit.components.foundation.identity.code import digest_of_module, digest_of_own_code
 from sanefit.components.foundation.identity.digests import digest_of
 from sanefit.components.foundation.identity.training_identity import TrainingIdentity, digest_of_weights, torch_version
 from sanefit.components.foundation.schemas.bases import Artifact
 from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.storage.results import cache_token
 
 STATISTICS = "sanefit.components.channel_stats.component"
 CHECKS = "sanefit.components.sanity_checks.component"
 SEARCH = "sanefit.components.hyperparameter_search.component"
 FINAL = "sanefit.components.final_training.component"
-BY_CONTENT = frozenset({"seed", "network.weights"})  # settings that are parts of their own
+BY_CONTENT = {"data": "source", "network": "weights"}  # settings whose content is a part of its own
 
 
 class RunIdentity(Artifact):
     """``run``: what gives the same model again. ``statistics_code``, ``checks_code``: for each cached step a digest of
-    all that its result depends on beside its other inputs.
+    all that its result depends on beside its other inputs, and of the word that lasts as long as results do.
     """
 
     run: TrainingIdentity
@@ -26,29 +27,36 @@ class RunIdentity(Artifact):
     checks_code: str
 
 
-def identify_run(dataset: DatasetReference, settings: Mapping[str, str]) -> RunIdentity:
+def identify_run(dataset: DatasetReference, seed: int, **sections: str) -> RunIdentity:
     """The identity of a run; called where the user's module is, in the trainer image.
 
     Args:
         dataset: the snapshot.
-        settings: flat, as ``flat_settings`` gives them, the seed too.
+        seed: of the run.
+        sections: JSON of each section.
 
     Raises:
         SettingsError: when the user's module cannot be found.
         StorageError: when the starting weights cannot be read.
     """
-    configuration = {name: value for name, value in settings.items() if name not in BY_CONTENT}
+    settings = {name: json.loads(section) for name, section in sections.items()}
+    network = settings.get("network", {})
+    configuration = {
+        name: {key: value for key, value in section.items() if key != BY_CONTENT.get(name)}
+        for name, section in settings.items()
+    }
     run = TrainingIdentity(
         images=dataset.fingerprint,
         code=digest_of_own_code(STATISTICS, CHECKS, SEARCH, FINAL),
         torch=torch_version(),
-        module=digest_of_module(settings.get("network.path", "")),
-        weights=digest_of_weights(settings.get("network.weights", "")),
-    ).of(int(settings["seed"]), configuration)
+        module=digest_of_module(network.get("path", "")),
+        weights=digest_of_weights(network.get("weights", "")),
+    ).of(seed, configuration)
+    token = cache_token(dataset.storage)
     return RunIdentity(
         run=run,
-        statistics_code=digest_of_own_code(STATISTICS),
-        checks_code=digest_of(digest_of_own_code(CHECKS), run.torch, run.module, run.weights),
+        statistics_code=digest_of(digest_of_own_code(STATISTICS), token),
+        checks_code=digest_of(digest_of_own_code(CHECKS), run.torch, run.module, run.weights, token),
     )
 
 

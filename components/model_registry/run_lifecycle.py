@@ -39,7 +39,7 @@ def open_tracking_run(
     run_id = open_run(
         connect(tracking_uri),
         experiment=model_name,
-        artifact_location=(Path(storage) / "mlflow-artifacts").absolute().as_uri() if local_store else None,
+        artifact_location=Path(Storage(storage).mlflow_artifacts).absolute().as_uri() if local_store else None,
         run_name=run_name,
         tags={FINGERPRINT_TAG: identity.images, **identity_tags(identity.digest, identity.parts)},
         params=params,
@@ -61,7 +61,7 @@ def close_tracking_run(
     Args:
         model_name: the experiment.
         run_name: the run; when the data could not be read none was opened, and none is closed.
-        storage: as for ``open_identified_run``.
+        storage: as for ``open_tracking_run``.
         tracking_uri: of MLflow.
         state: the pipeline's state.
         message: the orchestrator's error message, or empty.

@@ -27,7 +27,7 @@ CHECKS = (
         name="labels",
         row="D4",
         title="labels are in range, classes in every split",
-        reason="the loss looks a label up among K scores, and a class without images is neither learnt nor measured",
+        reason="the loss looks a label up among K scores, and a class without images is neither learned nor measured",
         run=check_labels,
         blocking=True,
     ),
@@ -35,7 +35,7 @@ CHECKS = (
         name="splits_apart",
         row="D4",
         title="no image is in two splits",
-        reason="on images that were trained on, accuracy says what was learnt by heart",
+        reason="on images that were trained on, accuracy says what was learned by heart",
         run=check_splits_apart,
     ),
     Check(
@@ -138,7 +138,7 @@ CHECKS = (
     Check(
         name="carries_over",
         row="M2",
-        title="what is learnt carries over to validation images",
+        title="what is learned carries over to validation images",
         reason="a network learns shuffled labels by heart too, but then validation stays at chance",
         run=check_recommended_rate,
         after_probe=True,

@@ -92,7 +92,7 @@ def run_checks(config: RunConfig, workdir: Path, run_name: str, show: Show) -> L
     """Run the data and the checks alone; nothing goes to MLflow. Arguments as for ``run_training``."""
     arguments = pipeline_arguments(config)
     wanted = {key: arguments[key] for key in ("data", "stats", "network", "optimizer", "checks", "search", "seed")}
-    folder = workdir / "checks" / run_name
+    folder = Path(Storage(str(workdir)).checked(run_name))
     return _run(check_pipeline(ON_THIS_MACHINE), {**wanted, "storage": str(workdir)}, folder, _create(folder), show)
 
 

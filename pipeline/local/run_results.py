@@ -1,6 +1,7 @@
 """What the command says of a run that has ended."""
 
 import contextlib
+import glob
 import json
 import shutil
 from pathlib import Path
@@ -74,7 +75,8 @@ def report_of(workdir: Path, run_name: str) -> Path:
     Raises:
         SettingsError: when there is none.
     """
-    pages = sorted(workdir.glob(Storage("").run("*").report.lstrip("/")), key=lambda page: page.parent.stat().st_ctime)
+    found = glob.glob(Storage(glob.escape(str(workdir))).run("*").report)  # noqa: PTH207  # a pattern from its root on
+    pages = sorted(map(Path, found), key=lambda page: page.parent.stat().st_ctime)
     wanted = [page for page in pages if not run_name or page.parent.name == run_name]
     if not wanted:
         known = ", ".join(page.parent.name for page in pages[-3:]) or "none"
@@ -89,7 +91,7 @@ def remove(outcome: LocalOutcome, workdir: Path) -> None:
     """Take away what a run with bad input created; folders that hold anything else stay."""
     shutil.rmtree(outcome.folder)
     if outcome.created != outcome.folder:
-        for folder in (workdir / "snapshots", *outcome.folder.parents):
+        for folder in (Path(Storage(str(workdir)).snapshots), *outcome.folder.parents):
             with contextlib.suppress(OSError):  # not empty, or never there
                 folder.rmdir()
             if folder == outcome.created:

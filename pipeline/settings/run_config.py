@@ -15,6 +15,7 @@ from sanefit.components.foundation.schemas.bases import Settings
 from sanefit.components.foundation.schemas.checks import CheckSettings
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
 from sanefit.components.foundation.schemas.images import DataSettings
+from sanefit.components.foundation.schemas.network_refusals import kinds_of_network
 from sanefit.components.foundation.schemas.networks import NetworkSettings
 from sanefit.components.foundation.schemas.search import SearchSettings
 from sanefit.components.foundation.schemas.statistics import StatsSettings
@@ -163,8 +164,9 @@ def _describe(detail: ErrorDetails) -> str:
     if detail["type"] == "missing":
         return f"{shown}: missing; expected a value; add it to the configuration or --set {shown}=…"
     if detail["type"].startswith("union_tag"):
-        kinds = detail.get("ctx", {}).get("expected_tags", "'two_layer', 'convnet'")
-        return f"{shown}.kind: expected one of {kinds}; set {shown}.kind"
+        return f"{shown}.kind: expected {kinds_of_network()}; set {shown}.kind"
+    if detail["type"] == "tuple_type":
+        return f"{shown}={detail['input']!r}: expected a list, as in [{detail['input']}]; correct {shown}"
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "value_error" and isinstance(detail["input"], dict):  # of a whole section: it names its keys
         return message

@@ -1,6 +1,7 @@
 """What a search cannot honor of the network, found before anything runs."""
 
-from sanefit.components.foundation.schemas.networks import NetworkSettings, why_not_searched, why_not_stacked
+from sanefit.components.foundation.schemas.network_refusals import why_not_searched, why_not_stacked
+from sanefit.components.foundation.schemas.networks import NetworkSettings
 from sanefit.components.foundation.schemas.search import SearchSettings
 from sanefit.components.foundation.schemas.searchable import SEARCHABLE
 

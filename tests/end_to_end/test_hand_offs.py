@@ -11,6 +11,7 @@ import yaml
 from command_line import sanefit
 from PIL import Image
 
+from sanefit.components.foundation.schemas.checks import CheckReport, LayerSignal
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import PackPlan, PackResult, SearchRange, TrialSetting, TrialSpec
 from sanefit.components.foundation.storage.packs import (
@@ -19,9 +20,10 @@ from sanefit.components.foundation.storage.packs import (
     store_pack_plan,
     store_pack_result,
 )
+from sanefit.components.foundation.storage.results import load_result, store_cached_result
 
 LIMIT = 16 * 1024  # bytes of a parameter
-CLASSES, PER_CLASS, EPOCHS = 200, {"train": 3, "val": 1, "test": 1}, 300
+CLASSES, PER_CLASS, EPOCHS, LAYERS = 1000, {"train": 3, "val": 1, "test": 1}, 300, 400
 RANGE = SearchRange(learning_rate=(1e-3, 1.0), weight_decay=(1e-6, 1e-1), reasons=["given"])
 
 
@@ -36,6 +38,12 @@ def many_classes(folder: Path) -> None:
                 Image.fromarray(pixels).save(home / f"{number}.png")
 
 
+def sizes_of_outputs(run_dir: str) -> dict[str, int]:
+    """Bytes of all that each task gave, parameters and artifacts' metadata."""
+    outputs = Path(run_dir).glob("tasks/**/executor_output.json")
+    return {str(path.relative_to(run_dir)): path.stat().st_size for path in outputs}
+
+
 @pytest.mark.slow
 def test_no_parameter_of_a_run_of_many_classes_and_epochs_is_large(tmp_path: Path) -> None:
     many_classes(tmp_path / "images")
@@ -43,19 +51,23 @@ def test_no_parameter_of_a_run_of_many_classes_and_epochs_is_large(tmp_path: Pat
     sets = [f"data.source=folder:{tmp_path / 'images'}", "data.splits=own", f"final.epochs={EPOCHS}", *trained]
     skipped = ["checks.skip=[overfit, carries_over, splits_alike, learning_rates]"]
     network = ["network={kind: two_layer, hidden: 16}", "search.coarse.learning_rate=[0.05, 0.2]"]
-    ran = sanefit("run", "--json", "--workdir", str(tmp_path / "runs"), sets=[*sets, *skipped, *network])
+    batches = ["optimizer.batch_size=512"]
+    ran = sanefit("run", "--json", "--workdir", str(tmp_path / "runs"), sets=[*sets, *skipped, *network, *batches])
     assert ran.result["status"] == "succeeded", ran.stderr[-2000:]
-    outputs = list(Path(ran.result["run_dir"]).glob("tasks/**/executor_output.json"))
-    assert len(outputs) >= 15
-    found = {path: parameters(path) for path in outputs}
-    assert {path: sizes for path, sizes in found.items() if any(size > LIMIT for size in sizes.values())} == {}
-    assert sum(len(sizes) for sizes in found.values()) >= 12
+    sizes = sizes_of_outputs(ran.result["run_dir"])
+    assert len(sizes) >= 15
+    assert {path: size for path, size in sizes.items() if size > LIMIT} == {}
 
 
-def parameters(executor_output: Path) -> dict[str, int]:
-    """Bytes of each parameter that a task gave."""
-    values = json.loads(executor_output.read_text()).get("parameterValues", {})
-    return {name: len(json.dumps(value).encode()) for name, value in values.items()}
+def test_the_checks_of_many_layers_are_handed_on_as_a_short_text(tmp_path: Path) -> None:
+    """Of a network that is too deep to be checked in a test."""
+    numbers = dict.fromkeys(("mean", "std", "gradient_std", "saturated", "dead", "low", "high", "update_ratio"), 0.1)
+    layers = [LayerSignal(layer=f"layers.{n}", kind="Linear", histogram=[1] * 30, **numbers) for n in range(LAYERS)]
+    report = CheckReport(gates=[], layers=layers, probe=[], learning_rate_band=None)
+    assert len(report.model_dump_json()) > LIMIT
+    text = store_cached_result(str(tmp_path), "checks", report)
+    assert len(text.encode()) < 1024
+    assert load_result(CheckReport, text) == report
 
 
 def test_the_packs_of_a_stage_are_one_small_list(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_the_first_member_is_what_a_training_without_others_is(said: Said) -> No
 
 def test_fewer_settings_than_members_are_said(said: Said) -> None:
     assert len(planned(ranking_of(BEST, BEST, OTHERS[0]), 5, said)) == 2
-    assert said == ["warning: final.ensemble=5, but the search has 2 settings: so many members"]
+    assert said == ["warning: final.ensemble=5, but the search has 2 settings: one each"]
 
 
 def test_a_value_that_the_network_has_not_is_an_error(said: Said) -> None:

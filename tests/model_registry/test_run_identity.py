@@ -1,5 +1,7 @@
 """What a run is made from, and what its cached steps are told of it."""
 
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,14 +11,20 @@ from typing import Any
 import pytest
 
 from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.model_registry import run_identity
-from sanefit.components.model_registry.run_identity import RunIdentity, flat_settings, identify_run
-
-DATASET = DatasetReference(storage="/somewhere", fingerprint="f" * 64)
+from sanefit.components.model_registry.run_identity import RunIdentity, identify_run
 
 
 @pytest.fixture
-def users_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunIdentity]:
+def dataset(tmp_path: Path) -> DatasetReference:
+    return DatasetReference(storage=str(tmp_path / "storage"), fingerprint="f" * 64)
+
+
+@pytest.fixture
+def users_network(
+    tmp_path: Path, dataset: DatasetReference, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., RunIdentity]:
     """Write a network and its weights; the identity of a run that trains it."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
@@ -27,7 +35,7 @@ def users_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[.
         (tmp_path / "identified_layers.py").write_text(f"LAYERS = {layers}")
         (tmp_path / "weights.pt").write_bytes(weights)
         network = f'{{"kind": "module", "path": "identified_net:Net", "weights": "{tmp_path}/weights.pt"}}'
-        return identify_run(DATASET, flat_settings(seed, network=network, final=f'{{"epochs": {epochs}}}'))
+        return identify_run(dataset, seed, network=network, final=f'{{"epochs": {epochs}}}')
 
     return identify
 
@@ -64,20 +72,39 @@ def test_another_torch_is_checked_again(
     assert after.statistics_code == before.statistics_code
 
 
-def test_weights_that_lie_elsewhere_are_the_same(tmp_path: Path) -> None:
+def test_images_and_weights_that_lie_elsewhere_are_the_same(tmp_path: Path, dataset: DatasetReference) -> None:
     found = []
-    for name in ("one.pt", "two.pt"):
+    for name in ("one", "two"):
         (tmp_path / name).write_bytes(b"the same")
-        found.append(identify_run(DATASET, {"seed": "0", "network.weights": str(tmp_path / name)}))
+        data = json.dumps({"source": f"folder:/data/{name}"})
+        found.append(identify_run(dataset, 0, data=data, network=json.dumps({"weights": str(tmp_path / name)})))
     assert found[0] == found[1]
 
 
-def test_identifying_a_run_loads_neither_torch_nor_mlflow() -> None:
+ARGUMENTS = [{}, {"a": {}}, {"a": None}, {"a": "None"}, {"a": 1}, {"a": "1"}, {"a": [1]}, {"a": {"b": 1}}, {"a.b": 1}]
+
+
+def test_other_arguments_of_a_network_are_another_configuration(dataset: DatasetReference) -> None:
+    networks = [json.dumps({"arguments": arguments}) for arguments in ARGUMENTS]
+    assert len({identify_run(dataset, 0, network=network).run.digest for network in networks}) == len(ARGUMENTS)
+
+
+def test_cached_steps_run_again_once_their_results_were_deleted(dataset: DatasetReference) -> None:
+    before = identify_run(dataset, 0)
+    assert identify_run(dataset, 0) == before
+    shutil.rmtree(Path(Storage(dataset.storage).cache_token).parent)
+    after = identify_run(dataset, 0)
+    assert after.run == before.run
+    assert after.statistics_code != before.statistics_code
+    assert after.checks_code != before.checks_code
+
+
+def test_identifying_a_run_loads_neither_torch_nor_mlflow(tmp_path: Path) -> None:
     program = (
         "import sys\n"
         "from sanefit.components.foundation.schemas.images import DatasetReference\n"
-        "from sanefit.components.model_registry.run_identity import flat_settings, identify_run\n"
-        "identify_run(DatasetReference(storage='', fingerprint='f'), flat_settings(0, network='{}'))\n"
+        "from sanefit.components.model_registry.run_identity import identify_run\n"
+        f"identify_run(DatasetReference(storage={str(tmp_path)!r}, fingerprint='f'), 0, network='{{}}')\n"
         "print([name for name in ('torch', 'mlflow', 'boto3') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout == "[]\n"

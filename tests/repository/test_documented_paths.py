@@ -22,13 +22,15 @@ def tracked() -> set[str]:
 
 TRACKED = tracked()
 TOP = {path for path in TRACKED if "/" not in path}
+FOLDERS = {Path(path).name for path in TRACKED if path.startswith(("components/", "pipeline/")) and "." not in path}
+ENDINGS = {"/".join(Path(path).parts[start:]) for path in TRACKED for start in range(len(Path(path).parts))}
 IGNORED = {line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines()}
 
 
-def named_from_the_top(text: str) -> Iterator[str]:
-    """Quoted paths that begin with a folder of ours; others are a user's, or in a storage."""
+def named_paths(text: str) -> Iterator[str]:
+    """Quoted paths that begin with a folder of ours, wherever it lies; others are a user's, or in a storage."""
     for path in QUOTED.findall(text):
-        if path.split("/")[0] in TOP:
+        if path.split("/")[0] in TOP | FOLDERS:
             yield path.rstrip("/")
 
 
@@ -42,8 +44,8 @@ def test_links_lead_to_files(document: Path) -> None:
 def test_named_paths_exist(document: Path) -> None:
     missing = [
         path
-        for path in named_from_the_top(document.read_text())
-        if path not in TRACKED | IGNORED and not ("*" in path and any(ROOT.glob(path)))
+        for path in named_paths(document.read_text())
+        if path not in ENDINGS | IGNORED and not ("*" in path and any(ROOT.glob(path)))
     ]
     assert missing == []
 

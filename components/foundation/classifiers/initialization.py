@@ -40,11 +40,15 @@ def weight_layers(network: nn.Module) -> list[tuple[str, nn.Linear | nn.Conv2d]]
 
 
 def _std(init: str, fan_in: int, is_output: bool) -> float:
-    kind, _, value = init.partition(":")
-    if kind == "gaussian":
-        return float(value)
-    if kind == "zeros":
-        return 0.0
-    if is_output:
-        return OUTPUT_LAYER_GAIN * math.sqrt(1 / fan_in)
-    return math.sqrt((2 if kind == "he" else 1) / fan_in)
+    match init.partition(":"):
+        case ["gaussian", _, std]:
+            return float(std)
+        case ["zeros", *_]:
+            return 0.0
+        case ["he" | "xavier" | "orthogonal", *_] if is_output:
+            return OUTPUT_LAYER_GAIN * math.sqrt(1 / fan_in)
+        case ["he", *_]:
+            return math.sqrt(2 / fan_in)
+        case ["xavier", *_]:
+            return math.sqrt(1 / fan_in)
+    raise AssertionError(f"no standard deviation is known for {init!r}")

@@ -13,7 +13,9 @@ LEFT_OUT = (
     "sanefit.components.foundation.diagnosis.curve_diagnosis",  # says in words what a curve shows
     "sanefit.components.foundation.errors",  # messages
     "sanefit.components.foundation.identity",  # makes the names; digests.FORMAT says when they are made otherwise
+    "sanefit.components.foundation.schemas.network_refusals",  # messages
     "sanefit.components.foundation.schemas.runs",  # what pages and the registry say of a run
+    "sanefit.components.foundation.schemas.sources",  # where images come from; a training has their pixels
     "sanefit.components.foundation.step_lines",  # what a step prints
     "sanefit.components.foundation.storage",  # bytes go in and come out the same
     "sanefit.components.foundation.tracking",  # is told results, gives none
@@ -34,9 +36,9 @@ def digest_of_own_code(*entries: str) -> str:
 def digest_of_module(path: str) -> str:
     """SHA-256, in hex, of the source of a user's module, and of what it imports from the user's own tree.
 
-    Its whole top-level package counts wherever it is installed; what else it imports counts unless it belongs to Python
-    or is installed among the site packages, and sanefit's own as far as it can change a result. Torch's own modules do
-    not count: its version says what they are.
+    What it imports counts, too: from its own top-level package wherever that is installed; from elsewhere unless it
+    belongs to Python or is installed among the site packages; sanefit's own as far as it can change a result. Torch's
+    modules do not count: its version says what they are.
 
     Args:
         path: ``package.module:NAME``; empty when there is none, and so is the digest then.

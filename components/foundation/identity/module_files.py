@@ -46,6 +46,12 @@ class ModuleFiles:
         folders = (found.folders if found else None) or []
         return [f"{package}.{module.name}" for module in pkgutil.iter_modules(folders)]
 
+    def below(self, package: str) -> Iterator[str]:
+        """The full names of all modules of a package, however deep."""
+        for name in self.inside(package):
+            yield name
+            yield from self.below(name)
+
     def _look_up(self, name: str) -> ModuleFile | None:
         package, _, last = name.rpartition(".")
         if not package:

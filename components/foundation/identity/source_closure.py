@@ -15,8 +15,8 @@ DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 def source_closure(entries: Iterable[str], is_own: IsOwn) -> dict[str, bytes]:
     """The files of some modules and of all that they import, by module name.
 
-    Imports count wherever they stand, in a function or under a condition, too; so does a text that is the dotted name
-    of a module, as in ``import_module("a.b")``. The packages around a module are imported with it. What cannot be
+    Imports count wherever they stand, in a function or under a condition, too; so does what ``import_module`` names,
+    and any text that is the dotted name of a module. The packages around a module are imported with it. What cannot be
     found is no module of the user's, and is left out; what cannot be parsed is taken, and imports nothing.
 
     Args:
@@ -55,8 +55,20 @@ def _imported(name: str, module: ModuleFile, files: ModuleFiles) -> Iterator[str
                 yield from (alias.name for alias in names)
             case ast.ImportFrom(module=base, names=names, level=level):
                 yield from _imported_from(_absolute(base, level, package), [alias.name for alias in names], files)
+            case ast.Call(func=ast.Name(id="__import__" | "import_module") | ast.Attribute(attr="import_module")):
+                yield from _imported_by_name(node, package, files)
             case ast.Constant(value=str(text)) if DOTTED_NAME.fullmatch(text) and files.find(text) is not None:
                 yield text
+
+
+def _imported_by_name(call: ast.Call, package: str, files: ModuleFiles) -> Iterator[str]:
+    """What ``import_module(…)`` names; when that is known at run time only, it may be any module of the package."""
+    match call.args:
+        case [ast.Constant(value=str(text)), *_]:
+            base = text.lstrip(".")
+            yield _absolute(base, len(text) - len(base), package)
+        case [_, *_]:
+            yield from files.below(package)
 
 
 def _imported_from(base: str, names: list[str], files: ModuleFiles) -> Iterator[str]:

@@ -1,10 +1,20 @@
 """What a source file says to Python, without what it says to people."""
 
 import ast
+import builtins
 import hashlib
 from collections.abc import Iterable, Mapping
 
+from sanefit.components.foundation import errors
+
 SAYS = "say"  # the function that prints a step's line
+# A network may have a MeanSquaredError of its own, whose text says what it does.
+EXCEPTIONS = frozenset(
+    name
+    for module in (builtins, errors)
+    for name, value in vars(module).items()
+    if isinstance(value, type) and issubclass(value, BaseException)
+)
 UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # compiled, or broken, or nested too deeply
 
 
@@ -62,9 +72,10 @@ def _fields(node: ast.AST) -> Iterable[tuple[str, object]]:
 
 
 def _takes_messages(func: ast.expr) -> bool:
-    """Whether a message is given to it: it is called say, or is an exception by its name."""
-    name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
-    return name == SAYS or name.endswith(("Error", "Warning"))
+    """Whether a message is given to it: it is called say, or is an exception of Python or of sanefit by its name."""
+    if isinstance(func, ast.Attribute):
+        return func.attr in EXCEPTIONS
+    return isinstance(func, ast.Name) and (func.id == SAYS or func.id in EXCEPTIONS)
 
 
 def _without_messages(call: ast.Call) -> list[tuple[str, object]]:

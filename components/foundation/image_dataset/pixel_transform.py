@@ -1,5 +1,6 @@
 """A normalization that treats each pixel of an image in its own way, as a file."""
 
+import hashlib
 import io
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.layout import Storage
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,8 @@ class PixelTransform:
     matrix: NDArray[np.float32] | None
 
 
-def write_transform(transform: PixelTransform, uri: str) -> None:
-    """Write to a local or ``s3://`` file.
+def write_transform(transform: PixelTransform, storage: str) -> str:
+    """Write to a file that is named by its content; its URI.
 
     Raises:
         StorageError: when it cannot be written.
@@ -31,7 +33,10 @@ def write_transform(transform: PixelTransform, uri: str) -> None:
         np.savez(buffer, shift=transform.shift)
     else:
         np.savez(buffer, shift=transform.shift, matrix=transform.matrix)
-    object_store.write_bytes(uri, buffer.getvalue())
+    content = buffer.getvalue()
+    uri = Storage(storage).cached_result("transforms", hashlib.sha256(content).hexdigest(), "npz")
+    object_store.write_bytes(uri, content)
+    return uri
 
 
 def read_transform(uri: str) -> PixelTransform:

@@ -6,7 +6,7 @@ whichever way of training is the fastest.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -21,12 +21,10 @@ class Arithmetic:
     """How a network is computed while it is trained.
 
     ``device_type``: ``cpu`` or ``cuda``. ``precision``: of products; sums, weights and losses have that of the weights.
-    ``reason``: why products of a GPU are not taken in bfloat16, in words; no part of what it is.
     """
 
     device_type: str
     precision: Precision
-    reason: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         """Short, and the same for ever: a part of the names of trials and checkpoints."""
@@ -94,15 +92,6 @@ def arithmetic_of(
     if device.type != "cuda":
         return Arithmetic(device.type, "float32")
     if not has_it(device):
-        return Arithmetic("cuda", "float32", "the GPU has no bfloat16")
-    if not mixed_precision:
-        return Arithmetic("cuda", "tf32", "final.mixed_precision is off")
-    if not network.is_normed:  # batch norm keeps values near 1, where three digits are enough
-        return Arithmetic("cuda", "tf32", f"no batch norm is known to keep the values of {network.kind!r} near 1")
-    return Arithmetic("cuda", "bfloat16")
-
-
-def describe_arithmetic(arithmetic: Arithmetic, device: torch.device) -> str:
-    """A line for the user about a GPU."""
-    how = f"{arithmetic.precision}, for {arithmetic.reason}" if arithmetic.reason else "bfloat16 and float32 mixed"
-    return f"on {torch.cuda.get_device_name(device)}: {how}"
+        return Arithmetic("cuda", "float32")
+    # Batch norm keeps values near 1, where three digits are enough.
+    return Arithmetic("cuda", "bfloat16" if mixed_precision and network.is_normed else "tf32")

@@ -1,8 +1,8 @@
 """Thresholds of the checks, and what they found."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import AfterValidator, Field, PositiveInt
 
 from sanefit.components.foundation.schemas.bases import Artifact, PositiveFinite, Settings, Share
 
@@ -27,6 +27,11 @@ CheckName = Literal[
 Verdict = Literal["pass", "warn", "fail", "skip"]
 
 
+def _each_once(names: tuple[CheckName, ...]) -> tuple[CheckName, ...]:
+    """In one order, so that equal choices are equal settings."""
+    return tuple(sorted(set(names)))
+
+
 class CheckSettings(Settings):
     """Thresholds of the checks before the search, and which to skip; a skipped check is said and shown.
 
@@ -35,7 +40,7 @@ class CheckSettings(Settings):
     ``saturated_share``, ``dead_share``: of a layer's values or neurons, from which on it is called so.
     """
 
-    skip: tuple[CheckName, ...] = ()
+    skip: Annotated[tuple[CheckName, ...], AfterValidator(_each_once)] = ()
     first_loss_warn: PositiveFinite = 0.2  # torch's own initial weights reach 0.11 in a sound ResNet-18
     first_loss_fail: PositiveFinite = 0.5
     overfit_loss: PositiveFinite = 0.01  # the lecture's

@@ -7,12 +7,14 @@ from pydantic import AfterValidator, Field
 
 from sanefit.components.foundation.schemas.bases import Settings
 
+INITS = ("he", "xavier", "orthogonal", "zeros")  # and gaussian:STD
+
 
 def _known_init(init: str) -> str:
     kind, colon, std = init.partition(":")
-    if init in ("he", "xavier", "orthogonal", "zeros") or (kind == "gaussian" and colon and _positive_finite(std)):
+    if init in INITS or (kind == "gaussian" and colon and _positive_finite(std)):
         return init
-    raise ValueError("expected he, xavier, orthogonal, zeros or gaussian:STD with STD above 0, as in gaussian:1e-4")
+    raise ValueError(f"expected {', '.join(INITS)} or gaussian:STD with STD above 0, as in gaussian:1e-4")
 
 
 def _positive_finite(text: str) -> bool:

@@ -1,6 +1,5 @@
 """The section ``network`` of a configuration: a schema for each kind, which says what the kind can."""
 
-from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, JsonValue, PositiveInt, TypeAdapter
@@ -105,39 +104,6 @@ NetworkSettings = Annotated[
 ]
 network_settings: TypeAdapter[NetworkSettings] = TypeAdapter(NetworkSettings)
 NETWORKS: tuple[type[Network], ...] = get_args(get_args(NetworkSettings)[0])
-
-
-def why_not_searched(network: NetworkSettings, name: str, value: object) -> str:
-    """Why a trial of this network cannot have this value of the search, in one line; empty when it can."""
-    if not network.can_search(name):
-        return (
-            f"search.coarse.{name}: a network of kind {network.kind!r} has no {name} to search; expected "
-            f"{_kinds(lambda kind: kind.can_search(name))}; remove it"
-        )
-    if name == "init" and network.weights_uri:
-        return "search.coarse.init: network.weights replaces the initial weights; remove one of the two"
-    if name == "depth" and network.deepest and isinstance(value, int) and value > network.deepest[0]:
-        most, parts = network.deepest
-        return (
-            f"search.coarse.depth: a {network.kind} has at most {most} {parts}, got {value}; list no more than {most}"
-        )
-    return ""
-
-
-def why_not_stacked(network: NetworkSettings) -> str:
-    """Why ``search.engine=stacked`` cannot train this network, in one line; empty when it can."""
-    if network.is_stacked:
-        return ""
-    return (
-        f"search.engine=stacked: there is no stack for a network of kind {network.kind!r}; expected "
-        f"{_kinds(lambda kind: kind.is_stacked)}; set search.engine=vmapped, loop or fastest"
-    )
-
-
-def _kinds(wanted: Callable[[type[Network]], bool]) -> str:
-    """Kinds of network in a sentence: ``mlp, convnet or resnet``."""
-    *others, last = [get_args(kind.model_fields["kind"].annotation)[0] for kind in NETWORKS if wanted(kind)]
-    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _deepened(channels: tuple[int, ...], depth: int | None) -> tuple[int, ...]:

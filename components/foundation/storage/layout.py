@@ -4,7 +4,12 @@ from dataclasses import dataclass
 
 from sanefit.components.foundation.storage.object_store import join
 
-SHORT = 16  # of a fingerprint's digits, enough to name a folder
+SHORT = 16  # of a digest's digits, enough to name a folder
+
+
+def decoded_folder(key: str) -> str:
+    """Images decoded in the way that has this key, below the storage."""
+    return f"decoded/{key[:SHORT]}"
 
 
 @dataclass(frozen=True)
@@ -17,9 +22,18 @@ class Storage:
         """What one run wrote."""
         return RunFolder(join(self.uri, "runs", run_name))
 
+    def checked(self, run_name: str) -> str:
+        """The folder of a run of the checks alone."""
+        return join(self.uri, "checks", run_name)
+
+    @property
+    def snapshots(self) -> str:
+        """The folder of all snapshots."""
+        return join(self.uri, "snapshots")
+
     def snapshot(self, fingerprint: str) -> str:
         """The folder of a snapshot."""
-        return join(self.uri, "snapshots", fingerprint[:SHORT])
+        return join(self.snapshots, fingerprint[:SHORT])
 
     def below(self, path: str) -> str:
         """What lies at a path that is relative to the storage."""
@@ -33,9 +47,19 @@ class Storage:
         """Where the final training of this key goes on."""
         return join(self.uri, "checkpoints", "final", f"{key}.pt")
 
-    def cached_result(self, kind: str, sha256: str) -> str:
+    def cached_result(self, kind: str, sha256: str, ending: str = "json") -> str:
         """What a cached step found: named by its content, whichever run it was found in."""
-        return join(self.uri, "results", kind, f"{sha256}.json")
+        return join(self.uri, "results", kind, f"{sha256}.{ending}")
+
+    @property
+    def cache_token(self) -> str:
+        """A word that lasts as long as the results of cached steps do."""
+        return join(self.uri, "results", "token")
+
+    @property
+    def mlflow_artifacts(self) -> str:
+        """Files of MLflow's runs, where MLflow is a file of this machine."""
+        return join(self.uri, "mlflow-artifacts")
 
 
 @dataclass(frozen=True)

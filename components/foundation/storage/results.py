@@ -5,6 +5,8 @@ So nothing that grows with classes, epochs, trials, packs or layers is a paramet
 """
 
 import hashlib
+import uuid
+from collections.abc import Callable
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -33,6 +35,20 @@ def store_cached_result(storage: str, kind: str, result: Artifact) -> str:
     """The same for a step whose result other runs may take: equal results have one place and one text."""
     content = result.model_dump_json().encode()
     return store_result(Storage(storage).cached_result(kind, hashlib.sha256(content).hexdigest()), result)
+
+
+def cache_token(storage: str, make: Callable[[], str] = lambda: uuid.uuid4().hex) -> str:
+    """A word that lies beside the results of cached steps, made when there is none.
+
+    It is an input of the cached steps: when the results are deleted it goes too, and the steps find their results anew.
+
+    Raises:
+        StorageError: when it cannot be read or written.
+    """
+    uri = Storage(storage).cache_token
+    if not object_store.exists(uri):
+        object_store.write_bytes(uri, make().encode())
+    return object_store.read_bytes(uri).decode()
 
 
 def load_result(schema: type[Schema], reference: str) -> Schema:
@@ -65,5 +81,5 @@ def parse_result(schema: type[Schema], uri: str, digest: str) -> Schema:
     except (ValueError, ValidationError) as error:
         reason = str(error).splitlines()[0]
         raise StorageError(
-            f"{uri!r} is not what the step before wrote ({reason}); expected a file that nothing changes; run again"
+            f"{uri!r} is not what the step before wrote ({reason}); something changed it; run again"
         ) from None

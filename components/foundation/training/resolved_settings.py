@@ -4,7 +4,8 @@ from typing import Any, TypeVar
 
 from sanefit.components.foundation.errors import SettingsError
 from sanefit.components.foundation.schemas.bases import Settings
-from sanefit.components.foundation.schemas.networks import NetworkSettings, why_not_searched
+from sanefit.components.foundation.schemas.network_refusals import why_not_searched
+from sanefit.components.foundation.schemas.networks import NetworkSettings
 from sanefit.components.foundation.schemas.search import TrialSetting
 from sanefit.components.foundation.schemas.searchable import SEARCHABLE
 from sanefit.components.foundation.schemas.training import OptimizerSettings

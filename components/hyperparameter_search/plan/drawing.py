@@ -44,7 +44,7 @@ def draw_quasi_random(searched: SearchRange, trials: int, seed: int) -> list[Tri
 def draw_tpe(
     searched: SearchRange, results: Sequence[TrialResult], trials: int, seed: int
 ) -> tuple[list[TrialSetting], int]:
-    """Draws that favour where good trials lie over where bad ones do (Bergstra et al. 2011), and from how many results.
+    """Draws that favor where good trials lie over where bad ones do (Bergstra et al. 2011), and from how many results.
 
     Below ten results the draws are random. Those of one call keep away from each other, as if each
     had given a bad result already ("constant liar").

@@ -19,7 +19,7 @@ GAP = 0.25
 
 
 def check_recommended_rate(setup: Setup) -> Measurement | None:
-    """What is learnt at the rate that the probe recommends; None when it recommends none."""
+    """What is learned at the rate that the probe recommends; None when it recommends none."""
     rate = recommended_rate(setup.probe)
     return None if rate is None else check_carry_over(setup, rate)
 
@@ -40,7 +40,7 @@ def check_carry_over(setup: Setup, learning_rate: float) -> Measurement:
     fix = ""
     if validation <= needed:
         fix = (
-            "what is learnt does not hold for validation images: are labels shuffled or those of other images, "
+            "what is learned does not hold for validation images: are labels shuffled or those of other images, "
             "are the splits read differently, is batch norm's average wrong in evaluation?"
         )
     elif train - validation > GAP:

@@ -52,6 +52,13 @@ NOTHING_NEW = {
     "docstring": ("components/foundation/training/loop/schedules.py", '"""', '"""Word. '),
     "step line": ("components/foundation/step_lines/line_forms.py", "[sanefit {step}]", "[{step}]"),
     "message": ("components/foundation/classifiers/own_module.py", "correct its parameters", "mend its parameters"),
+    "refusal": ("components/foundation/schemas/network_refusals.py", "remove one of the two", "keep one"),
+    "line about a GPU": ("components/foundation/step_lines/arithmetic_line.py", "has no bfloat16", "lacks bfloat16"),
+    "further source": (
+        "components/foundation/schemas/sources.py",
+        "SOURCES = (",
+        'SOURCES = (\n    SourceKind("squares", "squares"),',
+    ),
     "run of MLflow": (
         "components/foundation/tracking/child_runs.py",
         "METRICS_PER_BATCH = 1000",

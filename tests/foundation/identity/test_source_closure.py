@@ -116,6 +116,32 @@ def test_the_dotted_name_of_a_module_counts_as_an_import(closure: Closure) -> No
     assert closure(files) == {"entry", "models", "models.late"}
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "import_module('net.layers')",
+        "importlib.import_module('net.layers')",
+        "__import__('net.layers')",
+        "import_module('.layers', __package__)",
+        "import_module('.layers', package='net')",
+    ],
+)
+def test_what_is_imported_by_name_counts(closure: Closure, call: str) -> None:
+    files = {"net/__init__.py": "", "net/layers.py": "", "net/other.py": ""}
+    assert closure({**files, "net/entry.py": call}, "net.entry") == {"net", "net.entry", "net.layers"}
+
+
+def test_a_module_at_the_top_is_imported_by_name_too(closure: Closure) -> None:
+    assert closure({"entry.py": "__import__('layers')", "layers.py": ""}) == {"entry", "layers"}
+
+
+@pytest.mark.parametrize("call", ["import_module(f'net.{name}')", "import_module(name)"])
+def test_a_name_known_at_run_time_only_may_be_any_module_of_the_package(closure: Closure, call: str) -> None:
+    files = {"net/__init__.py": "", "net/one.py": "", "net/deep/__init__.py": "", "net/deep/two.py": "", "far.py": ""}
+    found = closure({**files, "net/entry.py": call}, "net.entry")
+    assert found == {"net", "net.entry", "net.one", "net.deep", "net.deep.two"}
+
+
 def test_a_star_may_be_any_module_of_a_package(closure: Closure) -> None:
     files = {"entry.py": "from parts import *", "parts/__init__.py": "__all__ = ['one']", "parts/one.py": ""}
     assert closure(files) == {"entry", "parts", "parts.one"}

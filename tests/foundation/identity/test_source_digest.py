@@ -83,6 +83,11 @@ def test_what_is_said_to_python_counts(change: tuple[str, str]) -> None:
     assert digest(SOURCE.replace(*change)) != digest(SOURCE)
 
 
+@pytest.mark.parametrize("call", ["MeanSquaredError({})", "nn.GaussError({})", "nn.say({})", "self.say({})"])
+def test_what_only_sounds_like_an_exception_takes_no_messages(call: str) -> None:
+    assert digest(call.format("'sum'")) != digest(call.format("'mean'"))
+
+
 @pytest.mark.parametrize("function", ["SettingsError", "errors.DataError", "UserWarning"])
 def test_an_exception_that_is_returned_takes_messages_too(function: str) -> None:
     one, other = (f"def refuse(name):\n    return {function}(name, f'{{name}}: {text}')" for text in ("bad", "worse"))

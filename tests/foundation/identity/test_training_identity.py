@@ -118,12 +118,12 @@ def test_weights_that_are_not_there_are_said(tmp_path: Path) -> None:
 def test_a_pixel_transform_counts_by_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     zeros, ones = np.zeros((2, 2, 1), np.float32), np.ones((2, 2, 1), np.float32)
     later = time.time() + 10_000
-    write_transform(PixelTransform(zeros, None), str(tmp_path / "a.npz"))
+    here = write_transform(PixelTransform(zeros, None), str(tmp_path))
     monkeypatch.setattr(time, "time", lambda: later)
-    write_transform(PixelTransform(zeros, None), str(tmp_path / "elsewhere.npz"))
-    write_transform(PixelTransform(ones, None), str(tmp_path / "b.npz"))
-    a, elsewhere, b = (
-        digest_of_normalization(stats(transform_uri=str(tmp_path / f"{name}.npz"))) for name in ("a", "elsewhere", "b")
-    )
+    assert write_transform(PixelTransform(zeros, None), str(tmp_path)) == here, "equal content has one place"
+    there = write_transform(PixelTransform(zeros, None), str(tmp_path / "elsewhere"))
+    another = write_transform(PixelTransform(ones, None), str(tmp_path))
+    a, elsewhere, b = (digest_of_normalization(stats(transform_uri=uri)) for uri in (here, there, another))
+    assert another != here
     assert a == elsewhere
     assert len({a, b, digest_of_normalization(stats())}) == 3

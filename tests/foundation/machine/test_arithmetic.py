@@ -23,6 +23,7 @@ from sanefit.components.foundation.schemas.networks import (
     TorchvisionSettings,
     TwoLayerSettings,
 )
+from sanefit.components.foundation.step_lines.arithmetic_line import describe_arithmetic
 
 GPU = torch.device("cuda", 0)  # nothing is computed on it
 NORMED: list[NetworkSettings] = [
@@ -58,7 +59,7 @@ def test_a_cpu_computes_in_float32(network: NetworkSettings) -> None:
 def test_a_gpu_that_only_imitates_bfloat16_computes_in_float32(network: NetworkSettings) -> None:
     chosen = arithmetic_of(network, GPU, has_it=no)
     assert str(chosen) == "cuda float32"
-    assert chosen.reason == "the GPU has no bfloat16"
+    assert "no bfloat16" in describe_arithmetic(chosen, network, "T4")
 
 
 def test_torch_is_asked_for_bfloat16_that_is_not_imitated(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,18 +75,14 @@ def test_where_batch_norm_keeps_values_near_1_a_gpu_computes_in_bfloat16(network
     assert str(arithmetic_of(network, GPU, has_it=yes)) == "cuda bfloat16"
     off = arithmetic_of(network, GPU, mixed_precision=False, has_it=yes)
     assert str(off) == "cuda tf32"
-    assert off.reason == "final.mixed_precision is off"
+    assert "final.mixed_precision is off" in describe_arithmetic(off, network, "H100")
 
 
 @pytest.mark.parametrize("network", NOT_NORMED, ids=str)
 def test_elsewhere_a_gpu_computes_in_tf32(network: NetworkSettings) -> None:
     chosen = arithmetic_of(network, GPU, has_it=yes)
     assert str(chosen) == "cuda tf32"
-    assert network.kind in chosen.reason
-
-
-def test_the_reason_is_no_part_of_what_it_is() -> None:
-    assert Arithmetic("cuda", "tf32", "one") == Arithmetic("cuda", "tf32", "another")
+    assert network.kind in describe_arithmetic(chosen, network, "H100")
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

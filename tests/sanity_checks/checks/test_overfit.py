@@ -88,7 +88,7 @@ def cifar10_samples(cifar10_archive: Path) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_twenty_samples_of_the_lecture_are_learnt_by_heart(cifar10_samples: tuple[Tensor, Tensor], seed: int) -> None:
+def test_twenty_samples_of_the_lecture_are_learned_by_heart(cifar10_samples: tuple[Tensor, Tensor], seed: int) -> None:
     mean = [125.3, 123.0, 113.9]
     stats = ChannelStats(
         normalization="channel_mean", images=50_000, mean=mean, std=mean, shift=mean, scale=[1.0] * 3, histogram=[]
@@ -118,7 +118,7 @@ def test_overfitting_is_plain_gradient_descent_on_all_samples(
 
 @pytest.mark.parametrize("network", [TWO_LAYER, CONVNET], ids=str)
 @pytest.mark.parametrize("init", ["he", "xavier"])
-def test_digits_can_be_learnt_by_heart(
+def test_digits_can_be_learned_by_heart(
     network: NetworkSettings, init: str, digits: DatasetReference, digits_stats: ChannelStats
 ) -> None:
     pixels, labels = twenty(digits)
@@ -133,7 +133,7 @@ def test_digits_can_be_learnt_by_heart(
     assert (after.loss, after.accuracy) == pytest.approx((loss, accuracy), abs=1e-4)
 
 
-def test_shuffled_labels_can_be_learnt_by_heart_too(digits: DatasetReference, digits_stats: ChannelStats) -> None:
+def test_shuffled_labels_can_be_learned_by_heart_too(digits: DatasetReference, digits_stats: ChannelStats) -> None:
     pixels, labels = twenty(digits)
     shuffled = torch.from_numpy(np.random.default_rng(0).permutation(labels.numpy()))
     assert (shuffled != labels).sum() > 10

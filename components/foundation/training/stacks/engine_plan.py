@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sanefit.components.foundation.clock import Clock
 from sanefit.components.foundation.errors import SettingsError
 from sanefit.components.foundation.machine.memory import available_memory
-from sanefit.components.foundation.schemas.networks import why_not_stacked
+from sanefit.components.foundation.schemas.network_refusals import why_not_stacked
 from sanefit.components.foundation.schemas.search import Engine
 from sanefit.components.foundation.training.loop.training_data import TrainingData, data_on
 from sanefit.components.foundation.training.stacks.stacked_optimizer import STACKED_STEPS
