@@ -61,8 +61,11 @@ def test_no_parameter_of_a_run_of_many_classes_and_epochs_is_large(tmp_path: Pat
 
 def test_the_checks_of_many_layers_are_handed_on_as_a_short_text(tmp_path: Path) -> None:
     """Of a network that is too deep to be checked in a test."""
-    numbers = dict.fromkeys(("mean", "std", "gradient_std", "saturated", "dead", "low", "high", "update_ratio"), 0.1)
-    layers = [LayerSignal(layer=f"layers.{n}", kind="Linear", histogram=[1] * 30, **numbers) for n in range(LAYERS)]
+    numbers: dict[str, Any] = dict.fromkeys(
+        ("mean", "std", "gradient_std", "saturated", "dead", "low", "high", "update_ratio"), 0.1
+    )
+    said: dict[str, Any] = {"kind": "Linear", "verdict": "healthy", "evidence": "std 1.0"}
+    layers = [LayerSignal(layer=f"layers.{n}", histogram=[1] * 30, **said, **numbers) for n in range(LAYERS)]
     report = CheckReport(gates=[], layers=layers, probe=[], learning_rate_band=None)
     assert len(report.model_dump_json()) > LIMIT
     text = store_cached_result(str(tmp_path), "checks", report)
