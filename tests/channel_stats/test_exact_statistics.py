@@ -192,6 +192,7 @@ def test_a_constant_channel_is_named_and_not_divided(tmp_path: Path) -> None:
     assert any("warning" in line and "[1]" in line for line in said)
 
 
+@pytest.mark.slow
 def test_all_of_cifar10_is_measured_to_the_last_digit(cifar10_archive: Path) -> None:
     """Beside an independent computation: Pillow decodes, numpy adds up in float64."""
     total, squares, pixels = np.zeros(3), np.zeros(3), 0

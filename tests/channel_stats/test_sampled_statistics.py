@@ -58,6 +58,7 @@ def test_the_interval_holds_the_true_mean_as_often_as_it_says(tolerance: float) 
     assert held >= 94
 
 
+@pytest.mark.slow
 def test_cifar10_means_are_held_too(cifar10_archive: Path) -> None:
     images = [decode(image.content, image.path, None) for image in read_all(f"tar:{cifar10_archive}")]
     held, taken = coverage(np.stack(images), 1.0)

@@ -22,6 +22,8 @@ from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.components.foundation.training.loop.training_data import TrainingData
 from sanefit.components.foundation.training.stacks.trial import Problem
 
+pytestmark = pytest.mark.slow
+
 RANDOM = torch.Generator().manual_seed(0)
 DATA = TrainingData(
     torch.randint(0, 256, (40, 4, 4, 1), dtype=torch.uint8, generator=RANDOM),

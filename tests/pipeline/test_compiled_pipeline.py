@@ -13,6 +13,8 @@ from sanefit.pipeline.container_images import ContainerImages
 from sanefit.pipeline.settings.cluster_settings import ClusterSettings
 from sanefit.pipeline.settings.run_config import CONFIGS, load_config
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PARAMETERS = {
     "name": ("STRING", False),

@@ -1,6 +1,7 @@
 """The modules that a module imports, and all that these import: found by reading, without running anything."""
 
 import ast
+import functools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -43,21 +44,38 @@ def source_closure(entries: Iterable[str], is_own: IsOwn) -> dict[str, bytes]:
     return sources
 
 
-def _imported(name: str, module: ModuleFile, files: ModuleFiles) -> Iterator[str]:
+@functools.cache
+def _naming_modules(content: bytes) -> tuple[ast.AST, ...]:
+    """What in a file may name a module; files are read for several entries, and parsed once."""
     try:
-        tree = ast.parse(module.content)
+        tree = ast.parse(content)
     except UNPARSABLE:
-        return
+        return ()
+    return tuple(node for node in ast.walk(tree) if _may_name_a_module(node))
+
+
+def _may_name_a_module(node: ast.AST) -> bool:
+    match node:
+        case ast.Import() | ast.ImportFrom():
+            return True
+        case ast.Call(func=ast.Name(id="__import__" | "import_module") | ast.Attribute(attr="import_module")):
+            return True
+        case ast.Constant(value=str(text)):
+            return DOTTED_NAME.fullmatch(text) is not None
+    return False
+
+
+def _imported(name: str, module: ModuleFile, files: ModuleFiles) -> Iterator[str]:
     package = name.rpartition(".")[0] if module.folders is None else name
-    for node in ast.walk(tree):
+    for node in _naming_modules(module.content):
         match node:
             case ast.Import(names=names):
                 yield from (alias.name for alias in names)
             case ast.ImportFrom(module=base, names=names, level=level):
                 yield from _imported_from(_absolute(base, level, package), [alias.name for alias in names], files)
-            case ast.Call(func=ast.Name(id="__import__" | "import_module") | ast.Attribute(attr="import_module")):
+            case ast.Call():
                 yield from _imported_by_name(node, package, files)
-            case ast.Constant(value=str(text)) if DOTTED_NAME.fullmatch(text) and files.find(text) is not None:
+            case ast.Constant(value=str(text)) if files.find(text) is not None:
                 yield text
 
 

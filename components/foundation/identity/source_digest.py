@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import functools
 import hashlib
 from collections.abc import Iterable, Mapping
 
@@ -31,6 +32,7 @@ def digest_of_source(sources: Mapping[str, bytes]) -> str:
     return digest.hexdigest()
 
 
+@functools.cache
 def _meaning(content: bytes) -> bytes:
     written: list[str] = []
     try:

@@ -32,6 +32,8 @@ from sanefit.components.foundation.training.stacks.trial import Trial
 from sanefit.components.hyperparameter_search.pack import chunk_training
 from sanefit.components.hyperparameter_search.pack.trial_pack import PackMachine, run_pack, trial_line
 
+pytestmark = pytest.mark.slow
+
 NETWORK = TwoLayerSettings(kind="two_layer", hidden=8)
 OPTIMIZER = OptimizerSettings(batch_size=64, momentum=0.5, schedule="cosine")
 RANGE = SearchRange(learning_rate=(1e-3, 1e6), weight_decay=(1e-6, 1e-1), reasons=["because"])

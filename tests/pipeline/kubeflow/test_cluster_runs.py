@@ -14,6 +14,8 @@ from sanefit.pipeline.kubeflow.runs.run_summaries import columns, details, detai
 from sanefit.pipeline.kubeflow.runs.submit import Submitted, submit
 from sanefit.pipeline.settings.run_config import RunConfig
 
+pytestmark = pytest.mark.slow
+
 UNKNOWN = "11111111-2222-3333-4444-555555555555"
 
 

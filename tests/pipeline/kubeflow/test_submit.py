@@ -21,6 +21,8 @@ from sanefit.pipeline.kubeflow.runs.submit import keyed_name, submit
 from sanefit.pipeline.settings.cluster_settings import ClusterSettings
 from sanefit.pipeline.settings.run_config import DEFAULT_CONFIG, RunConfig, load_config
 
+pytestmark = pytest.mark.slow
+
 
 def changed(config: RunConfig, **values: object) -> RunConfig:
     return config.model_copy(update={"cluster": config.cluster.model_copy(update=values)})

@@ -85,6 +85,7 @@ def cifar10(cifar10_archive: Path) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(np.stack(pixels)), torch.tensor(labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_the_first_losses_of_the_lecture_are_reproduced(cifar10: tuple[Tensor, Tensor], seed: int) -> None:
     classifier = build_classifier(TOY_NETWORK, (32, 32, 3), 10, TOY_STATS, seed)

@@ -24,6 +24,8 @@ from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.sanity_checks.checks import overfit as overfit_gate
 from sanefit.components.sanity_checks.checks.overfit import Overfitted, check_overfit, overfit, overfit_samples
 
+pytestmark = pytest.mark.slow
+
 TWO_LAYER = TwoLayerSettings(kind="two_layer", hidden=20)
 CONVNET = ConvNetSettings(kind="convnet", channels=(4, 8))
 MEASURED = re.compile(r"loss (\S+), accuracy (\S+) at learning rate (\S+)")

@@ -30,6 +30,8 @@ from sanefit.components.sanity_checks.probe.learning_rate_probe import (
     probe_learning_rates,
 )
 
+pytestmark = pytest.mark.slow
+
 MOMENTUM, BATCH_SIZE = 0.9, 64
 NETWORKS: list[NetworkSettings] = [
     TwoLayerSettings(kind="two_layer", hidden=16),
