@@ -8,7 +8,8 @@ INSTALLED := $(VENV)/.installed
 TORCH_INDEX_URL ?=
 ARGS ?=
 # A file's tests stay together, for the fixtures they share; one thread each, or those of a process would wait for another's.
-ON_EVERY_CORE = OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
+# Bytecode is kept even where the environment says otherwise: tests start hundreds of processes.
+ON_EVERY_CORE = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast test-containers k8s-check bench-start bench-checks bench-data bench-search bench-gpu check format lock images pin-base push clean
@@ -25,7 +26,7 @@ test: $(INSTALLED)  ## all tests, on every core (ARGS="-k splits")
 	$(ON_EVERY_CORE) $(ARGS)
 
 test-fast: $(INSTALLED)  ## the tests to run after each change: a minute, without those marked slow
-	$(ON_EVERY_CORE) -m "not slow and not containers" $(ARGS)
+	$(ON_EVERY_CORE) -m "not slow and not containers" --ignore=tests/containers --ignore=tests/gpu $(ARGS)
 
 test-containers: $(INSTALLED)  ## build the images and run the pipeline in them (buildah, podman; as root)
 	tests/containers/install_tools.sh

@@ -1,15 +1,11 @@
 """What many tests share: real digits, small folders of images, and a place to say things."""
 
-import functools
-import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import hypothesis
 import numpy as np
 import pytest
-from kfp.dsl import pipeline_task
 from PIL import Image
 from said import Said
 
@@ -28,16 +24,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests come first: one of them at the end would leave the other processes idle."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _kfp_reads_no_source() -> Iterator[None]:
-    """Each setting of a task looks up its caller's name in the whole stack; with source lines, deep in a test, that
-    takes 50 ms.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline_task, "inspect", SimpleNamespace(stack=functools.partial(inspect.stack, 0)))
-        yield
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from sanefit.components.foundation.schemas.networks import ConvNetSettings
 from sanefit.components.foundation.schemas.statistics import StatsSettings
 from sanefit.pipeline.settings.run_config import DEFAULT_CONFIG, load_config
 
+pytestmark = pytest.mark.slow
+
 Pixels = NDArray[np.uint8]
 SHAPE = (3, 4, 2)
 

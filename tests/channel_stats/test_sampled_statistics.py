@@ -19,6 +19,8 @@ from sanefit.components.foundation.image_dataset.decoding import decode
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
 
+pytestmark = pytest.mark.slow
+
 Pixels = NDArray[np.uint8]
 Sums = NDArray[np.int64]
 SEEDS = 100
@@ -58,7 +60,6 @@ def test_the_interval_holds_the_true_mean_as_often_as_it_says(tolerance: float) 
     assert held >= 94
 
 
-@pytest.mark.slow
 def test_cifar10_means_are_held_too(cifar10_archive: Path) -> None:
     images = [decode(image.content, image.path, None) for image in read_all(f"tar:{cifar10_archive}")]
     held, taken = coverage(np.stack(images), 1.0)
@@ -110,7 +111,6 @@ def test_the_half_width_is_the_formula() -> None:
         assert half == pytest.approx(z * spread * math.sqrt(1 - found.images / 5000), rel=1e-6)
 
 
-@pytest.mark.slow
 def test_ten_times_the_images_take_little_more() -> None:
     few, many = (np.median(coverage(population(count, 1), 1.0)[1]) for count in (20_000, 200_000))
     assert many < 1.5 * few

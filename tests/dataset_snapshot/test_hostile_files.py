@@ -17,6 +17,8 @@ from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.shards import read_manifest, read_split, snapshot_folder
 from sanefit.components.foundation.schemas.images import SPLITS, DataSettings
 
+pytestmark = pytest.mark.slow
+
 KINDS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "BMP": "bmp", "TIFF": "tif", "WEBP": "webp"}
 HOSTILE = 300
 

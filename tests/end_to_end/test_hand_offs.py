@@ -101,6 +101,7 @@ def constants(node: Any) -> Iterator[str]:
             yield from constants(value)
 
 
+@pytest.mark.slow
 def test_no_constant_of_the_compiled_pipeline_is_large(tmp_path: Path) -> None:
     compiled = tmp_path / "pipeline.yaml"
     assert sanefit("compile", "-o", str(compiled)).status == 0

@@ -15,6 +15,8 @@ from sanefit.components.foundation.schemas.statistics import ChannelStats, Stats
 from sanefit.components.foundation.storage.packs import store_pack_result
 from sanefit.components.run_report.report import Findings, render, write_report
 
+pytestmark = pytest.mark.slow
+
 RUN = RunReference(run_name="r", storage="", tracking_uri="sqlite:///x", tracking_run_id="1")
 
 

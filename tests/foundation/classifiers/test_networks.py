@@ -20,6 +20,8 @@ from sanefit.components.foundation.schemas.network_kind import Activation
 from sanefit.components.foundation.schemas.networks import network_settings
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 
+pytestmark = pytest.mark.slow
+
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 OWN = [
     {"kind": "two_layer", "hidden": 12},

@@ -12,6 +12,8 @@ from trial_results import made_up_result
 from sanefit.components.foundation.schemas.search import SearchRange, TrialResult, TrialSetting
 from sanefit.components.hyperparameter_search.plan.drawing import draw_quasi_random, draw_random, draw_tpe
 
+pytestmark = pytest.mark.slow
+
 RANGE = SearchRange(learning_rate=(1e-4, 3e-1), weight_decay=(1e-6, 1e2), reasons=[])
 WIDE = RANGE.model_copy(
     update={

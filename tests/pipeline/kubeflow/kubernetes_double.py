@@ -70,7 +70,7 @@ def running_kubernetes_double() -> Iterator[KubernetesDouble]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     double = KubernetesDouble(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         yield double

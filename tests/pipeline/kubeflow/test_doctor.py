@@ -177,7 +177,7 @@ def test_the_registry_is_asked_for_the_manifest(status: int, pull_secrets: str, 
             """Quiet."""
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Registry)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         config = load_config(DEFAULT_CONFIG, [f"cluster.image_pull_secrets={pull_secrets}"])
