@@ -154,6 +154,7 @@ def pack(where: Path, files: list[tuple[str, bytes]], kind: str) -> str:
     return f"{'folder' if kind == 'folder' else 'tar'}:{where}"
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.permutations(range(40)), st.sampled_from(["folder", "w", "w:gz"]), st.sampled_from(["", "train/"]))
 def test_neither_order_nor_names_nor_packing_change_a_snapshot(order: list[int], kind: str, prefix: str) -> None:
@@ -176,6 +177,7 @@ def test_a_split_is_a_function_of_the_content_alone(contents: set[bytes], valida
         assert got == oracle_split(content, validation / 100, test / 100)
 
 
+@pytest.mark.slow
 def test_a_thousand_more_images_move_no_old_one_and_only_they_are_read(
     image_folder: ImageFolder, storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +235,7 @@ def test_the_number_of_workers_does_not_change_a_byte(
     assert one == other
 
 
+@pytest.mark.slow
 def test_a_snapshot_that_is_killed_goes_on_from_its_last_part(
     image_folder: ImageFolder, storage: str, tmp_path: Path
 ) -> None:

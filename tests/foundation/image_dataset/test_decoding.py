@@ -114,6 +114,7 @@ def test_floating_point_levels_are_refused() -> None:
     assert "no stated range" in the_error(encoded(Image.new("F", (2, 2), 0.5), "TIFF"), "x.tif")
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(data=st.data(), kind=st.sampled_from(["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"]))
 def test_a_damaged_file_decodes_or_is_refused_with_one_line(data: st.DataObject, kind: str) -> None:

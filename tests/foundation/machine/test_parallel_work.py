@@ -28,6 +28,7 @@ def die_at_three(number: int) -> int:
     return number
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(-99, 99), max_size=30), st.integers(1, 4))
 def test_results_come_in_the_order_of_the_tasks(tasks: list[int], workers: int) -> None:

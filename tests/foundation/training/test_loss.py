@@ -16,6 +16,7 @@ def mean_cross_entropy(scores: np.ndarray, labels: np.ndarray) -> float:
     return float(-log_probabilities[np.arange(len(labels)), labels].mean())
 
 
+@pytest.mark.slow
 @given(seeds, st.integers(1, 20), st.integers(2, 12), st.floats(0, 10), st.floats(0.01, 300))
 def test_the_loss_is_mean_cross_entropy_plus_half_decay_times_squares(
     seed: int, images: int, classes: int, weight_decay: float, spread: float

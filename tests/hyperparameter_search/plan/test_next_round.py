@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trial_results import made_up_result
@@ -44,6 +45,7 @@ def whole_pack(plan: PackPlan, seed: int = 0) -> list[list[TrialSpec]]:
     return rounds
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 80), st.integers(1, 9), st.integers(0, 2**31 - 1))
 def test_all_packs_together_train_every_number_once(trials: int, packs: int, seed: int) -> None:
@@ -84,6 +86,7 @@ def test_the_same_plan_results_and_seed_give_the_same_round_and_another_seed_or_
         assert rates.isdisjoint(spec.setting.learning_rate for spec in other)
 
 
+@pytest.mark.slow
 def test_later_rounds_lie_nearer_to_the_best_rate_and_seldom_where_trials_diverged() -> None:
     distances, diverged = [], []
     for seed in range(4):

@@ -146,6 +146,7 @@ def test_stages_seeds_and_trials_all_have_their_own_draws_and_weights() -> None:
     assert planned(search, seed=1) == plans["coarse", 1]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     method=st.sampled_from(METHODS),

@@ -202,6 +202,7 @@ def test_the_command_says_a_line_each_and_exits_with_1() -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_page_is_fetched_from_the_runs_storage(
     kubeflow: Kubeflow, double: KubeflowDouble, config: RunConfig, tmp_path: Path
 ) -> None:

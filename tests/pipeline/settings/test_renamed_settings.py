@@ -47,6 +47,7 @@ def test_a_name_that_never_was_is_refused() -> None:
         load_config(DEFAULT_CONFIG, ["checks.skip=[normalised]"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["compile", "stats"])
 def test_with_json_stdout_stays_one_json_line(command: str, tmp_path: Path, image_folder: Callable[..., Path]) -> None:
     output = ["-o", str(tmp_path / "pipeline.yaml")] if command == "compile" else []
