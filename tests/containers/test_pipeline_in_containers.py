@@ -23,6 +23,7 @@ SMALL = [
 ]
 DATA_STEPS = {"snapshot": 1, "channel_stats": 1, "run_report": 2, "gate": 1}
 TRAINER_STEPS = {
+    "identify_training": 1,
     "open_run": 1,
     "sanity": 1,
     "plan_trials": 2,

@@ -171,3 +171,9 @@ def test_the_split_is_the_one_in_the_snapshot(first_run: Command, workdir: Path)
     counts = json.loads(manifest.read_text())["images_per_class"]
     assert sum(sum(counts[split].values()) for split in SPLITS) == 1797
     assert sum(counts["test"].values()) == len(digits_test_split()[1])
+
+
+def test_report_finds_the_page(first_run: Command, workdir: Path) -> None:
+    name = Path(first_run.result["run_dir"]).name
+    command = sanefit("report", name, "--json", "--workdir", str(workdir))
+    assert json.loads(command.stdout)["report"] == first_run.result["report"]
