@@ -1,6 +1,5 @@
 """A normalization that treats each pixel of an image in its own way, as a file."""
 
-import hashlib
 import io
 from dataclasses import dataclass
 
@@ -8,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.layout import Storage
+from sanefit.components.foundation.storage.results import store_cached_content
 
 
 @dataclass(frozen=True)
@@ -33,10 +32,7 @@ def write_transform(transform: PixelTransform, storage: str) -> str:
         np.savez(buffer, shift=transform.shift)
     else:
         np.savez(buffer, shift=transform.shift, matrix=transform.matrix)
-    content = buffer.getvalue()
-    uri = Storage(storage).cached_result("transforms", hashlib.sha256(content).hexdigest(), "npz")
-    object_store.write_bytes(uri, content)
-    return uri
+    return store_cached_content(storage, "transforms", buffer.getvalue(), "npz").uri
 
 
 def read_transform(uri: str) -> PixelTransform:

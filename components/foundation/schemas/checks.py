@@ -27,8 +27,8 @@ CheckName = Literal[
 Verdict = Literal["pass", "warn", "fail", "skip"]
 
 
-def _each_once(names: tuple[CheckName, ...]) -> tuple[CheckName, ...]:
-    """In one order, so that equal choices are equal settings."""
+def _in_one_order(names: tuple[CheckName, ...]) -> tuple[CheckName, ...]:
+    """Each name once, so that equal choices are equal settings."""
     return tuple(sorted(set(names)))
 
 
@@ -40,7 +40,7 @@ class CheckSettings(Settings):
     ``saturated_share``, ``dead_share``: of a layer's values or neurons, from which on it is called so.
     """
 
-    skip: Annotated[tuple[CheckName, ...], AfterValidator(_each_once)] = ()
+    skip: Annotated[tuple[CheckName, ...], AfterValidator(_in_one_order)] = ()
     first_loss_warn: PositiveFinite = 0.2  # torch's own initial weights reach 0.11 in a sound ResNet-18
     first_loss_fail: PositiveFinite = 0.5
     overfit_loss: PositiveFinite = 0.01  # the lecture's

@@ -47,7 +47,7 @@ class Storage:
         """Where the final training of this key goes on."""
         return join(self.uri, "checkpoints", "final", f"{key}.pt")
 
-    def cached_result(self, kind: str, sha256: str, ending: str = "json") -> str:
+    def cached_result(self, kind: str, sha256: str, ending: str) -> str:
         """What a cached step found: named by its content, whichever run it was found in."""
         return join(self.uri, "results", kind, f"{sha256}.{ending}")
 

@@ -33,8 +33,19 @@ def store_result(uri: str, result: Artifact) -> str:
 
 def store_cached_result(storage: str, kind: str, result: Artifact) -> str:
     """The same for a step whose result other runs may take: equal results have one place and one text."""
-    content = result.model_dump_json().encode()
-    return store_result(Storage(storage).cached_result(kind, hashlib.sha256(content).hexdigest()), result)
+    return store_cached_content(storage, kind, result.model_dump_json().encode(), "json").model_dump_json()
+
+
+def store_cached_content(storage: str, kind: str, content: bytes, ending: str) -> ResultReference:
+    """Write a file that is named by its content.
+
+    Raises:
+        StorageError: when it cannot be written.
+    """
+    sha256 = hashlib.sha256(content).hexdigest()
+    uri = Storage(storage).cached_result(kind, sha256, ending)
+    object_store.write_bytes(uri, content)
+    return ResultReference(uri=uri, sha256=sha256)
 
 
 def cache_token(storage: str, make: Callable[[], str] = lambda: uuid.uuid4().hex) -> str:

@@ -72,7 +72,9 @@ def test_torch_is_asked_for_bfloat16_that_is_not_imitated(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("network", NORMED, ids=str)
 def test_where_batch_norm_keeps_values_near_1_a_gpu_computes_in_bfloat16(network: NetworkSettings) -> None:
-    assert str(arithmetic_of(network, GPU, has_it=yes)) == "cuda bfloat16"
+    mixed = arithmetic_of(network, GPU, has_it=yes)
+    assert str(mixed) == "cuda bfloat16"
+    assert describe_arithmetic(mixed, network, "H100") == "on H100: bfloat16 and float32 mixed"
     off = arithmetic_of(network, GPU, mixed_precision=False, has_it=yes)
     assert str(off) == "cuda tf32"
     assert "final.mixed_precision is off" in describe_arithmetic(off, network, "H100")

@@ -63,7 +63,7 @@ def test_a_cached_result_has_one_place_and_one_text_whichever_run_found_it(tmp_p
     assert len(texts) == 1
     assert other not in texts
     told = ResultReference.model_validate_json(texts.pop())
-    assert told.uri == Storage(str(tmp_path)).cached_result("checks", told.sha256)
+    assert told.uri == Storage(str(tmp_path)).cached_result("checks", told.sha256, "json")
     assert len(list(tmp_path.glob("results/checks/*.json"))) == 2
 
 
