@@ -164,7 +164,9 @@ def _describe(detail: ErrorDetails) -> str:
     if detail["type"] == "missing":
         return f"{shown}: missing; expected a value; add it to the configuration or --set {shown}=…"
     if detail["type"].startswith("union_tag"):
-        return f"{shown}.kind: expected {kinds_of_network()}; set {shown}.kind"
+        tag = detail.get("ctx", {}).get("tag")
+        given = f"{shown}.kind={tag!r}:" if tag else f"{shown}.kind: missing;"
+        return f"{given} expected {kinds_of_network()}; set {shown}.kind"
     if detail["type"] == "tuple_type":
         return f"{shown}={detail['input']!r}: expected a list, as in [{detail['input']}]; correct {shown}"
     message = detail["msg"].removeprefix("Value error, ")
