@@ -7,6 +7,7 @@ INSTALLED := $(VENV)/.installed
 # TORCH_INDEX_URL: when set, torch and torchvision come from this package index: the CPU build, say.
 TORCH_INDEX_URL ?=
 ARGS ?=
+LOCKED = --constraint requirements.lock --editable '.[dev]'
 # A file's tests stay together, for the fixtures they share; one thread each, or those of a process would wait for another's.
 # Bytecode is kept even where the environment says otherwise: tests start hundreds of processes.
 ON_EVERY_CORE = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
@@ -84,13 +85,13 @@ push:  ## push the images and keep their digests for the pipeline (REGISTRY=host
 clean:  ## remove .venv and caches; runs in sanefit-runs stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
+# uv takes seconds where pip takes minutes, but does not know pip's configuration: an index that is set there, say.
 $(INSTALLED): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 		{ echo "make: $(PYTHON) is not Python 3.11; set PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-ifneq ($(TORCH_INDEX_URL),)
-	$(BIN)/pip install --quiet --disable-pip-version-check --index-url $(TORCH_INDEX_URL) \
+	$(BIN)/pip install --quiet --disable-pip-version-check $(addprefix --index-url ,$(TORCH_INDEX_URL)) \
 		$$(grep -E '^(torch|torchvision)==' requirements.lock | cut -d' ' -f1)
-endif
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock uv
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python $(LOCKED) || $(BIN)/pip install --quiet $(LOCKED)
 	@touch $@
