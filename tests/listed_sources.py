@@ -22,6 +22,6 @@ def read_all(source: str, *, own_splits: bool = False) -> list[ReadSourceImage]:
         return [ReadSourceImage(i.class_name, i.path, i.location.read(), i.split) for i in images]
 
 
-def ignored_files(source: str) -> int:
+def files_passed_over(source: str) -> int:
     with tempfile.TemporaryDirectory() as scratch:
-        return list_source(source, Path(scratch)).ignored_files
+        return list_source(source, Path(scratch)).passed_over.total()

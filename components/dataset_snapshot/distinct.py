@@ -54,9 +54,9 @@ def distinct_images(images: list[ListedImage]) -> Distinct:
     return Distinct(sorted(indices), duplicates, sorted(conflicts, key=lambda conflict: conflict.paths))
 
 
-def require_enough(source: str, images: list[ListedImage]) -> None:
+def require_enough(settings: DataSettings, images: list[ListedImage]) -> None:
     """Raise DataError unless there are two classes, and every class can be trained and judged."""
-    per_class = Counter(image.class_name for image in images)
+    source, per_class = settings.source, Counter(image.class_name for image in images)
     if not images:
         raise DataError(
             f"data.source={source!r} holds no images; expected one folder per class with image files in it; "
@@ -77,14 +77,21 @@ def require_enough(source: str, images: list[ListedImage]) -> None:
     if missing := sorted(set(per_class) - trained):
         raise DataError(
             f"class {missing[0]!r} has no image in the training split ({per_class[missing[0]]} in all); "
-            "expected at least 1; add images or lower data.validation_fraction and data.test_fraction"
+            "expected at least 1; "
+            f"{_advice(settings, 'train', 'lower data.validation_fraction and data.test_fraction')}"
         )
     for split in SPLITS:
         if not any(image.split == split for image in images):
             raise DataError(
                 f"the {split} split is empty: {len(images)} images in all; expected at least 1 image; "
-                f"add images or raise data.{split}_fraction"
+                f"{_advice(settings, split, f'raise data.{split}_fraction')}"
             )
+
+
+def _advice(settings: DataSettings, split: SplitName, by_content: str) -> str:
+    if settings.splits == "own":
+        return f"add images to the source's own {split} split, or set data.splits=by_content"
+    return f"add images or {by_content}"
 
 
 def fingerprint_of(settings: DataSettings, images: list[ListedImage]) -> str:

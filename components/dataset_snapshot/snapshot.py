@@ -24,14 +24,17 @@ from sanefit.components.dataset_snapshot.new_images import (
 )
 from sanefit.components.dataset_snapshot.publishing import published, scratch_folder
 from sanefit.components.foundation.image_dataset.shards import MANIFEST_FILE, read_manifest, snapshot_folder
+from sanefit.components.foundation.image_dataset.sources.class_folders import NO_PICTURE
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
 from sanefit.components.foundation.image_dataset.sources.location import identity_of
+from sanefit.components.foundation.image_dataset.splits import split_of
 from sanefit.components.foundation.machine.cores import usable_cores
 from sanefit.components.foundation.schemas.images import (
     SPLITS,
     DatasetReference,
     DataSettings,
     Manifest,
+    PassedOver,
     QuarantinedFile,
     SplitIndex,
     SplitName,
@@ -67,13 +70,13 @@ def take_snapshot(settings: DataSettings, storage: str, say: Say, workers: int |
         listing = list_source(settings.source, scratch, own_splits=settings.splits == "own")
         source = ListedSource(settings, listing.images, [identity_of(image.location) for image in listing.images])
         read_new_images(source, decoded, writer, scratch, workers or usable_cores(), say)
-        images = _listed(source, decoded)
+        images = _listed(source, decoded, say)
         distinct = distinct_images(images)
         chosen = [images[index] for index in distinct.indices]
         quarantined = [QuarantinedFile(path=image.path, reason=image.broken) for image in chosen if image.broken]
         require_few_broken(settings, [bad.reason for bad in quarantined], len(chosen), finished=True)
         kept = [image for image in chosen if not image.broken]
-        require_enough(settings.source, kept)
+        require_enough(settings, kept)
         writer.write(decoded)
     fingerprint = fingerprint_of(settings, images)
     dataset = DatasetReference(storage=storage, fingerprint=fingerprint)
@@ -85,7 +88,10 @@ def take_snapshot(settings: DataSettings, storage: str, say: Say, workers: int |
             manifest = _write_indices(kept, decoded, snapshot).model_copy(
                 update={
                     "fingerprint": fingerprint,
-                    "ignored_files": listing.ignored_files,
+                    "passed_over": [
+                        PassedOver(reason=reason, files=files, example=listing.example_of[reason])
+                        for reason, files in listing.passed_over.most_common()
+                    ],
                     "duplicates": distinct.duplicates,
                     "label_conflicts": distinct.conflicts,
                     "quarantined": quarantined,
@@ -96,12 +102,20 @@ def take_snapshot(settings: DataSettings, storage: str, say: Say, workers: int |
     return dataset
 
 
-def _listed(source: ListedSource, decoded: DecodedImages) -> list[ListedImage]:
+def _listed(source: ListedSource, decoded: DecodedImages, say: Say) -> list[ListedImage]:
+    """Each image with its split; of own splits without a validation split, that is taken out of the training split."""
+    settings = source.settings
+    carved = settings.splits == "own" and not any(image.split == "validation" for image in source.images)
     listed = []
     for image, identity in zip(source.images, source.identities, strict=True):
         digest = decoded.digest_of[identity]
-        split = split_of_image(image, digest, source.settings)
+        split = split_of_image(image, digest, settings)
+        if carved and split == "train":
+            split = split_of(digest, settings.validation_fraction, test_fraction=0)
         listed.append(ListedImage(digest, image.class_name, split, image.path, decoded.broken.get(identity, "")))
+    if carved:
+        count = sum(image.split == "validation" for image in listed)
+        say(f"no validation split in the source: {count:,} images of its training split become one, by their content")
     return listed
 
 
@@ -137,7 +151,6 @@ def _write_indices(images: list[ListedImage], decoded: DecodedImages, folder: Pa
         class_names=class_names,
         image_shape=_common_shape(images, decoded),
         images_per_class=counts,
-        ignored_files=0,
         splits=splits,
         shards=[decoded.shards[shard] for shard in used],
     )
@@ -161,9 +174,10 @@ def _describe(manifest: Manifest, say: Say) -> None:
         f"{sum(totals.values()):,} images of {width}x{height}x{channels} in {len(manifest.class_names)} classes: "
         + ", ".join(f"{count:,} {split}" for split, count in totals.items())
     )
-    if manifest.ignored_files:
-        plural = "s" * (manifest.ignored_files > 1)
-        say(f"passed over {manifest.ignored_files} file{plural}: no image's suffix, or in no class folder")
+    for passed in manifest.passed_over:
+        level = "" if passed.reason.startswith(NO_PICTURE) else "warning: "  # a file of notes is nothing to worry about
+        plural = "s" * (passed.files > 1)
+        say(f"{level}passed over {passed.files:,} file{plural}, as {passed.example}: {passed.reason}")
     if manifest.duplicates:
         say(f"left out {manifest.duplicates:,} duplicates: their class has the same image already")
     for conflict in manifest.label_conflicts[:SHOWN]:

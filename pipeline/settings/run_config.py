@@ -82,6 +82,9 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         config = RunConfig.model_validate(values)
     except ValidationError as error:
         raise SettingsError(_one_line(error)) from None
+    given = values.get("data", {}).get("source", config.data.source)
+    if given != config.data.source:
+        print(f"sanefit: data.source={given!r} is taken as {config.data.source!r}", file=sys.stderr)
     return config.model_copy(
         update={"data": _absolute_source(config.data), "network": _absolute_weights(config.network)}
     )

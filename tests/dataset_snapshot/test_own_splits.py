@@ -74,7 +74,7 @@ def test_moving_an_image_to_another_split_makes_another_snapshot(root: Path, tmp
 
 def test_splits_that_are_not_there_are_one_line(image_folder: Callable[..., Path], tmp_path: Path) -> None:
     folder = image_folder({"cat": 9, "dog": 9})
-    with pytest.raises(DataError, match="holds no images"):
+    with pytest.raises(DataError, match="no folder train with class folders"):
         taken(f"folder:{folder}", tmp_path)
     table = tmp_path / "images.csv"
     image = next(folder.rglob("*.png"))

@@ -84,7 +84,10 @@ def test_the_manifest_counts_what_is_there(image_folder: ImageFolder, storage: s
         split: {name: counted[split, name] for name in ("cat", "dog")} for split in SPLITS
     }
     assert manifest.image_shape == (5, 6, 3)
-    assert manifest.ignored_files == 2
+    assert {passed.reason: passed.files for passed in manifest.passed_over} == {
+        "no picture (.md)": 1,
+        "no picture (.csv)": 1,
+    }
     assert sum(shard.images for shard in manifest.shards) == 55
 
 
@@ -441,6 +444,8 @@ def test_a_class_of_too_few_images_is_refused(count: int, said: str, image_folde
 
 def test_an_empty_folder_is_refused(tmp_path: Path, storage: str) -> None:
     (tmp_path / "images" / "cat").mkdir(parents=True)
+    assert_refused(tmp_path / "images", storage, "class folder 'cat' holds no image", "it is empty")
+    (tmp_path / "images" / "cat").rmdir()
     assert_refused(tmp_path / "images", storage, str(tmp_path / "images"), "no images")
 
 
@@ -490,10 +495,10 @@ def test_enough_means_two_classes_trained_and_judged(per_class: list[tuple[int, 
         and all(sum(counts[place] for counts in present) >= 1 for place in range(3))
     )
     if enough:
-        require_enough("folder:x", images)
+        require_enough(DataSettings(source="folder:x"), images)
     else:
         with pytest.raises(DataError) as raised:
-            require_enough("folder:x", images)
+            require_enough(DataSettings(source="folder:x"), images)
         assert "\n" not in str(raised.value)
 
 
@@ -502,13 +507,13 @@ def test_an_empty_split_is_named(split: SplitName) -> None:
     other: SplitName = "test" if split == "validation" else "validation"
     images = [listed(0, name, kind) for name in ("cat", "dog") for kind in ("train", "train", other)]
     with pytest.raises(DataError, match=f"the {split} split is empty: 6 images"):
-        require_enough("folder:x", images)
+        require_enough(DataSettings(source="folder:x"), images)
 
 
 def test_a_class_that_is_not_trained_is_named() -> None:
     images = [listed(0, name, split) for name in ("cat", "dog") for split in SPLITS]
     with pytest.raises(DataError, match="class 'cow' has no image in the training split"):
-        require_enough("folder:x", [*images, *[listed(0, "cow", "test")] * 3])
+        require_enough(DataSettings(source="folder:x"), [*images, *[listed(0, "cow", "test")] * 3])
 
 
 def test_what_an_interrupted_snapshot_left_is_replaced(image_folder: ImageFolder, storage: str) -> None:

@@ -32,7 +32,7 @@ UNDECODABLE = (
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
 
 
 def decode(
@@ -41,7 +41,7 @@ def decode(
     """Decode an image file to RGB: its first frame, upright, over a background where it is transparent.
 
     Args:
-        content: the file; JPEG, PNG, WebP, BMP, GIF or TIFF, of any mode that Pillow reads.
+        content: the file; JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or PNM, of any mode that Pillow reads.
         path: its name, for the error.
         image_size: when given, the image is scaled and cropped around its center to this
             many pixels on both sides.

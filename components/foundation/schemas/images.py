@@ -57,6 +57,14 @@ class QuarantinedFile(Artifact):
     reason: OneLine
 
 
+class PassedOver(Artifact):
+    """Files of a source that are not taken, for one reason; ``example``: one of them."""
+
+    reason: OneLine
+    files: int
+    example: OneLine
+
+
 class LabelConflict(Artifact):
     """The same image in several classes; none of them is in the snapshot."""
 
@@ -75,7 +83,7 @@ class Manifest(Artifact):
     class_names: list[str]
     image_shape: tuple[int, int, int]
     images_per_class: dict[SplitName, dict[str, int]]
-    ignored_files: int
+    passed_over: list[PassedOver] = Field(default=[])
     duplicates: int = 0
     label_conflicts: list[LabelConflict] = Field(default=[])
     quarantined: list[QuarantinedFile] = Field(default=[])

@@ -4,6 +4,7 @@ A source is one file in ``image_dataset/sources/`` and one line here. The table 
 whoever reads a configuration needs these facts, and must not load numpy, pyarrow or torch for them.
 """
 
+import difflib
 import functools
 import re
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 ALLOWED = {"NAME": r"\w+", "BUCKET": r"[^/]+"}
 FILES = "image files"
 S3 = "s3://"
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+KIND_OF_FILE = {**dict.fromkeys(TAR_SUFFIXES, "tar"), ".zip": "zip", ".csv": "csv", ".parquet": "parquet"}
 
 
 @dataclass(frozen=True)
@@ -81,10 +84,14 @@ def kind_of(source: str) -> SourceKind:
 
 
 def of_known_kind(source: str) -> str:
-    """The source itself.
+    """The source, with its kind before it where only a path is given: ``photos`` is ``folder:photos``.
 
     Raises:
         ValueError: when it is of no known kind.
     """
+    meant = difflib.get_close_matches(source.lower(), [kind.name for kind in SOURCES], n=1, cutoff=0.8)  # a slip
+    if source and ":" not in source and not meant:
+        ending = next((ending for ending in KIND_OF_FILE if source.lower().endswith(ending)), "")
+        source = f"{KIND_OF_FILE.get(ending, 'folder')}:{source}"
     kind_of(source)
     return source

@@ -15,7 +15,7 @@ import boto3
 import numpy as np
 import pytest
 from foundation.conftest import S3Server, new_s3_server, running_s3_server
-from listed_sources import ignored_files, read_all
+from listed_sources import files_passed_over, read_all
 from PIL import Image
 from said import Said
 
@@ -57,7 +57,7 @@ def found(source: str) -> dict[str, bytes]:
 def test_a_prefix_is_read_as_a_folder_is(s3: str) -> None:
     put(f"{s3}/prefix", {**FILES, "notes.txt": b"no image", "cat/": b""})
     assert {image.content for image in read_all(f"{s3}/prefix")} == set(FILES.values())
-    assert ignored_files(f"{s3}/prefix") == 1
+    assert files_passed_over(f"{s3}/prefix") == 1
     assert found(f"{s3}/prefix/") == FILES
 
 

@@ -63,7 +63,6 @@ def make_snapshot(
         class_names=["cat", "dog"],
         image_shape=SHAPE,
         images_per_class={},
-        ignored_files=0,
         splits=indices,
         shards=listed,
     )

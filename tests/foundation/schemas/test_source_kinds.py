@@ -47,6 +47,23 @@ def test_any_other_text_is_refused_with_all_forms(source: str) -> None:
     assert all(kind.form in detail["msg"] for kind in SOURCES)
 
 
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("photos", "folder:photos"),
+        ("../my photos", "folder:../my photos"),
+        ("/data/p.tar.gz", "tar:/data/p.tar.gz"),
+        ("p.TGZ", "tar:p.TGZ"),
+        ("p.zip", "zip:p.zip"),
+        ("labels.csv", "csv:labels.csv"),
+        ("labels.parquet", "parquet:labels.parquet"),
+        ("digits", "digits"),
+    ],
+)
+def test_a_path_alone_gets_its_kind(path: str, source: str) -> None:
+    assert DataSettings(source=path).source == source
+
+
 @given(st.sampled_from(["folder", "tar", "zip", "csv", "parquet"]), st.from_regex(r"[^\n]+", fullmatch=True))
 def test_a_path_may_be_anything_and_stays_as_it_is(name: str, path: str) -> None:
     kind = kind_of(f"{name}:{path}")

@@ -1,17 +1,19 @@
 """``folder:PATH``: one folder per class."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.image_dataset.sources.local_file import local_file
-from sanefit.components.foundation.image_dataset.sources.source_image import (
-    ListingRequest,
-    SourceImage,
-    SourceListing,
+from sanefit.components.foundation.image_dataset.sources.class_folders import (
+    LINK_TO_NOWHERE,
+    NEITHER,
+    Entries,
     with_class,
 )
+from sanefit.components.foundation.image_dataset.sources.local_file import local_file
+from sanefit.components.foundation.image_dataset.sources.source_image import ListingRequest, SourceImage, SourceListing
 
 
 def list_images(request: ListingRequest) -> SourceListing:
@@ -24,8 +26,9 @@ def list_images(request: ListingRequest) -> SourceListing:
     listing = SourceListing()
     path = str(folder)
     try:
-        names = sorted(_names_below(str(folder)))
-        for name, class_name, split in with_class(names, listing, own_splits=request.own_splits):
+        found = _below(str(folder))
+        entries = Entries(sorted(found.files), found.folders, found.others)
+        for name, class_name, split in with_class(entries, listing, own_splits=request.own_splits):
             path = os.path.join(folder, name)  # noqa: PTH118  # pathlib takes ten times as long
             listing.images.append(SourceImage(class_name, path, local_file(path), split))
     except OSError as error:
@@ -36,16 +39,40 @@ def list_images(request: ListingRequest) -> SourceListing:
     return listing
 
 
-def _names_below(folder: str) -> Iterator[str]:
-    """Every file, relative to the folder, also behind symbolic links to folders, but not to one above the link."""
+@dataclass
+class _Found:
+    files: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    others: dict[str, str] = field(default_factory=dict)
 
-    def stop(error: OSError) -> None:
-        raise error
 
-    for parent, subfolders, files in os.walk(folder, followlinks=True, onerror=stop):
-        here = Path(parent)
-        if here.is_symlink() and here.parent.resolve().is_relative_to(here.resolve()):
-            subfolders.clear()
-        else:
-            above = parent[len(folder) :].lstrip("/")
-            yield from (f"{above}/{file}" if above else file for file in files)
+def _below(folder: str) -> _Found:
+    """All that there is, relative to the folder, also behind links to folders, but not to one above the link."""
+    found = _Found()
+    waiting = [""]
+    while waiting:
+        above = waiting.pop()
+        with os.scandir(os.path.join(folder, above)) as entries:  # noqa: PTH118
+            for entry in entries:
+                name = f"{above}/{entry.name}" if above else entry.name
+                if _is(entry.is_file):
+                    found.files.append(name)
+                elif not _is(entry.is_dir):
+                    found.others[name] = LINK_TO_NOWHERE if entry.is_symlink() else NEITHER
+                elif not _leads_above(entry):
+                    found.folders.append(name)
+                    waiting.append(name)
+    return found
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    try:
+        return kind()
+    except OSError:  # a link to itself
+        return False
+
+
+def _leads_above(folder: os.DirEntry[str]) -> bool:
+    """Whether a folder is a link to one that it lies in."""
+    path = Path(folder.path)
+    return folder.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())

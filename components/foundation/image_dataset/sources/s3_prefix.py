@@ -1,18 +1,13 @@
 """``s3://BUCKET/PREFIX``: one folder per class, or a tar or zip archive."""
 
+from sanefit.components.foundation.image_dataset.sources.class_folders import Entries, with_class
 from sanefit.components.foundation.image_dataset.sources.s3_object import S3Object
-from sanefit.components.foundation.image_dataset.sources.source_image import (
-    ListingRequest,
-    SourceImage,
-    SourceListing,
-    with_class,
-)
+from sanefit.components.foundation.image_dataset.sources.source_image import ListingRequest, SourceImage, SourceListing
 from sanefit.components.foundation.image_dataset.sources.tar_archive import list_tar
 from sanefit.components.foundation.image_dataset.sources.zip_archive import list_zip
+from sanefit.components.foundation.schemas.sources import TAR_SUFFIXES
 from sanefit.components.foundation.storage.object_store import local_cache
 from sanefit.components.foundation.storage.s3_objects import fetch, list_objects
-
-TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
 def list_images(request: ListingRequest) -> SourceListing:
@@ -34,6 +29,9 @@ def list_images(request: ListingRequest) -> SourceListing:
     prefix = uri.rstrip("/") + "/"
     objects = {found.uri.removeprefix(prefix): found for found in list_objects(prefix)}
     listing = SourceListing()
-    for name, class_name, split in with_class(objects, listing, own_splits=request.own_splits):
+    entries = Entries(
+        [name for name in objects if not name.endswith("/")], [name for name in objects if name.endswith("/")]
+    )
+    for name, class_name, split in with_class(entries, listing, own_splits=request.own_splits):
         listing.images.append(SourceImage(class_name, objects[name].uri, S3Object(objects[name]), split))
     return listing

@@ -4,20 +4,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sanefit.components.foundation.errors import DataError, StorageError
+from sanefit.components.foundation.image_dataset.sources.class_folders import SPLIT_FOLDERS
 from sanefit.components.foundation.image_dataset.sources.local_file import local_file
 from sanefit.components.foundation.image_dataset.sources.location import Location
 from sanefit.components.foundation.image_dataset.sources.s3_object import S3Object
-from sanefit.components.foundation.image_dataset.sources.source_image import (
-    SPLIT_FOLDERS,
-    ListingRequest,
-    SourceImage,
-    SourceListing,
-)
+from sanefit.components.foundation.image_dataset.sources.source_image import ListingRequest, SourceImage, SourceListing
 from sanefit.components.foundation.schemas.images import SplitName
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.s3_objects import StoredObject, stat_objects
 
 COLUMNS = ("path", "label")
+NOT_A_LABEL = frozenset({"nan", "NaN", "<NA>"})
 Row = dict[str, str | None]
 
 
@@ -53,6 +50,11 @@ def listed(request: ListingRequest, rows: Iterable[tuple[int, Row]]) -> SourceLi
         path, label = row["path"], row["label"]
         if not path or not label:
             raise DataError(f"data.source: {table!r} line {number} lacks a path or a label; expected both; correct it")
+        if label in NOT_A_LABEL:
+            raise DataError(
+                f"data.source: {table!r} line {number} has the label {label!r}, which is how pandas writes a cell "
+                "without a value; expected a class; fill it in, remove the row, or name the class otherwise"
+            )
         split = _split(table, number, row["split"]) if request.own_splits else None
         found.append((label, _beside(table, path), split))
     objects = stat_objects(uri for _, uri, _ in found if object_store.is_s3(uri))
@@ -72,11 +74,11 @@ def _located(uri: str, objects: dict[str, StoredObject]) -> Location:
 
 
 def _split(table: str, number: int, name: str | None) -> SplitName:
-    if name not in SPLIT_FOLDERS:
+    if name is None or name.lower() not in SPLIT_FOLDERS:
         raise DataError(
             f"data.source: {table!r} line {number} has split {name!r}; expected {', '.join(SPLIT_FOLDERS)}; correct it"
         )
-    return SPLIT_FOLDERS[name]
+    return SPLIT_FOLDERS[name.lower()]
 
 
 def _beside(table: str, path: str) -> str:

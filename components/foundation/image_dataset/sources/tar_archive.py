@@ -4,22 +4,25 @@ import bz2
 import contextlib
 import gzip
 import lzma
+import posixpath
 import shutil
 import tarfile
 import tempfile
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.image_dataset.sources.local_file import PartOfFile, local_file
-from sanefit.components.foundation.image_dataset.sources.source_image import (
-    ListingRequest,
-    SourceImage,
-    SourceListing,
+from sanefit.components.foundation.image_dataset.sources.class_folders import (
+    LINK_TO_NOWHERE,
+    NEITHER,
+    Entries,
     with_class,
 )
+from sanefit.components.foundation.image_dataset.sources.local_file import PartOfFile, local_file
+from sanefit.components.foundation.image_dataset.sources.source_image import ListingRequest, SourceImage, SourceListing
 
 COPIED_AT_ONCE = 2**20
 COMPRESSIONS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
@@ -48,13 +51,13 @@ def list_tar(archive: Path, scratch: Path, *, own_splits: bool, origin: str = ""
         origin = origin or repr(local_file(str(archive)))
         plain = _decompressed(archive, scratch)
         with tarfile.open(plain, "r:") as tar:
-            files = {member.name.removeprefix("./"): member for member in tar if member.isfile() or member.islnk()}
+            members = {_plain_name(member): member for member in tar}
             _require_whole(tar)
-            for name, class_name, split in with_class(files, listing, own_splits=own_splits):
-                member = _linked(tar, files[name])
-                place = PartOfFile(str(plain), member.offset_data, member.size, origin)
+            listed = _list_members(members)
+            for name, class_name, split in with_class(listed.entries, listing, own_splits=own_splits):
+                place = _located(tar, listed.member_of[name], plain, scratch, origin)
                 listing.images.append(SourceImage(class_name, name, place, split))
-    except (tarfile.TarError, EOFError, OSError, KeyError, zlib.error, lzma.LZMAError) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
             f"data.source: cannot read {str(archive)!r}: {reason}; expected a whole tar archive, "
@@ -77,15 +80,58 @@ def _decompressed(archive: Path, scratch: Path) -> Path:
     return archive
 
 
-def _linked(tar: tarfile.TarFile, member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """What a hard link stands for; KeyError when it is not there."""
-    seen = {member.name}
-    while member.islnk():
-        member = tar.getmember(member.linkname)
-        if member.name in seen:
-            raise KeyError(f"a link to itself: {member.name!r}")
-        seen.add(member.name)
-    return member
+@dataclass(frozen=True)
+class _Members:
+    """``member_of``: for each file the member that holds its bytes."""
+
+    entries: Entries
+    member_of: dict[str, tarfile.TarInfo]
+
+
+def _list_members(members: dict[str, tarfile.TarInfo]) -> _Members:
+    member_of: dict[str, tarfile.TarInfo] = {}
+    folders, others = [], {}
+    for name, member in members.items():
+        target = _linked(members, name)
+        if target is None:
+            others[name] = LINK_TO_NOWHERE
+        elif target.isfile():
+            member_of[name] = target
+        elif target.isdir() and not member.issym():
+            folders.append(name)
+        else:
+            others[name] = "a link to a folder" if target.isdir() else NEITHER
+    return _Members(Entries(member_of, folders, others), member_of)
+
+
+def _linked(members: dict[str, tarfile.TarInfo], name: str) -> tarfile.TarInfo | None:
+    """What a name stands for behind its links; None when that is not in the archive."""
+    seen = set()
+    while name in members and name not in seen:
+        seen.add(name)
+        member = members[name]
+        if member.issym():
+            name = posixpath.normpath(posixpath.join(posixpath.dirname(name), member.linkname))
+        elif member.islnk():
+            name = posixpath.normpath(member.linkname)
+        else:
+            return member
+    return None
+
+
+def _plain_name(member: tarfile.TarInfo) -> str:
+    return posixpath.normpath(member.name)
+
+
+def _located(tar: tarfile.TarFile, member: tarfile.TarInfo, archive: Path, scratch: Path, origin: str) -> PartOfFile:
+    """Where a file's bytes are; one that is stored without its zeros is written out whole."""
+    if not member.issparse():
+        return PartOfFile(str(archive), member.offset_data, member.size, origin)
+    content = tar.extractfile(member)
+    assert content is not None
+    with content, tempfile.NamedTemporaryFile(dir=scratch, delete=False) as whole:
+        shutil.copyfileobj(content, whole, COPIED_AT_ONCE)
+    return PartOfFile(whole.name, 0, member.size, f"{origin} {member.name}")
 
 
 def _require_whole(tar: tarfile.TarFile) -> None:

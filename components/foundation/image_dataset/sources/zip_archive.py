@@ -2,19 +2,17 @@
 
 import functools
 import os
+import posixpath
+import stat
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.image_dataset.sources.class_folders import LINK_TO_NOWHERE, Entries, with_class
 from sanefit.components.foundation.image_dataset.sources.local_file import local_file
-from sanefit.components.foundation.image_dataset.sources.source_image import (
-    ListingRequest,
-    SourceImage,
-    SourceListing,
-    with_class,
-)
+from sanefit.components.foundation.image_dataset.sources.source_image import ListingRequest, SourceImage, SourceListing
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +58,40 @@ def list_zip(archive: Path, *, own_splits: bool, origin: str = "") -> SourceList
     try:
         origin = origin or repr(local_file(str(archive)))
         with zipfile.ZipFile(archive) as opened:
-            files = [entry.filename for entry in opened.infolist() if not entry.is_dir()]
+            listed = _list_members(opened)
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
         raise _unreadable(str(archive), error) from error
-    for name, class_name, split in with_class(files, listing, own_splits=own_splits):
-        listing.images.append(SourceImage(class_name, name, ZipMember(str(archive), name, origin), split))
+    for name, class_name, split in with_class(listed.entries, listing, own_splits=own_splits):
+        place = ZipMember(str(archive), listed.stored_as[name], origin)
+        listing.images.append(SourceImage(class_name, name, place, split))
     return listing
+
+
+@dataclass(frozen=True)
+class _Members:
+    """``stored_as``: for each file the archive's own name of the member that holds its bytes."""
+
+    entries: Entries
+    stored_as: dict[str, str]
+
+
+def _list_members(opened: zipfile.ZipFile) -> _Members:
+    """Windows writes backslashes between folders, and Unix a link as a small file that holds where it leads."""
+    windows = not any("/" in member.filename for member in opened.infolist())
+    named = {member.filename.replace("\\", "/") if windows else member.filename: member for member in opened.infolist()}
+    links = {name for name, member in named.items() if stat.S_ISLNK(member.external_attr >> 16)}
+    stored_as: dict[str, str] = {}
+    others: dict[str, str] = {}
+    for name, member in named.items():
+        if name in links:
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(name), opened.read(member).decode()))
+            if target in named and target not in links:
+                stored_as[name] = named[target].filename
+            else:
+                others[name] = LINK_TO_NOWHERE
+        elif not name.endswith("/"):
+            stored_as[name] = member.filename
+    return _Members(Entries(stored_as, [name for name in named if name.endswith("/")], others), stored_as)
 
 
 @functools.lru_cache(maxsize=1)
