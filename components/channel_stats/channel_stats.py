@@ -8,13 +8,8 @@ from sanefit.components.channel_stats.pixel_statistics import mean_image, whiten
 from sanefit.components.channel_stats.sampled_statistics import MeasuredChannels, sample_channel_statistics
 from sanefit.components.foundation.image_dataset.batch_size import images_at_once
 from sanefit.components.foundation.image_dataset.pixel_transform import PixelTransform, write_transform
-from sanefit.components.foundation.image_dataset.shards import (
-    ShardRows,
-    SplitImages,
-    blocks_of,
-    open_split,
-    verify_shard,
-)
+from sanefit.components.foundation.image_dataset.shard_rows import ShardRows, blocks_of, verify_shard
+from sanefit.components.foundation.image_dataset.shards import SplitImages, open_split
 from sanefit.components.foundation.machine.cores import usable_cores
 from sanefit.components.foundation.machine.parallel_work import working_in_parallel
 from sanefit.components.foundation.schemas.images import DatasetReference

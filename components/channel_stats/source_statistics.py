@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sanefit.components.channel_stats.exact_statistics import channel_sums, mean_and_std
 from sanefit.components.channel_stats.sampled_statistics import MeasuredChannels, sample_channel_statistics
 from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.image_dataset.decoding import unused_bits
 from sanefit.components.foundation.image_dataset.reading import contents_of, decode_image, too_many_broken
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
@@ -24,11 +25,16 @@ BATCHES_PER_WORKER = 4  # so that workers end at about the same time
 
 @dataclass(frozen=True)
 class SourceStatistics:
-    """What was measured. ``population``: images listed. ``broken``: reasons of files that are no images."""
+    """What was measured.
+
+    ``population``: images listed. ``broken``: reasons of files that are no images. ``warning``: about
+    the levels of 16-bit images, empty where they are as they should be.
+    """
 
     measured: MeasuredChannels
     population: int
     broken: list[str]
+    warning: str
 
 
 @dataclass(frozen=True)
@@ -71,10 +77,11 @@ def measure_images(
         DataError, StorageError: as ``measure_source``.
     """
     broken: list[str] = []
+    levels = [0]
     with working_in_parallel(workers) as in_parallel:
 
         def read(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-            return _read([images[number] for number in numbers.tolist()], data, in_parallel, workers, broken)
+            return _read([images[number] for number in numbers.tolist()], data, in_parallel, workers, broken, levels)
 
         if stats.mode == "sampled":
             measured = sample_channel_statistics(read, len(images), stats.tolerance, stats.confidence, seed)
@@ -85,27 +92,53 @@ def measure_images(
     files = measured.images + len(broken)
     if len(broken) > data.max_bad_fraction * files:
         raise too_many_broken(data, broken, files)
-    return SourceStatistics(measured, len(images), broken)
+    return SourceStatistics(_of_gray_once(measured), len(images), broken, unused_bits(max(levels), data.bit_depth))
 
 
 def _read(
-    images: list[SourceImage], settings: DataSettings, in_parallel: InParallel, workers: int, broken: list[str]
+    images: list[SourceImage],
+    settings: DataSettings,
+    in_parallel: InParallel,
+    workers: int,
+    broken: list[str],
+    levels: list[int],
 ) -> NDArray[np.int64]:
-    """As ``channel_sums``, of each image that is whole: int64 (images, 1 + 2 * channels)."""
+    """As ``channel_sums``, of each image that is whole: int64 (images, 1 + 2 * channels).
+
+    ``broken`` takes the reasons of the others, ``levels`` the highest levels of 16-bit gray.
+    """
     size = max(1, min(MOST_IN_BATCH, len(images) // (BATCHES_PER_WORKER * workers)))
     batches = (_Batch(images[start : start + size], settings) for start in range(0, len(images), size))
-    sums, reasons = zip(*in_parallel(_batch_sums, batches), strict=True)
+    sums, reasons, highest = zip(*in_parallel(_batch_sums, batches), strict=True)
     broken += chain.from_iterable(reasons)
+    levels += highest
     if not any(len(part) for part in sums):
         raise too_many_broken(settings, broken, len(images))
     return np.concatenate([part for part in sums if len(part)])
 
 
-def _batch_sums(batch: _Batch) -> tuple[NDArray[np.int64], list[str]]:
-    sums, broken = [], []
+def _batch_sums(batch: _Batch) -> tuple[NDArray[np.int64], list[str], int]:
+    sums, broken, highest = [], [], 0
     for image, content in zip(batch.images, contents_of(batch.images), strict=True):
         try:
-            sums.append(channel_sums(decode_image(image, content, batch.settings)))
+            decoded = decode_image(image, content, batch.settings)
         except DataError as error:
             broken.append(str(error).split(";")[0])
-    return np.array(sums, dtype=np.int64), broken
+            continue
+        sums.append(_of_all_channels(channel_sums(decoded.pixels), batch))
+        highest = max(highest, decoded.highest_level)
+    return np.array(sums, dtype=np.int64), broken, highest
+
+
+def _of_all_channels(sums: NDArray[np.int64], batch: _Batch) -> NDArray[np.int64]:
+    """Gray image files among colored ones have three equal channels."""
+    if len(sums) == 3 and batch.settings.source_kind.pixels is None:
+        return sums[[0, 1, 1, 1, 2, 2, 2]]
+    return sums
+
+
+def _of_gray_once(measured: MeasuredChannels) -> MeasuredChannels:
+    """A set whose channels are all equal is gray, and has one."""
+    if len(set(zip(measured.mean, measured.std, strict=True))) > 1:
+        return measured
+    return MeasuredChannels(measured.mean[:1], measured.std[:1], measured.half_width[:1], measured.images)

@@ -1,28 +1,33 @@
 """The images that earlier snapshots decoded with the same settings, and adding to them.
 
-They lie in ``decoded/KEY/PART/`` below the storage. A part is written whole or not at all, and never changes: a file
-of pixels for each split, and ``images.npz``, which says what was read and where its pixels are. So a snapshot that
-breaks off goes on from its last part, and the next one reads only what is new.
+They lie in ``decoded/KEY/PART/`` below the storage. A part is written whole or not at all, and never changes: files of
+pixels, gray images apart from colored ones and those of each split together, as long as no image moves; and
+``images.npz``, which says what was read and where its pixels are. So a snapshot that breaks off goes on from its last
+part, and the next one reads only what is new.
 """
 
 import hashlib
 import io
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sanefit.components.dataset_snapshot.publishing import published
-from sanefit.components.foundation.schemas.images import SPLITS, DataSettings, Shard, SplitName
+from sanefit.components.dataset_snapshot.reading import ReadImage
+from sanefit.components.foundation.image_dataset.picture_content import THUMBNAIL_SIDE
+from sanefit.components.foundation.image_dataset.splits import digest_array, digest_rows
+from sanefit.components.foundation.schemas.images import DataSettings, Shard, SplitName
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import Storage, decoded_folder
 
 SHARD_BYTES = 64 * 2**20
 COPIED_AT_ONCE = 2**20
 IMAGES_FILE = "images.npz"
-DIGEST_BYTES = 32
 Shape = tuple[int, int, int]
 
 
@@ -30,21 +35,37 @@ Shape = tuple[int, int, int]
 class DecodedImages:
     """What is known of images that were read before.
 
-    ``digest_of``: an image's content, by where it was. ``broken``: why there is no image there. ``place_of``: an
-    image's shard and row, by content. ``shapes``: of the images of each shard.
+    ``digest_of``: the digest of an image's pixels, by where it was. ``broken``: why there is no image there.
+    ``digest_of_file``: that of its pixels by that of the file. ``place_of``: an image's shard and row, by the digest of
+    its pixels. ``highest_level``: of 16-bit gray, by the digest of its pixels. ``shapes``: of the images of each shard.
+    ``thumbnails``: of each shard, uint8 (images, side, side).
     """
 
     digest_of: dict[bytes, bytes] = field(default_factory=dict)
     broken: dict[bytes, str] = field(default_factory=dict)
+    digest_of_file: dict[bytes, bytes] = field(default_factory=dict)
     place_of: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    highest_level: dict[bytes, int] = field(default_factory=dict)
     shards: list[Shard] = field(default_factory=list)
     shapes: list[Shape] = field(default_factory=list)
+    thumbnails: list[NDArray[np.uint8]] = field(default_factory=list)
+
+    def thumbnails_of(self, digests: Sequence[bytes]) -> NDArray[np.uint8]:
+        """Uint8 (len(digests), side, side)."""
+        found = np.empty((len(digests), THUMBNAIL_SIDE, THUMBNAIL_SIDE), dtype=np.uint8)
+        places = np.array([self.place_of[digest] for digest in digests], dtype=np.int64).reshape(-1, 2)
+        for shard in np.unique(places[:, 0]).tolist():
+            of_shard = places[:, 0] == shard
+            found[of_shard] = self.thumbnails[shard][places[of_shard, 1]]
+        return found
 
 
 def folder_of(settings: DataSettings) -> str:
     """Where the images decoded as these settings say are, below the storage."""
     content = settings.source_kind.content
-    key = hashlib.sha256(f"1 {content} {settings.image_size} {settings.background}".encode()).hexdigest()
+    key = hashlib.sha256(
+        f"2 {content} {settings.image_size} {settings.background} {settings.bit_depth}".encode()
+    ).hexdigest()
     return decoded_folder(key)
 
 
@@ -66,25 +87,21 @@ def read_decoded(storage: Storage, folder: str) -> DecodedImages:
 
 
 def _take(decoded: DecodedImages, path: str, arrays: dict[str, np.ndarray]) -> None:
-    identities, digests = _rows(arrays["identities"]), _rows(arrays["digests"])
+    identities, files, digests = (digest_rows(arrays[name]) for name in ("identities", "files", "digests"))
     decoded.digest_of.update(zip(identities, digests, strict=True))
+    decoded.digest_of_file.update(zip(files, digests, strict=True))
     reasons = zip(arrays["broken"].tolist(), arrays["reasons"].tolist(), strict=True)
     decoded.broken.update({identities[number]: reason for number, reason in reasons})
-    for split in SPLITS:
-        rows = _rows(arrays[split])
-        if not rows:
-            continue
-        shard = Shard(path=f"{path}/{split}.npy", sha256=str(arrays[f"{split}_sha256"]), images=len(rows))
-        height, width, channels = arrays["shape"].tolist()
+    levels = zip(arrays["deep"].tolist(), arrays["highest_levels"].tolist(), strict=True)
+    decoded.highest_level.update({digests[number]: level for number, level in levels})
+    for name in sorted(key.removesuffix("_sha256") for key in arrays if key.endswith("_sha256")):
+        rows = digest_rows(arrays[name])
+        height, width, channels = arrays[f"{name}_shape"].tolist()
         for row, digest in enumerate(rows):
             decoded.place_of.setdefault(digest, (len(decoded.shards), row))
-        decoded.shards.append(shard)
+        decoded.shards.append(Shard(path=f"{path}/{name}.npy", sha256=str(arrays[f"{name}_sha256"]), images=len(rows)))
         decoded.shapes.append((height, width, channels))
-
-
-def _rows(array: np.ndarray) -> list[bytes]:
-    content = array.tobytes()
-    return [content[start : start + DIGEST_BYTES] for start in range(0, len(content), DIGEST_BYTES)]
+        decoded.thumbnails.append(arrays[f"{name}_thumbnails"])
 
 
 class PartWriter:
@@ -101,34 +118,29 @@ class PartWriter:
         self._begin()
 
     def _begin(self) -> None:
+        self._read: list[ReadImage] = []
         self._identities: list[bytes] = []
-        self._digests: list[bytes] = []
-        self._broken: dict[int, str] = {}
-        self._rows: dict[SplitName, list[bytes]] = {split: [] for split in SPLITS}
-        self._pixels: dict[SplitName, IO[bytes]] = {}
-        self._bytes: dict[SplitName, int] = dict.fromkeys(SPLITS, 0)
-        self._shape: Shape = (0, 0, 0)
+        self._files: dict[str, _PixelFile] = {}
 
     @property
     def full(self) -> bool:
         """Whether it is time to write."""
-        return max(self._bytes.values()) >= SHARD_BYTES
+        return any(file.bytes_written >= SHARD_BYTES for file in self._files.values())
 
-    def add(self, identity: bytes, digest: bytes, broken: str = "") -> None:
+    def add(self, identity: bytes, read: ReadImage) -> None:
         """An image that was read at a place."""
-        if broken:
-            self._broken[len(self._identities)] = broken
         self._identities.append(identity)
-        self._digests.append(digest)
+        self._read.append(read)
 
-    def add_pixels(self, digest: bytes, split: SplitName, shape: Shape, pixels: bytes) -> None:
-        """The pixels of an image that is not known yet, of the same shape as the others."""
-        self._shape = shape
-        if split not in self._pixels:
-            self._pixels[split] = tempfile.TemporaryFile(dir=self._scratch)  # noqa: SIM115
-        self._pixels[split].write(pixels)
-        self._rows[split].append(digest)
-        self._bytes[split] += len(pixels)
+    def add_pixels(self, read: ReadImage, split: SplitName, pixels: bytes) -> None:
+        """The pixels of an image that is not known yet, of the same height and width as the others."""
+        assert read.shape is not None
+        height, width, channels = read.shape
+        name = f"{split}_gray" if channels == 1 else split
+        if name not in self._files:
+            opened = tempfile.TemporaryFile(dir=self._scratch)  # noqa: SIM115
+            self._files[name] = _PixelFile((height, width, channels), opened)
+        self._files[name].add(read, pixels)
 
     def write(self, decoded: DecodedImages) -> None:
         """Write what was added, if anything was, and begin anew.
@@ -139,22 +151,26 @@ class PartWriter:
         Raises:
             StorageError: when it cannot be written.
         """
-        if not self._identities:
+        if not self._read:
             return
+        broken = {number: read.broken for number, read in enumerate(self._read) if read.broken}
+        deep = {number: read.highest_level for number, read in enumerate(self._read) if read.highest_level}
         arrays: dict[str, np.ndarray] = {
-            "identities": _bytes_array(self._identities),
-            "digests": _bytes_array(self._digests),
-            "broken": np.array(list(self._broken), dtype=np.int64),
-            "reasons": np.array(list(self._broken.values()), dtype=np.str_),
-            "shape": np.array(self._shape),
-            **{split: _bytes_array(rows) for split, rows in self._rows.items()},
+            "identities": digest_array(self._identities),
+            "files": digest_array([read.file_digest for read in self._read]),
+            "digests": digest_array([read.digest for read in self._read]),
+            "broken": np.array(list(broken), dtype=np.int64),
+            "reasons": np.array(list(broken.values()), dtype=np.str_),
+            "deep": np.array(list(deep), dtype=np.int64),
+            "highest_levels": np.array(list(deep.values()), dtype=np.int64),
         }
         name = hashlib.sha256(b"".join(arrays[key].tobytes() for key in ("identities", "digests"))).hexdigest()[:16]
         part = f"{self._folder}/{name}"
         with published(self._storage.below(part), IMAGES_FILE) as folder:
-            for split, pixels in self._pixels.items():
-                path = folder / f"{split}.npy"
-                arrays[f"{split}_sha256"] = np.array(_write_npy(path, (len(self._rows[split]), *self._shape), pixels))
+            for file_name, file in self._files.items():
+                arrays |= {f"{file_name}{ending}": array for ending, array in file.described().items()}
+                sha256 = _write_npy(folder / f"{file_name}.npy", (len(file.digests), *file.shape), file.pixels)
+                arrays[f"{file_name}_sha256"] = np.array(sha256)
             with (folder / IMAGES_FILE).open("wb") as opened:
                 np.savez(opened, **arrays)  # type: ignore[arg-type]  # its stub takes them for allow_pickle
         _take(decoded, part, arrays)
@@ -163,12 +179,33 @@ class PartWriter:
 
     def close(self) -> None:
         """Drop what was not written."""
-        for opened in self._pixels.values():
-            opened.close()
+        for file in self._files.values():
+            file.pixels.close()
 
 
-def _bytes_array(rows: list[bytes]) -> np.ndarray:
-    return np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(-1, DIGEST_BYTES)
+@dataclass
+class _PixelFile:
+    """A file of a part: images of one shape, in the order in which they came."""
+
+    shape: Shape
+    pixels: IO[bytes]
+    digests: list[bytes] = field(default_factory=list)
+    thumbnails: list[bytes] = field(default_factory=list)
+    bytes_written: int = 0
+
+    def add(self, read: ReadImage, pixels: bytes) -> None:
+        self.pixels.write(pixels)
+        self.digests.append(read.digest)
+        self.thumbnails.append(read.thumbnail)
+        self.bytes_written += len(pixels)
+
+    def described(self) -> dict[str, np.ndarray]:
+        thumbnails = np.frombuffer(b"".join(self.thumbnails), dtype=np.uint8)
+        return {
+            "": digest_array(self.digests),
+            "_shape": np.array(self.shape),
+            "_thumbnails": thumbnails.reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE),
+        }
 
 
 def _write_npy(path: Path, shape: tuple[int, ...], pixels: IO[bytes]) -> str:

@@ -2,23 +2,35 @@
 
 import hashlib
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from sanefit.components.dataset_snapshot.split_ledger import HELD_OUT_FIRST
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.schemas.images import SPLITS, DataSettings, LabelConflict, SplitName
-
-HELD_OUT_FIRST: tuple[SplitName, ...] = ("test", "validation", "train")
+from sanefit.components.foundation.schemas.images import SPLITS, DataSettings, SplitName
 
 
 @dataclass(frozen=True, slots=True)
 class ListedImage:
-    """One image of a source: its content, class and split; ``broken``: why it is no image, if it is none."""
+    """One image of a source: the digest of its pixels, its class, and the split that the source puts it in.
+
+    ``broken``: why it is no image, if it is none.
+    """
 
     digest: bytes
     class_name: str
-    split: SplitName
+    split: SplitName | None
     path: str = ""
     broken: str = ""
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """One content in several classes."""
+
+    digest: bytes
+    paths: list[str]
+    class_names: list[str]
 
 
 @dataclass(frozen=True)
@@ -30,13 +42,13 @@ class Distinct:
 
     indices: list[int]
     duplicates: int
-    conflicts: list[LabelConflict]
+    conflicts: list[Conflict]
 
 
 def distinct_images(images: list[ListedImage]) -> Distinct:
     """Images of one content, by their digests: one is used, none when they lie in several classes.
 
-    Of copies in several splits, that of the test split, then of validation: nothing held out is trained on.
+    Of copies in several splits of the source, that of the test split, then of validation.
     """
     copies: dict[bytes, list[int]] = defaultdict(list)
     for index, image in enumerate(images):
@@ -44,18 +56,18 @@ def distinct_images(images: list[ListedImage]) -> Distinct:
     indices: list[int] = []
     duplicates = 0
     conflicts = []
-    for same in copies.values():
+    for digest, same in copies.items():
         classes = sorted({images[index].class_name for index in same})
         if len(classes) > 1:
-            conflicts.append(LabelConflict(paths=sorted(images[i].path for i in same), class_names=classes))
+            conflicts.append(Conflict(digest, sorted(images[index].path for index in same), classes))
         else:
-            indices.append(min(same, key=lambda index: HELD_OUT_FIRST.index(images[index].split)))
+            indices.append(min(same, key=lambda index: HELD_OUT_FIRST.index(images[index].split or "train")))
             duplicates += len(same) - 1
     return Distinct(sorted(indices), duplicates, sorted(conflicts, key=lambda conflict: conflict.paths))
 
 
-def require_enough(settings: DataSettings, images: list[ListedImage]) -> None:
-    """Raise DataError unless there are two classes, and every class can be trained and judged."""
+def require_classes(settings: DataSettings, images: list[ListedImage]) -> None:
+    """Raise DataError unless there are two classes, each with an image for each split."""
     source, per_class = settings.source, Counter(image.class_name for image in images)
     if not images:
         raise DataError(
@@ -73,35 +85,48 @@ def require_enough(settings: DataSettings, images: list[ListedImage]) -> None:
             f"class {fewest!r} has {count} image{'s' * (count > 1)}; expected at least {len(SPLITS)}, one for each "
             "of training, validation and test; add images or remove the class"
         )
+
+
+def require_splits(settings: DataSettings, images: list[ListedImage]) -> None:
+    """Raise DataError unless every class is trained, and there is something to judge by."""
+    per_class = Counter(image.class_name for image in images)
     trained = {image.class_name for image in images if image.split == "train"}
     if missing := sorted(set(per_class) - trained):
         raise DataError(
             f"class {missing[0]!r} has no image in the training split ({per_class[missing[0]]} in all); "
-            "expected at least 1; "
-            f"{_advice(settings, 'train', 'lower data.validation_fraction and data.test_fraction')}"
+            f"expected at least 1; {_advice(settings, 'train', f'add images of class {missing[0]!r}')}"
         )
     for split in SPLITS:
         if not any(image.split == split for image in images):
             raise DataError(
                 f"the {split} split is empty: {len(images)} images in all; expected at least 1 image; "
-                f"{_advice(settings, split, f'raise data.{split}_fraction')}"
+                f"{_advice(settings, split, 'add images')}"
             )
 
 
 def _advice(settings: DataSettings, split: SplitName, by_content: str) -> str:
     if settings.splits == "own":
         return f"add images to the source's own {split} split, or set data.splits=by_content"
-    return f"add images or {by_content}"
+    if settings.group is not None:
+        return f"{by_content}, or set data.group so that a class has three groups or more"
+    return by_content
 
 
-def fingerprint_of(settings: DataSettings, images: list[ListedImage]) -> str:
-    """SHA-256, in hex, of all that decides a snapshot's content; the order of images does not."""
+def fingerprint_of(settings: DataSettings, images: Iterable[ListedImage], split_of: Mapping[bytes, SplitName]) -> str:
+    """SHA-256, in hex, of all that decides a snapshot's content; the order of images does not.
+
+    Args:
+        settings: how images are decoded, and how many may be broken.
+        images: all of the source.
+        split_of: what the ledger says of those that are used, by the digest of their pixels.
+    """
     digest = hashlib.sha256(
-        f"2 {settings.image_size} {settings.validation_fraction!r} {settings.test_fraction!r} "
-        f"{settings.background} {settings.max_bad_fraction!r} {settings.splits}".encode()
+        f"3 {settings.image_size} {settings.background} {settings.bit_depth} {settings.max_bad_fraction!r} "
+        f"{settings.splits}".encode()
     )
     for image in sorted(images, key=storage_order):
-        digest.update(image.digest + image.class_name.encode() + b"\0" + image.split.encode() + b"\0")
+        split = split_of.get(image.digest, "")
+        digest.update(image.digest + image.class_name.encode() + b"\0" + split.encode() + b"\0")
     return digest.hexdigest()
 
 

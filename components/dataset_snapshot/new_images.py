@@ -1,6 +1,7 @@
 """Read the images of a source that no earlier snapshot read."""
 
 import contextlib
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +9,12 @@ from typing import IO
 
 import numpy as np
 
-from sanefit.components.dataset_snapshot.decoded_images import DecodedImages, PartWriter, Shape
+from sanefit.components.dataset_snapshot.decoded_images import DecodedImages, PartWriter
 from sanefit.components.dataset_snapshot.reading import BATCH_IMAGES, ReadImage, ReadingTask, read_batch
 from sanefit.components.foundation.errors import DataError, StorageError
 from sanefit.components.foundation.image_dataset.reading import too_many_broken
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
-from sanefit.components.foundation.image_dataset.splits import split_of
+from sanefit.components.foundation.image_dataset.splits import DIGEST_BYTES, split_of
 from sanefit.components.foundation.machine.parallel_work import working_in_parallel
 from sanefit.components.foundation.schemas.images import DataSettings, SplitName
 from sanefit.components.foundation.step_lines.step_log import Say
@@ -58,7 +59,8 @@ def read_new_images(
     if len(new) < len(source.images):
         say(f"{len(new):,} of {len(source.images):,} images are new; the others are known from earlier snapshots")
     known_file = scratch / "known.npy"
-    np.save(known_file, np.sort(np.array(list(decoded.place_of), dtype="S32")))
+    known = sorted((file + digest) for file, digest in decoded.digest_of_file.items() if digest in decoded.place_of)
+    np.save(known_file, np.frombuffer(b"".join(known), dtype=np.uint8).reshape(-1, 2 * DIGEST_BYTES))
     intake = _Intake(source, decoded, writer, len(new), say)
     batches = [new[start : start + BATCH_IMAGES] for start in range(0, len(new), BATCH_IMAGES)]
     pixels_files = [scratch / f"{place}.pixels" for place in range(len(batches))]
@@ -97,7 +99,7 @@ class _Intake:
 
     def _take(self, number: int, read: ReadImage, pixels: IO[bytes]) -> None:
         if read.shape:
-            self._take_pixels(self._source.images[number], read.digest, read.shape, pixels)
+            self._take_pixels(self._source.images[number], read, read.shape, pixels)
         elif read.broken:
             self._broken[read.digest] = read.broken
             files = len(self._source.images)
@@ -107,33 +109,31 @@ class _Intake:
         if self._read % PROGRESS_EVERY == 0:
             self._say(f"read {self._read:,} of {self._new:,} images")
 
-    def _take_pixels(self, image: SourceImage, digest: bytes, shape: Sequence[int], pixels: IO[bytes]) -> None:
+    def _take_pixels(self, image: SourceImage, read: ReadImage, shape: Sequence[int], pixels: IO[bytes]) -> None:
         """From the file's present position."""
-        height, width, channels = shape
-        if self._shape is None:
-            self._shape, self._first = (height, width, channels), image.path
-        if (height, width, channels) != self._shape:
+        if not self._shape:
+            self._shape, self._first = shape, image.path
+        if tuple(shape[:2]) != tuple(self._shape[:2]):
             raise sizes_differ(image.path, shape, self._first, self._shape)
-        content = pixels.read(height * width * channels)
-        if digest not in self._written:
-            split = split_of_image(image, digest, self._source.settings)
-            self._writer.add_pixels(digest, split, self._shape, content)
-            self._written.add(digest)
+        content = pixels.read(math.prod(shape))
+        if read.digest not in self._written and read.digest not in self._decoded.place_of:
+            self._writer.add_pixels(read, split_of_image(image, read.digest, self._source.settings), content)
+            self._written.add(read.digest)
 
     def _note(self, identity: bytes, read: ReadImage) -> None:
-        self._writer.add(identity, read.digest, read.broken)
+        self._writer.add(identity, read)
         self._decoded.digest_of[identity] = read.digest
         if read.broken:
             self._decoded.broken[identity] = read.broken
 
 
-def _shape_and_path(source: ListedSource, decoded: DecodedImages) -> tuple[Shape | None, str]:
-    """Of the first image that is known already."""
+def _shape_and_path(source: ListedSource, decoded: DecodedImages) -> tuple[Sequence[int], str]:
+    """Of the first image that is known already; empty where there is none."""
     for image, identity in zip(source.images, source.identities, strict=True):
         place = decoded.place_of.get(decoded.digest_of.get(identity, b""))
         if place is not None:
             return decoded.shapes[place[0]], image.path
-    return None, ""
+    return (), ""
 
 
 def split_of_image(image: SourceImage, digest: bytes, settings: DataSettings) -> SplitName:

@@ -1,16 +1,20 @@
 """What a worker does with a batch of images: read, name by content, decode."""
 
 import functools
-from dataclasses import dataclass
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.image_dataset.picture_content import SMALL, pixel_digest, thumbnail, thumbnails
 from sanefit.components.foundation.image_dataset.reading import contents_of, decode_image
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
-from sanefit.components.foundation.image_dataset.splits import content_digest
+from sanefit.components.foundation.image_dataset.splits import DIGEST_BYTES, content_digest
 from sanefit.components.foundation.schemas.images import DataSettings
 
 BATCH_IMAGES = 256
@@ -20,8 +24,8 @@ BATCH_IMAGES = 256
 class ReadingTask:
     """A batch of images to read.
 
-    ``known_file``: sorted digests, an array of bytes, of images that need no decoding. ``pixels_file``: takes the
-    pixels of the others.
+    ``known_file``: uint8 (files, 64), the digests of files that need no decoding, rising, each with that of its pixels.
+    ``pixels_file``: takes the pixels of the others.
     """
 
     images: list[SourceImage]
@@ -32,10 +36,18 @@ class ReadingTask:
 
 @dataclass(frozen=True)
 class ReadImage:
-    """One image's SHA-256; the shape of the pixels that were written, if any; why it is no image, if it is none."""
+    """One image.
 
+    ``file_digest``: SHA-256 of what was read. ``digest``: of its pixels; of the file where it is no image.
+    ``shape``: of the pixels that were written, if any, and ``thumbnail``, of the same image, as bytes. ``broken``: why
+    it is no image, if it is none. ``highest_level``: of 16-bit gray, else 0.
+    """
+
+    file_digest: bytes
     digest: bytes
     shape: tuple[int, ...] | None = None
+    thumbnail: bytes = b""
+    highest_level: int = 0
     broken: str = ""
 
 
@@ -45,30 +57,61 @@ def read_batch(task: ReadingTask) -> list[ReadImage]:
     Raises:
         DataError, StorageError: when the source does not give an image.
     """
-    known = _known_digests(task.known_file)
-    read = []
+    known = _known_files(task.known_file)
+    read: list[ReadImage] = []
+    small: dict[int, NDArray[np.uint8]] = {}
     with task.pixels_file.open("wb") as pixels_file:
         for image, content in zip(task.images, contents_of(task.images), strict=True):
-            digest = content_digest(content)
-            if _among(known, digest):
-                read.append(ReadImage(digest))
+            file_digest = content_digest(content)
+            digest = known.get(file_digest)
+            if digest is not None:
+                read.append(ReadImage(file_digest, digest))
                 continue
             try:
-                pixels = decode_image(image, content, task.settings)
+                decoded = decode_image(image, content, task.settings)
             except DataError as error:
-                read.append(ReadImage(digest, broken=str(error).split(";")[0]))
+                read.append(ReadImage(file_digest, file_digest, broken=str(error).split(";")[0]))
                 continue
-            pixels_file.write(pixels.data)
-            read.append(ReadImage(digest, pixels.shape))
+            pixels_file.write(decoded.pixels.data)
+            shape, digest = decoded.pixels.shape, pixel_digest(decoded.unscaled)
+            if math.prod(shape[:2]) <= SMALL:
+                small[len(read)] = decoded.pixels
+                made = b""
+            else:
+                made = thumbnail(decoded.pixels).tobytes()
+            read.append(ReadImage(file_digest, digest, shape, made, decoded.highest_level))
+    for number, made in _thumbnails_of_small(small):
+        read[number] = replace(read[number], thumbnail=made)
     return read
 
 
+def _thumbnails_of_small(pictures: Mapping[int, NDArray[np.uint8]]) -> Iterator[tuple[int, bytes]]:
+    """Those of one size together: one by one, they would take longer than decoding."""
+    numbers: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for number, pixels in pictures.items():
+        numbers[pixels.shape].append(number)
+    for same in numbers.values():
+        for number, made in zip(same, thumbnails(np.stack([pictures[number] for number in same])), strict=True):
+            yield number, made.tobytes()
+
+
+@dataclass(frozen=True)
+class KnownFiles:
+    """``files``: their digests, rising; ``pixels``: uint8 (files, 32), the digests of what they show."""
+
+    files: NDArray[np.bytes_]
+    pixels: NDArray[np.uint8]
+
+    def get(self, file_digest: bytes) -> bytes | None:
+        """The digest of the pixels of a file, where that is known."""
+        place = int(np.searchsorted(self.files, np.bytes_(file_digest)))
+        if place < len(self.files) and self.files[place] == np.bytes_(file_digest):
+            return bytes(self.pixels[place])
+        return None
+
+
 @functools.lru_cache(maxsize=1)
-def _known_digests(file: Path) -> NDArray[np.bytes_]:
-    known: NDArray[np.bytes_] = np.load(file, mmap_mode="r")
-    return known
-
-
-def _among(known: NDArray[np.bytes_], digest: bytes) -> bool:
-    place = int(np.searchsorted(known, np.bytes_(digest)))
-    return place < len(known) and known[place] == np.bytes_(digest)
+def _known_files(file: Path) -> KnownFiles:
+    known: NDArray[np.uint8] = np.load(file, mmap_mode="r")
+    files = np.ascontiguousarray(known[:, :DIGEST_BYTES]).view(f"S{DIGEST_BYTES}")[:, 0]
+    return KnownFiles(files, known[:, DIGEST_BYTES:])

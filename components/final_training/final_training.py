@@ -12,10 +12,11 @@ from sanefit.components.final_training.member_runs import MemberRuns, TrainedMem
 from sanefit.components.final_training.members import Member, plan_members
 from sanefit.components.final_training.tracked_result import log_result
 from sanefit.components.foundation.diagnosis.curve_diagnosis import diagnose
+from sanefit.components.foundation.diagnosis.judgement import in_words, judge
 from sanefit.components.foundation.errors import RunFailedError
 from sanefit.components.foundation.machine.arithmetic import arithmetic_of
 from sanefit.components.foundation.machine.devices import CPU
-from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings, TrainedModel
+from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings, Judgement, TrainedModel
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import Ranking
 from sanefit.components.foundation.step_lines.arithmetic_line import describe_arithmetic
@@ -25,7 +26,7 @@ from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS
 from sanefit.components.foundation.training.checkpoints.trained_model import joined, write_weights
 from sanefit.components.foundation.training.inputs import TrainingInputs
-from sanefit.components.foundation.training.loop.evaluation import evaluate
+from sanefit.components.foundation.training.loop.evaluation import Evaluation, evaluate
 from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
 from sanefit.components.foundation.training.loop.training_images import training_images
 from sanefit.components.foundation.training.stacks.trial import Problem
@@ -81,12 +82,12 @@ def train_final(
         say(describe_arithmetic(arithmetic, inputs.network, torch.cuda.get_device_name(workers.device)))
     with arithmetic.in_force():
         members = train_members(runs, plan_members(inputs.network, inputs.optimizer, final, ranking, inputs.seed, say))
-        validation = _measure_on_validation(members, runs.data(), say)
+        validation = _measure_on_validation(members, runs.data(), inputs.classes, say)
     trained = _measured_on_test(members, inputs, validation, Storage(run.storage).run(run.run_name).weights)
     log_result(trained, members, inputs.optimizer, final, run, started, clock())
     for member in members:
         object_store.remove(member.checkpoint_uri)
-    _say_result(trained, say)
+    _say_result(trained, manifest.class_names, say)
     return trained
 
 
@@ -122,25 +123,27 @@ def confusion_matrix(labels: Tensor, predicted: Tensor, classes: int) -> list[li
     return matrix
 
 
-def _measure_on_validation(members: Sequence[TrainedMember], data: TrainingData, say: Say) -> float:
-    """The model's accuracy, after batch norm's statistics are taken over the training split."""
+def _measure_on_validation(
+    members: Sequence[TrainedMember], data: TrainingData, classes: int, say: Say
+) -> tuple[float, Judgement]:
+    """The model's accuracy, after batch norm's statistics are taken over the training split, and what it is worth."""
     for member in members:
         reestimate_batch_norm(member.classifier, data.train_pixels)
-    accuracies = [_validation_accuracy(member.classifier, data) for member in members]
-    if len(members) == 1:
-        return accuracies[0]
-    mean = _validation_accuracy(_model(members), data)
-    each = ", ".join(f"{accuracy:.4f}" for accuracy in accuracies)
-    say(f"validation accuracy of the members: {each}; of the mean of their probabilities: {mean:.4f}")
-    return mean
+    each = [_on_validation(member.classifier, data) for member in members]
+    whole = each[0] if len(members) == 1 else _on_validation(_model(members), data)
+    if len(members) > 1:
+        accuracies = ", ".join(f"{one.accuracy:.4f}" for one in each)
+        mean = f"of the mean of their probabilities: {whole.accuracy:.4f}"
+        say(f"validation accuracy of the members: {accuracies}; {mean}")
+    return whole.accuracy, judge(confusion_matrix(data.validation_labels, whole.predicted, classes))
 
 
-def _validation_accuracy(model: nn.Module, data: TrainingData) -> float:
-    return evaluate(model, data.validation_pixels, data.validation_labels).accuracy
+def _on_validation(model: nn.Module, data: TrainingData) -> Evaluation:
+    return evaluate(model, data.validation_pixels, data.validation_labels)
 
 
 def _measured_on_test(
-    members: Sequence[TrainedMember], inputs: TrainingInputs, validation_accuracy: float, weights_uri: str
+    members: Sequence[TrainedMember], inputs: TrainingInputs, validated: tuple[float, Judgement], weights_uri: str
 ) -> TrainedModel:
     """Measure as the model is served: on the CPU. A GPU rounds otherwise, which turns an image in some thousands."""
     model = _model(members).to(CPU).to(memory_format=torch.contiguous_format)
@@ -148,6 +151,8 @@ def _measured_on_test(
     [(pixels, labels)] = training_images(inputs.dataset, ("test",), CPU, inputs.manifest)
     test = evaluate(model, pixels, labels)
     first = members[0]
+    validation_accuracy, validation = validated
+    confusion = confusion_matrix(labels, test.predicted, inputs.classes)
     return TrainedModel(
         weights_uri=weights_uri,
         setting=first.setting,
@@ -158,7 +163,9 @@ def _measured_on_test(
         test_accuracy=test.accuracy,
         test_loss=test.loss,
         test_images=len(labels),
-        confusion=confusion_matrix(labels, test.predicted, inputs.classes),
+        confusion=confusion,
+        validation=validation,
+        test=judge(confusion),
     )
 
 
@@ -166,10 +173,16 @@ def _model(members: Sequence[TrainedMember]) -> nn.Module:
     return joined([member.classifier for member in members])
 
 
-def _say_result(trained: TrainedModel, say: Say) -> None:
+def _say_result(trained: TrainedModel, class_names: Sequence[str], say: Say) -> None:
     for diagnosis in diagnose(trained.epochs):
         say(f"{diagnosis.words}: {diagnosis.evidence}" + (f"; {diagnosis.fix}" if diagnosis.fix else ""))
     say(
-        f"epoch {trained.best_epoch} kept: validation accuracy {trained.validation_accuracy:.4f}, "
-        f"test accuracy {trained.test_accuracy:.4f} on {trained.test_images:,} images"
+        f"epoch {trained.best_epoch} kept: validation accuracy "
+        f"{in_words(trained.validation_accuracy, trained.validation)}"
     )
+    say(f"test accuracy {in_words(trained.test_accuracy, trained.test)} on {trained.test_images:,} images")
+    if trained.test.only_class_named is not None:
+        say(
+            f"warning: every image is called {class_names[trained.test.only_class_named]!r}: this model does not "
+            "look at its images; set optimizer.class_weights=balanced, or add images of the other classes"
+        )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from sanefit.components.final_training.member_runs import TrainedMember
-from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings, TrainedModel
+from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings, Judgement, TrainedModel
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.components.foundation.tracking.child_runs import ChildRun, log_child_run
@@ -32,7 +32,7 @@ def log_result(
         started, ended: epoch seconds.
     """
     client = connect(run.tracking_uri)
-    tested = {"test_accuracy": trained.test_accuracy, "test_loss": trained.test_loss}
+    tested = {"test_accuracy": trained.test_accuracy, "test_loss": trained.test_loss, **_worth("test", trained.test)}
     for number, member in enumerate(members, start=1):
         child = ChildRun(
             name="final" if number == 1 else f"final-{number}",
@@ -46,8 +46,18 @@ def log_result(
         )
         log_child_run(client, run, child)
     # On the child, the name is that of a curve, and the model is that of its best epoch.
-    figures = {"validation_accuracy": trained.validation_accuracy, **tested}
+    validated = {"validation_accuracy": trained.validation_accuracy, **_worth("validation", trained.validation)}
+    figures = {**validated, **tested}
     log_summary(client, run.tracking_run_id, figures, ended)
+
+
+def _worth(split: str, judgement: Judgement) -> dict[str, float]:
+    return {
+        f"{split}_accuracy_low": judgement.interval[0],
+        f"{split}_accuracy_high": judgement.interval[1],
+        f"{split}_majority_accuracy": judgement.majority_accuracy,
+        f"{split}_balanced_accuracy": judgement.balanced_accuracy,
+    }
 
 
 def _params(member: TrainedMember, optimizer: OptimizerSettings, final: FinalTrainingSettings) -> dict[str, str]:

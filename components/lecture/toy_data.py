@@ -59,7 +59,7 @@ def read_toy_data(source: str, seed: int, say: Say) -> ToyData:
     pixels, labels = [], []
     with tempfile.TemporaryDirectory(prefix="sanefit-") as scratch:
         for image in list_source(source, Path(scratch)).images:
-            pixels.append(decode(image.location.read(), image.path, None))
+            pixels.append(decode(image.location.read(), image.path))
             labels.append(classes.setdefault(image.class_name, len(classes)))
             if len(pixels) % SAY_EVERY == 0:
                 say(f"decoded {len(pixels):,} images")

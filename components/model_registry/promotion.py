@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from sanefit.components.foundation.schemas.final_model import Judgement
 from sanefit.components.foundation.schemas.runs import CHALLENGER, CHAMPION, Alias
 
 
@@ -22,13 +23,24 @@ class Promotion:
     reason: str
 
 
-def decide(new_accuracy: float, champion: Champion | None) -> Promotion:
+def decide(new_accuracy: float, judgement: Judgement, champion: Champion | None) -> Promotion:
     """The new version becomes champion when there is none, or when it is strictly better.
+
+    It never does when to name the largest class for every image is as good, or when it names one class alone.
 
     Args:
         new_accuracy: of the new version on this run's test split.
+        judgement: what that is worth.
         champion: the present champion on the same images, if there is one.
     """
+    if judgement.only_class_named is not None:
+        return Promotion(CHALLENGER, f"it names one class for every image: test accuracy {new_accuracy:.4f}")
+    if new_accuracy <= judgement.majority_accuracy:
+        return Promotion(
+            CHALLENGER,
+            f"not better than to name the largest class for every image: test accuracy {new_accuracy:.4f} against "
+            f"{judgement.majority_accuracy:.4f}",
+        )
     if champion is None:
         return Promotion(CHAMPION, "there was no champion")
     if champion.accuracy is None:

@@ -65,7 +65,7 @@ def register(
             f"{trained.test_accuracy:.6f}; expected the same; the version keeps no alias"
         )
     champion = score_champion(client, model_name, version, manifest.class_names, test)
-    promotion = decide(accuracy, champion)
+    promotion = decide(accuracy, trained.test, champion)
     set_alias(client, model_name, promotion.alias, version)
     say(f"{model_uri} is {promotion.alias}: {promotion.reason}")
     return Registration(

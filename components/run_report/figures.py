@@ -1,14 +1,11 @@
 """The figures of the page, as SVG text; the page itself calls them."""
 
-import base64
 import io
 from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from PIL import Image
 
 from sanefit.components.foundation.schemas.checks import LayerSignal, ProbedRate
 from sanefit.components.foundation.schemas.search import TrialResult, TrialSetting
@@ -17,9 +14,7 @@ from sanefit.components.foundation.schemas.training import EpochRecord
 
 CHANNEL_COLORS = {1: ("0.3",), 3: ("tab:red", "tab:green", "tab:blue")}
 VERDICT_COLORS = {"too_low": "0.6", "good": "tab:green", "too_high": "tab:orange", "exploded": "tab:red"}
-SAMPLES_PER_CLASS, MOST_SAMPLED_CLASSES = 10, 50
 HISTOGRAMS = 8
-LARGEST_SAMPLE_SIDE = 64
 # Text as text, and ids that are the same each time: the same run gives the same page.
 matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "sanefit", "font.size": 9})
 
@@ -107,31 +102,6 @@ def curves_figure(epochs: Sequence[EpochRecord]) -> str:
         axes.set(xlabel="epoch", ylabel=quantity)
         axes.legend(fontsize=8)
     return _svg(figure)
-
-
-def sample_image(pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> str:
-    """A PNG, base64: up to ten training images of a class, a row for each of at most 50 classes, evenly chosen.
-
-    Args:
-        pixels: uint8 (images, height, width, channels), at least one.
-        labels: int64 (images,).
-    """
-    side = max(1, LARGEST_SAMPLE_SIDE // max(pixels.shape[1:3])) if max(pixels.shape[1:3]) <= 64 else 1
-    step = max(1, -(-max(pixels.shape[1:3]) // LARGEST_SAMPLE_SIDE))
-    present = np.unique(labels)
-    rows = []
-    for label in present[:: -(-len(present) // MOST_SAMPLED_CLASSES)]:
-        chosen = np.flatnonzero(labels == label)[:SAMPLES_PER_CLASS]
-        tiles = [np.pad(pixels[i][::step, ::step], ((1, 1), (1, 1), (0, 0)), constant_values=255) for i in chosen]
-        tiles += [np.full_like(tiles[0], 255)] * (SAMPLES_PER_CLASS - len(tiles))
-        rows.append(np.concatenate(tiles, axis=1))
-    sheet = np.concatenate(rows, axis=0)
-    picture = Image.fromarray(sheet[..., 0] if sheet.shape[-1] == 1 else sheet)
-    scale = max(1, side // 2)
-    picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")
-    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def _places(results: Sequence[TrialResult]) -> tuple[list[float], list[float]]:

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sanefit.components.foundation.diagnosis.curve_diagnosis import diagnose
-from sanefit.components.foundation.image_dataset.shards import open_split, read_manifest
+from sanefit.components.foundation.image_dataset.shards import read_manifest
 from sanefit.components.foundation.schemas.checks import CheckReport
 from sanefit.components.foundation.schemas.final_model import TrainedModel
 from sanefit.components.foundation.schemas.images import DatasetReference
@@ -20,8 +19,7 @@ from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.storage.packs import load_pack_results, trials_of
 from sanefit.components.foundation.storage.results import load_optional_result, load_result
 from sanefit.components.run_report import figures
-
-SHOWN_FROM = 20_000  # images among which each class has some to show
+from sanefit.components.run_report.pictures import data_pictures
 
 
 @dataclass(frozen=True)
@@ -74,8 +72,6 @@ def write_report(findings: Findings, say: Say) -> str:
 def render(findings: Findings) -> str:
     """The page: HTML with every figure inside it, nothing to fetch."""
     manifest = read_manifest(findings.dataset)
-    train = open_split(findings.dataset, "train", manifest=manifest)
-    shown = np.arange(min(SHOWN_FROM, len(train)))
     environment = Environment(
         loader=PackageLoader("sanefit.components.run_report", "."), autoescape=True, undefined=StrictUndefined
     )
@@ -91,7 +87,7 @@ def render(findings: Findings) -> str:
         trained=trained,
         registration=findings.registration,
         figures=figures,
-        samples=figures.sample_image(train.read(shown), train.labels[shown]),
+        pictures=data_pictures(findings.dataset, manifest),
         diagnoses=diagnose(trained.epochs) if trained else [],
     )
 
@@ -105,10 +101,13 @@ def summarize(findings: Findings) -> RunSummary:
         failed_checks=[f"{gate.row} {gate.measured}; {gate.fix}" for gate in findings.checks.failures],
         validation_accuracy=trained.validation_accuracy if trained else None,
         test_accuracy=trained.test_accuracy if trained else None,
+        validation=trained.validation if trained else None,
+        test=trained.test if trained else None,
         model_name=registration.model_name if registration else None,
         model_version=registration.model_version if registration else None,
         model_uri=registration.model_uri if registration else None,
         alias=registration.alias if registration else None,
+        promotion_reason=registration.reason if registration else None,
     )
 
 

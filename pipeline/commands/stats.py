@@ -23,6 +23,8 @@ def stats(config: Config = DEFAULT_CONFIG, set_: Set = None, as_json: Json = Fal
         print(f"warning: left out, {reason}", file=stream)
     if len(found.broken) > SHOWN:
         print(f"warning: {len(found.broken):,} files left out in all", file=stream)
+    if found.warning:
+        print(found.warning, file=stream)
     extent = f"{measured.images:,} of {found.population:,} images" + (", drawn at random" if sampled else "")
     print(extent, file=stream)
     for channel, (mean, std, half) in enumerate(zip(measured.mean, measured.std, measured.half_width, strict=True)):

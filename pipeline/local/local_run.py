@@ -36,6 +36,7 @@ LOCAL_PACKS_AT_ONCE = 2  # kfp.local runs no more iterations of a loop side by s
 LOG_FILE = "run.log"
 TASKS_FOLDER = "tasks"
 CONNECT_SECONDS = 5.0
+PATIENCE_SECONDS = 3.0  # with tasks that were told to end
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def _run(pipeline: Any, arguments: dict[str, Any], folder: Path, created: Path, 
     with (
         (folder / LOG_FILE).open("w", encoding="utf-8") as log,
         _scratch_folder(folder / "scratch"),
-        _terminate_as_interrupt(),
+        _tasks_end_with_the_run(),
         _print_restored(),
         warnings.catch_warnings(),
     ):
@@ -215,19 +216,30 @@ def _print_restored() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM end a run as Ctrl-C does: tasks stopped, MLflow run closed."""
+def _tasks_end_with_the_run() -> Iterator[None]:
+    """Let SIGINT or SIGTERM to this process alone end a run as Ctrl-C does: tasks stopped, MLflow run closed."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
-        for task in psutil.Process().children(recursive=True):  # a terminal's Ctrl-C reaches them by itself
-            task.terminate()
+        _end(psutil.Process().children(recursive=True))
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    heard = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(tasks: list[psutil.Process]) -> None:
+    for task in tasks:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            task.terminate()
+    _, alive = psutil.wait_procs(tasks, timeout=PATIENCE_SECONDS)
+    for task in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            task.kill()
 
 
 def new_run_name(name: str, clock: Clock = time.time) -> str:

@@ -28,10 +28,13 @@ def of_training(outcome: LocalOutcome, started: float, ended: float) -> dict[str
         "nothing_new": _answer_of(outcome, COMPARISON) == NOTHING_NEW,
         "test_accuracy": summary and summary.test_accuracy,
         "validation_accuracy": summary and summary.validation_accuracy,
+        "test": summary and summary.test and summary.test.model_dump(),
+        "validation": summary and summary.validation and summary.validation.model_dump(),
         "model_uri": summary and summary.model_uri,
         "model_version": summary and summary.model_version,
         "model_name": summary and summary.model_name,
         "alias": summary and summary.alias,
+        "promotion_reason": summary and summary.promotion_reason,
         "fingerprint": summary and summary.fingerprint,
         "run_dir": str(outcome.folder),
         "report": str(page) if page.is_file() else None,
@@ -53,11 +56,15 @@ def closing_lines(result: dict[str, Any], tracking_uri: str) -> list[str]:
             "nothing new     a run of the same images, code and configuration has finished: nothing was trained"
         )
     elif result["status"] == "succeeded":
-        champion = f"models:/{result['model_name']}@{CHAMPION}"
+        uri = f"models:/{result['model_name']}@{CHAMPION}" if result["alias"] == CHAMPION else result["model_uri"]
+        low, high = result["test"]["interval"]
         lines += [
-            f"test accuracy   {result['test_accuracy']:.4f}   (validation {result['validation_accuracy']:.4f})",
-            f"model           {result['model_uri']}, {result['alias']}; the champion is {champion}",
-            f'load it         mlflow.set_tracking_uri("{tracking_uri}"); mlflow.pyfunc.load_model("{champion}")',
+            f"test accuracy   {result['test_accuracy']:.4f}   (95 % interval {low:.4f} to {high:.4f}; validation "
+            f"{result['validation_accuracy']:.4f})",
+            f"baseline        {result['test']['majority_accuracy']:.4f}   always the largest class; balanced accuracy "
+            f"{result['test']['balanced_accuracy']:.4f}",
+            f"model           {result['model_uri']}, {result['alias']}: {result['promotion_reason']}",
+            f'load it         mlflow.set_tracking_uri("{tracking_uri}"); mlflow.pyfunc.load_model("{uri}")',
         ]
     if tracking_uri.startswith("sqlite:"):
         lines.append(f"MLflow pages    mlflow ui --backend-store-uri {tracking_uri}")

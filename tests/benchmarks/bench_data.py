@@ -25,7 +25,8 @@ from PIL import Image
 from sanefit.components.channel_stats.channel_stats import measure_channel_stats, shard_sums
 from sanefit.components.channel_stats.source_statistics import measure_images
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
-from sanefit.components.foundation.image_dataset.shards import ShardRows, open_split
+from sanefit.components.foundation.image_dataset.shard_rows import ShardRows
+from sanefit.components.foundation.image_dataset.shards import open_split
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
 from sanefit.components.foundation.machine.parallel_work import working_in_parallel
 from sanefit.components.foundation.schemas.images import DataSettings
@@ -111,7 +112,7 @@ def _shards(folder: Path, shape: tuple[int, int, int]) -> None:
     for number in range(files):
         path = folder / f"{number}.npy"
         np.save(path, np.random.default_rng(number).integers(0, 256, (images, *shape), dtype=np.uint8))
-        shards.append(ShardRows(str(path), path, "", np.arange(images)))
+        shards.append(ShardRows(str(path), path, "", np.arange(images), 3))
     read, summed = [], []
     with working_in_parallel(WORKERS) as in_parallel:
         for _ in range(2 * REPEATS + 1):  # the first round maps the files

@@ -19,7 +19,13 @@ from PIL import Image
 from said import Said
 
 from sanefit.components.dataset_snapshot import decoded_images, new_images, reading
-from sanefit.components.dataset_snapshot.distinct import ListedImage, distinct_images, fingerprint_of, require_enough
+from sanefit.components.dataset_snapshot.distinct import (
+    ListedImage,
+    distinct_images,
+    fingerprint_of,
+    require_classes,
+    require_splits,
+)
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.errors import DataError, StorageError
 from sanefit.components.foundation.image_dataset.shards import open_split, read_manifest, read_split, snapshot_folder
@@ -38,6 +44,11 @@ def storage(tmp_path: Path) -> str:
 
 def snapshot_of(root: Path, storage: str, workers: int | None = None, **options: float) -> DatasetReference:
     return take_snapshot(DataSettings(source=f"folder:{root}", **options), storage, Said(), workers)
+
+
+def require_enough(settings: DataSettings, images: list[ListedImage]) -> None:
+    require_classes(settings, images)
+    require_splits(settings, images)
 
 
 def oracle_split(content: bytes, validation: float = 0.15, test: float = 0.15) -> str:
@@ -68,9 +79,7 @@ def test_every_image_is_kept_once_in_its_split_with_its_class(image_folder: Imag
         for split in SPLITS
         for pixels, label in zip(*read_split(dataset, split), strict=True)
     )
-    expected = Counter(
-        (oracle_split(path.read_bytes()), path.parent.name, pixels_of(path)) for path in image_files(root)
-    )
+    expected = Counter((oracle_split(pixels_of(path)), path.parent.name, pixels_of(path)) for path in image_files(root))
     assert kept == expected
 
 
@@ -79,7 +88,7 @@ def test_the_manifest_counts_what_is_there(image_folder: ImageFolder, storage: s
     (root / "README.md").write_text("about")
     (root / "cat" / "labels.csv").write_text("1")
     manifest = read_manifest(snapshot_of(root, storage))
-    counted = Counter((oracle_split(path.read_bytes()), path.parent.name) for path in image_files(root))
+    counted = Counter((oracle_split(pixels_of(path)), path.parent.name) for path in image_files(root))
     assert manifest.images_per_class == {
         split: {name: counted[split, name] for name in ("cat", "dog")} for split in SPLITS
     }
@@ -103,6 +112,8 @@ def test_the_files_are_those_of_the_manifest_and_there_is_nothing_else(image_fol
         assert hashlib.sha256(path.read_bytes()).hexdigest() == shard.sha256
         assert np.load(path).shape == (shard.images, 5, 6, 3)
         expected |= {path, path.with_name("images.npz")}
+    [ledger] = Path(storage, "splits").glob("*/*.npz")
+    expected.add(ledger)
     assert {path for path in Path(storage).rglob("*") if path.is_file()} == expected
 
 
@@ -334,16 +345,18 @@ def listed(seed: int, class_name: str = "cat", split: SplitName = "train") -> Li
 
 def test_the_fingerprint_knows_images_classes_and_settings() -> None:
     images = [listed(0), listed(1, "dog"), listed(2)]
+    trained: dict[bytes, SplitName] = {image.digest: "train" for image in images}
     variants = [
-        fingerprint_of(Settings(), images),
-        fingerprint_of(Settings(), images[:2]),
-        fingerprint_of(Settings(), [*images, listed(2)]),
-        fingerprint_of(Settings(), [listed(0), listed(1, "cow"), listed(2)]),
-        fingerprint_of(Settings(), [listed(0), listed(1), listed(2, "dog")]),
-        fingerprint_of(Settings(image_size=8), images),
-        fingerprint_of(Settings(image_size=9), images),
-        fingerprint_of(Settings(validation_fraction=0.2), images),
-        fingerprint_of(Settings(test_fraction=0.2), images),
+        fingerprint_of(Settings(), images, trained),
+        fingerprint_of(Settings(), images[:2], trained),
+        fingerprint_of(Settings(), [*images, listed(2)], trained),
+        fingerprint_of(Settings(), [listed(0), listed(1, "cow"), listed(2)], trained),
+        fingerprint_of(Settings(), [listed(0), listed(1), listed(2, "dog")], trained),
+        fingerprint_of(Settings(image_size=8), images, trained),
+        fingerprint_of(Settings(image_size=9), images, trained),
+        fingerprint_of(Settings(bit_depth=12), images, trained),
+        fingerprint_of(Settings(), images, trained | {images[0].digest: "test"}),
+        fingerprint_of(Settings(), images, trained | {images[0].digest: "validation"}),
     ]
     assert len(set(variants)) == len(variants)
     assert all(len(fingerprint) == 64 for fingerprint in variants)
@@ -351,8 +364,11 @@ def test_the_fingerprint_knows_images_classes_and_settings() -> None:
 
 @given(st.permutations([listed(0), listed(0, "dog"), listed(1, "dog"), listed(2), listed(2)]))
 def test_the_fingerprint_does_not_know_the_order(images: list[ListedImage]) -> None:
-    expected = fingerprint_of(Settings(), [listed(0), listed(0, "dog"), listed(1, "dog"), listed(2), listed(2)])
-    assert fingerprint_of(Settings(), images) == expected
+    split_of: dict[bytes, SplitName] = {listed(1).digest: "train", listed(2).digest: "test"}
+    expected = fingerprint_of(
+        Settings(), [listed(0), listed(0, "dog"), listed(1, "dog"), listed(2), listed(2)], split_of
+    )
+    assert fingerprint_of(Settings(), images, split_of) == expected
 
 
 def test_a_second_snapshot_of_unchanged_data_decodes_nothing(
@@ -375,7 +391,7 @@ def test_what_is_said_are_the_numbers_of_the_snapshot(image_folder: ImageFolder,
     root, said = image_folder({"cat": 30, "dog": 30}, size=(6, 5)), Said()
     (root / "README.md").write_text("about")
     dataset = take_snapshot(DataSettings(source=f"folder:{root}"), storage, said)
-    splits = Counter(oracle_split(path.read_bytes()) for path in image_files(root))
+    splits = Counter(oracle_split(pixels_of(path)) for path in image_files(root))
     counts = f"{splits['train']} train, {splits['validation']} validation, {splits['test']} test"
     assert said[0] == f"60 images of 6x5x3 in 2 classes: {counts}"
     assert any("passed over 1 file" in line for line in said)
@@ -384,8 +400,9 @@ def test_what_is_said_are_the_numbers_of_the_snapshot(image_folder: ImageFolder,
 
 def test_a_class_without_test_images_is_warned_about(image_folder: ImageFolder, storage: str) -> None:
     root, said = image_folder({"cat": 60, "dog": 60}), Said()
+    snapshot_of(root, storage)
     for path in image_files(root / "dog"):
-        if oracle_split(path.read_bytes()) == "test":
+        if oracle_split(pixels_of(path)) == "test":
             path.unlink()
     take_snapshot(DataSettings(source=f"folder:{root}"), storage, said)
     assert [line for line in said if "warning" in line] == ["warning: no test image of class dog"]

@@ -62,7 +62,7 @@ def cifar10(archive: Path) -> Images:
     for image in read_all(f"tar:{archive}"):
         seen[image.class_name] = seen.get(image.class_name, 0) + 1
         if seen[image.class_name] <= CIFAR10_IMAGES // 10:
-            pixels.append(decode(image.content, image.path, None))
+            pixels.append(decode(image.content, image.path))
             labels.append(len(seen) - 1)
     return split(torch.from_numpy(np.stack(pixels)), torch.tensor(labels), 5000, 10)
 

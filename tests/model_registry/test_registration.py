@@ -18,7 +18,7 @@ from sanefit.components.foundation.classifiers.classifier import Classifier, bui
 from sanefit.components.foundation.errors import RunFailedError
 from sanefit.components.foundation.identity.training_identity import TrainingIdentity
 from sanefit.components.foundation.image_dataset.shards import read_manifest, read_split
-from sanefit.components.foundation.schemas.final_model import TrainedModel
+from sanefit.components.foundation.schemas.final_model import Judgement, TrainedModel
 from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
 from sanefit.components.foundation.schemas.networks import (
     ConvNetSettings,
@@ -41,6 +41,8 @@ from sanefit.components.model_registry.run_lifecycle import close_tracking_run, 
 pytestmark = pytest.mark.slow
 
 NETWORK = TwoLayerSettings(kind="two_layer", hidden=16)
+
+JUDGEMENT = Judgement(interval=(0, 1), majority_accuracy=0, balanced_accuracy=0.5, only_class_named=None)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +100,8 @@ def _save(
         test_loss=1.0,
         test_images=len(labels),
         confusion=[],
+        validation=JUDGEMENT,
+        test=JUDGEMENT,
     )
 
 

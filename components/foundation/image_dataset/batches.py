@@ -38,5 +38,33 @@ def shuffled_batches(images: int, batch_size: int, seed: int, epoch: int) -> tup
         int64 tensors of image indices; together each index once.
     """
     generator = torch.Generator().manual_seed(derive_seed(seed, "epoch", epoch))
-    order = torch.randperm(images, generator=generator)
-    return torch.tensor_split(order, -(-images // batch_size))
+    return _cut(torch.randperm(images, generator=generator), batch_size)
+
+
+def balanced_batches(labels: Tensor, batch_size: int, seed: int, epoch: int) -> tuple[torch.Tensor, ...]:
+    """The same with as many images of each class, as near as can be: of a small one, each comes several times.
+
+    Args:
+        labels: int64 (images,), on the CPU.
+        batch_size, seed, epoch: as for ``shuffled_batches``.
+
+    Returns:
+        int64 tensors of image indices; as many together as there are images.
+    """
+    generator = torch.Generator().manual_seed(derive_seed(seed, "balanced epoch", epoch))
+    order = torch.argsort(labels, stable=True)
+    classes = torch.split(order, torch.bincount(labels)[labels.unique()].tolist())
+    shares = torch.full((len(classes),), len(labels) // len(classes))
+    shares[torch.randperm(len(classes), generator=generator)[: len(labels) % len(classes)]] += 1
+    drawn = [
+        torch.cat(
+            [members[torch.randperm(len(members), generator=generator)] for _ in range(-(-share // len(members)))]
+        )
+        for members, share in zip(classes, shares.tolist(), strict=True)
+    ]
+    chosen = torch.cat([images[:share] for images, share in zip(drawn, shares.tolist(), strict=True)])
+    return _cut(chosen[torch.randperm(len(chosen), generator=generator)], batch_size)
+
+
+def _cut(order: Tensor, batch_size: int) -> tuple[torch.Tensor, ...]:
+    return torch.tensor_split(order, -(-len(order) // batch_size))

@@ -32,50 +32,89 @@ UNDECODABLE = (
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )
+FULL_DEPTH = 16  # bits of a level, at most
+UNUSED_BITS = 2  # that are worth a word
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
 
 
 def decode(
-    content: bytes, path: str, image_size: int | None, background: tuple[int, int, int] = WHITE
+    content: bytes, path: str, background: tuple[int, int, int] = WHITE, bit_depth: int = FULL_DEPTH
 ) -> NDArray[np.uint8]:
+    """The pixels of an image file: uint8 (height, width, 3). As ``decode_levels``."""
+    return decode_levels(content, path, background, bit_depth)[0]
+
+
+def decode_levels(
+    content: bytes, path: str, background: tuple[int, int, int] = WHITE, bit_depth: int = FULL_DEPTH
+) -> tuple[NDArray[np.uint8], int]:
     """Decode an image file to RGB: its first frame, upright, over a background where it is transparent.
 
     Args:
         content: the file; JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or PNM, of any mode that Pillow reads.
         path: its name, for the error.
-        image_size: when given, the image is scaled and cropped around its center to this
-            many pixels on both sides.
         background: levels 0-255 of red, green and blue.
+        bit_depth: how many bits of 16-bit gray hold levels, 8 to 16; the highest 8 of them are kept.
 
     Returns:
-        uint8 (height, width, 3).
+        uint8 (height, width, 3), and the highest level in the file where it is gray of 16 bits, else 0.
 
     Raises:
-        DataError: when the file is broken, truncated, empty, a decompression bomb, or no image.
+        DataError: when the file is broken, truncated, empty, a decompression bomb, or no image, or its levels need
+            more bits.
     """
     pixels = _plain_jpeg(content)
-    if pixels is not None and image_size is None:
-        return pixels
+    if pixels is not None:
+        return pixels, 0
     try:
-        picture = _picture(content, background) if pixels is None else Image.fromarray(pixels)
+        picture, highest = _picture(content, background, bit_depth)
+        return np.asarray(picture, dtype=np.uint8), highest
     except UNDECODABLE as error:
         reason = "no image that can be identified" if isinstance(error, UnidentifiedImageError) else str(error)
         raise DataError(
             f"cannot decode {path!r} ({len(content)} bytes): {reason or type(error).__name__}; expected a whole image "
             "file; repair or remove it"
         ) from error
-    if image_size is not None:
-        picture = ImageOps.fit(picture, (image_size, image_size), Image.Resampling.BILINEAR)
-    return np.asarray(picture, dtype=np.uint8)
 
 
-def _picture(content: bytes, background: tuple[int, int, int]) -> Image.Image:
+def unused_bits(highest: int, bit_depth: int) -> str:
+    """A warning, when a set's 16-bit images leave so many bits unused that few gray levels are left; else empty.
+
+    Args:
+        highest: level of all of them, 0 where there are none.
+        bit_depth: ``data.bit_depth``.
+    """
+    bits = max(8, highest.bit_length())
+    if highest == 0 or bits > bit_depth - UNUSED_BITS:
+        return ""
+    return (
+        f"warning: the highest level of all 16-bit images is {highest:,}, of {2**bit_depth - 1:,}: "
+        f"{(highest >> (bit_depth - 8)) + 1} of 256 levels are left; set data.bit_depth={bits}"
+    )
+
+
+def scale(pixels: NDArray[np.uint8], image_size: int) -> NDArray[np.uint8]:
+    """Scale an image, and crop it around its center, to ``image_size`` pixels on both sides.
+
+    Args:
+        pixels: uint8 (height, width, 1 or 3).
+        image_size: above 0.
+
+    Returns:
+        uint8 (image_size, image_size, 1 or 3).
+    """
+    picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    scaled = np.asarray(ImageOps.fit(picture, (image_size, image_size), Image.Resampling.BILINEAR))
+    return scaled.reshape(image_size, image_size, pixels.shape[2])
+
+
+def _picture(content: bytes, background: tuple[int, int, int], bit_depth: int) -> tuple[Image.Image, int]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, on odd metadata
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             image.load()
-            return _rgb(_eight_bits(ImageOps.exif_transpose(image)), background)
+            picture, highest = _eight_bits(ImageOps.exif_transpose(image), bit_depth)
+            return _rgb(picture, background), highest
 
 
 def _plain_jpeg(content: bytes) -> NDArray[np.uint8] | None:
@@ -106,16 +145,19 @@ def _may_be_turned(content: bytes) -> bool:
         return True
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit gray as its upper 8 bits; Pillow's own conversion cuts values off at 255."""
+def _eight_bits(image: Image.Image, bit_depth: int) -> tuple[Image.Image, int]:
+    """16-bit gray as the upper 8 of the bits that it uses, and its highest level.
+
+    Pillow's own conversion cuts values off at 255.
+    """
     if image.mode.startswith("I;16") or image.mode == "I":
         levels = np.asarray(image).astype(np.int64)
-        if levels.min() < 0 or levels.max() > 0xFFFF:
-            raise ValueError(f"gray levels from {levels.min()} to {levels.max()}, expected 16 bits")
-        return Image.fromarray((levels >> 8).astype(np.uint8))
+        if levels.min() < 0 or levels.max() >= 2**bit_depth:
+            raise ValueError(f"gray levels from {levels.min()} to {levels.max()}, expected {bit_depth} bits")
+        return Image.fromarray((levels >> (bit_depth - 8)).astype(np.uint8)), int(levels.max())
     if image.mode == "F":
         raise ValueError("floating-point levels have no stated range")
-    return image
+    return image, 0
 
 
 def _rgb(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.image_dataset.decoding import decode
+from sanefit.components.foundation.image_dataset.decoding import decode_levels, scale
+from sanefit.components.foundation.image_dataset.picture_content import as_gray
 from sanefit.components.foundation.image_dataset.sources.s3_object import S3Object
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
 from sanefit.components.foundation.schemas.images import DataSettings
@@ -28,16 +30,33 @@ def contents_of(images: list[SourceImage]) -> Iterable[bytes]:
         return list(pool.map(lambda image: image.location.read(), images))
 
 
-def decode_image(image: SourceImage, content: bytes, settings: DataSettings) -> NDArray[np.uint8]:
-    """Uint8 (height, width, channels), contiguous.
+@dataclass(frozen=True)
+class DecodedImage:
+    """One image.
+
+    ``pixels``: uint8 (height, width, 1 or 3), contiguous. ``unscaled``: the same before it was scaled.
+    ``highest_level``: of 16-bit gray, else 0.
+    """
+
+    pixels: NDArray[np.uint8]
+    unscaled: NDArray[np.uint8]
+    highest_level: int = 0
+
+
+def decode_image(image: SourceImage, content: bytes, settings: DataSettings) -> DecodedImage:
+    """One channel where it is gray.
 
     Raises:
         DataError: when it is no whole image.
     """
-    pixels = settings.source_kind.pixels
-    if pixels is not None:
-        return np.frombuffer(content, dtype=np.uint8).reshape(pixels)
-    return np.ascontiguousarray(decode(content, image.path, settings.image_size, settings.background))
+    shape = settings.source_kind.pixels
+    if shape is not None:
+        pixels = as_gray(np.frombuffer(content, dtype=np.uint8).reshape(shape))
+        return DecodedImage(pixels, pixels)
+    colored, highest = decode_levels(content, image.path, settings.background, settings.bit_depth)
+    pixels = as_gray(colored)
+    scaled = pixels if settings.image_size is None else scale(pixels, settings.image_size)
+    return DecodedImage(np.ascontiguousarray(scaled), pixels, highest)
 
 
 def too_many_broken(settings: DataSettings, reasons: Sequence[str], files: int, *, so_far: bool = False) -> DataError:

@@ -1,6 +1,5 @@
 """The images of a snapshot on disk: files of decoded pixels, and which rows of them each split holds."""
 
-import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.image_dataset.batch_size import images_at_once
+from sanefit.components.foundation.image_dataset.shard_rows import ShardRows, blocks_of, verify_file, verify_shard
 from sanefit.components.foundation.schemas.images import DatasetReference, Manifest, SplitName
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import Storage
@@ -20,37 +19,7 @@ from sanefit.components.foundation.storage.object_store import join
 
 MANIFEST_FILE = "manifest.json"
 OPEN_FILES = 128
-READ_AT_ONCE = 512
 FILE, ROW, LABEL = range(3)  # columns of a split's index file
-
-
-@dataclass(frozen=True)
-class ShardRows:
-    """A file of pixels, its local copy, and the rows of it, rising, that a split holds."""
-
-    uri: str
-    path: Path
-    sha256: str
-    rows: NDArray[np.int64]
-
-
-def verify_shard(shard: ShardRows) -> None:
-    """Compare a file with its SHA-256.
-
-    Raises:
-        DataError: when it is not what the manifest says.
-    """
-    _verify(shard.uri, shard.path, shard.sha256)
-
-
-def blocks_of(shard: ShardRows) -> Iterator[NDArray[np.uint8]]:
-    """A split's images in a file, in the order of its rows: uint8 (some, height, width, channels)."""
-    pixels = np.load(shard.path, mmap_mode="r")
-    size = images_at_once(pixels.shape[1:], READ_AT_ONCE)
-    for start in range(0, len(shard.rows), size):
-        chosen = shard.rows[start : start + size]
-        first, last = chosen[0], chosen[-1]
-        yield pixels[first : last + 1] if last - first == len(chosen) - 1 else pixels[chosen]
 
 
 @dataclass
@@ -60,7 +29,8 @@ class SplitImages:
     Images are read rather than mapped into memory: so a set that is larger than the address space that a process
     may use can be read too, and a file that is cut off is an error and no crash.
 
-    ``labels``: int64 (images,). ``image_shape``: (height, width, channels).
+    ``labels``: int64 (images,). ``image_shape``: (height, width, channels). Gray images in a colored set are read as
+    three equal channels.
     ``index``: int64 (images, 2), each image's place in ``shards`` and its row there.
     """
 
@@ -68,7 +38,7 @@ class SplitImages:
     index: NDArray[np.int64]
     labels: NDArray[np.int64]
     image_shape: tuple[int, int, int]
-    _opened: OrderedDict[int, tuple[int, int]] = field(default_factory=OrderedDict, repr=False)
+    _opened: OrderedDict[int, "_OpenShard"] = field(default_factory=OrderedDict, repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -85,12 +55,19 @@ class SplitImages:
             DataError: when a file is cut off, or cannot be read.
         """
         pixels = np.empty((len(numbers), *self.image_shape), dtype=np.uint8)
-        targets, size = memoryview(pixels.reshape(-1).data), self.image_bytes
+        height, width, channels = self.image_shape
+        gray = np.empty((height, width, 1), dtype=np.uint8)
+        targets, whole = memoryview(pixels.reshape(-1).data), self.image_bytes
         for place, (file, row) in enumerate(self.index[numbers].tolist()):
-            descriptor, start = self._open(file)
-            if os.preadv(descriptor, [targets[place * size : (place + 1) * size]], start + row * size) != size:
+            shard = self._open(file)
+            alike = shard.channels == channels
+            target = targets[place * whole : (place + 1) * whole] if alike else gray.reshape(-1).data
+            size = height * width * shard.channels
+            if os.preadv(shard.descriptor, [target], shard.start + row * size) != size:
                 path = str(self.shards[file].path)
                 raise DataError(f"{path!r} is cut off; expected a whole file; remove it and run again")
+            if not alike:
+                pixels[place] = gray
         return pixels
 
     def read_all(self) -> NDArray[np.uint8]:
@@ -119,23 +96,32 @@ class SplitImages:
         for shard in self.shards:
             yield from blocks_of(shard)
 
-    def _open(self, file: int) -> tuple[int, int]:
-        """A file's descriptor, and where its pixels start; the one longest unused makes room."""
+    def _open(self, file: int) -> "_OpenShard":
+        """The one longest unused makes room."""
         if file in self._opened:
             self._opened.move_to_end(file)
             return self._opened[file]
         if len(self._opened) >= OPEN_FILES:
-            os.close(self._opened.popitem(last=False)[1][0])
+            os.close(self._opened.popitem(last=False)[1].descriptor)
         descriptor = os.open(self.shards[file].path, os.O_RDONLY | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb", closefd=False) as opened:
             np.lib.format.read_magic(opened)
-            np.lib.format.read_array_header_1_0(opened)
-            self._opened[file] = descriptor, opened.tell()
+            shape, _, _ = np.lib.format.read_array_header_1_0(opened)
+            self._opened[file] = _OpenShard(descriptor, opened.tell(), shape[-1])
         return self._opened[file]
 
     def __del__(self) -> None:
-        for descriptor, _ in self._opened.values():
-            os.close(descriptor)
+        for shard in self._opened.values():
+            os.close(shard.descriptor)
+
+
+@dataclass(frozen=True)
+class _OpenShard:
+    """An open file; ``start``: where its pixels start."""
+
+    descriptor: int
+    start: int
+    channels: int
 
 
 def snapshot_folder(dataset: DatasetReference) -> str:
@@ -184,27 +170,63 @@ def open_split(
     """
     cache = cache_folder or object_store.local_cache()
     manifest = manifest or read_manifest(dataset)
+    index = read_index(dataset, split, manifest, cache)
+    images = images_at(dataset, manifest, index, cache)
+    if verify:
+        for shard in images.shards:
+            verify_shard(shard)
+    return images
+
+
+def read_index(
+    dataset: DatasetReference, split: SplitName, manifest: Manifest, cache_folder: Path | None = None
+) -> NDArray[np.int64]:
+    """Where the images of a split are: int64 (images, 3), shard, row and label.
+
+    Raises:
+        DataError: when the file is not what the manifest says.
+        StorageError: when it cannot be read.
+    """
     listed = manifest.splits[split]
-    index_uri = join(snapshot_folder(dataset), listed.index_file)
-    index_file = object_store.local_copy(index_uri, cache)
-    _verify(index_uri, index_file, listed.index_sha256)
-    index: NDArray[np.int64] = np.load(index_file)
+    uri = join(snapshot_folder(dataset), listed.index_file)
+    path = object_store.local_copy(uri, cache_folder or object_store.local_cache())
+    verify_file(uri, path, listed.index_sha256)
+    index: NDArray[np.int64] = np.load(path)
+    return index
+
+
+def images_at(
+    dataset: DatasetReference, manifest: Manifest, index: NDArray[np.int64], cache_folder: Path | None = None
+) -> SplitImages:
+    """Some images of a snapshot, which stay on disk; only the files that hold them are fetched.
+
+    Args:
+        dataset, cache_folder: as for ``open_split``.
+        manifest: of the snapshot.
+        index: int64 (images, 3), each image's shard and row, and its label.
+
+    Raises:
+        StorageError: when a file cannot be read.
+    """
+    cache = cache_folder or object_store.local_cache()
     used, files = np.unique(index[:, FILE], return_inverse=True)
     storage = Storage(dataset.storage)
     shards = [manifest.shards[number] for number in used]
-    images = SplitImages(
+    return SplitImages(
         shards=[
-            ShardRows(uri, object_store.local_copy(uri, cache), shard.sha256, np.sort(index[files == place, ROW]))
+            ShardRows(
+                uri,
+                object_store.local_copy(uri, cache),
+                shard.sha256,
+                np.sort(index[files == place, ROW]),
+                manifest.image_shape[2],
+            )
             for place, (shard, uri) in enumerate((shard, storage.below(shard.path)) for shard in shards)
         ],
         index=np.column_stack([files, index[:, ROW]]),
         labels=np.ascontiguousarray(index[:, LABEL]),
         image_shape=manifest.image_shape,
     )
-    if verify:
-        for shard in images.shards:
-            verify_shard(shard)
-    return images
 
 
 def read_split(
@@ -217,19 +239,3 @@ def read_split(
     """
     images = open_split(dataset, split, cache_folder)
     return images.read_all(), images.labels
-
-
-def _verify(uri: str, path: Path, sha256: str) -> None:
-    try:
-        with path.open("rb") as opened:
-            seen = hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(
-            f"cannot read {uri!r}: {error.strerror}; expected a file that its snapshot names; remove the snapshots and "
-            "the decoded images of this storage and run again"
-        ) from error
-    if seen != sha256:
-        raise DataError(
-            f"{uri!r}, read at {str(path)!r}, has SHA-256 {seen[:12]}…; its snapshot says {sha256[:12]}…; "
-            f"remove {str(path)!r} if it is a copy, else the folder that it lies in and the snapshot, and run again"
-        )

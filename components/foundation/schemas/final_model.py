@@ -27,11 +27,26 @@ class FinalTrainingSettings(Settings):
     ensemble: Annotated[int, Field(ge=1, le=10)] = 1
 
 
+class Judgement(Artifact):
+    """What an accuracy on a split is worth.
+
+    ``interval``: 95 % confidence. ``majority_accuracy``: of naming the split's largest class for every image.
+    ``balanced_accuracy``: the mean share of right answers over the classes that the split has.
+    ``only_class_named``: the label that every image was given, when there was one alone.
+    """
+
+    interval: tuple[float, float]
+    majority_accuracy: float
+    balanced_accuracy: float
+    only_class_named: int | None
+
+
 class TrainedModel(Artifact):
     """The final training's outcome.
 
     ``setting``: of the first member, whose ``epochs`` these are. ``ensemble``: the settings of all members, the first
-    one's first, where there are several. ``confusion[i][j]`` counts test images of class i called j.
+    one's first, where there are several. ``confusion[i][j]`` counts test images of class i called j. ``validation``,
+    ``test``: what the accuracies are worth.
     """
 
     weights_uri: str
@@ -44,6 +59,8 @@ class TrainedModel(Artifact):
     test_loss: float
     test_images: int
     confusion: list[list[int]]
+    validation: Judgement
+    test: Judgement
 
     @property
     def members(self) -> list[TrialSetting]:

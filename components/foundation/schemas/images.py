@@ -1,8 +1,9 @@
 """Where images come from, and what a snapshot of them holds."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from sanefit.components.foundation.schemas.bases import Artifact, Level, OneLine, Settings
 from sanefit.components.foundation.schemas.sources import SourceKind, kind_of, of_known_kind
@@ -11,22 +12,61 @@ SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 
+def _group(value: str) -> str:
+    kind, _, place = value.partition(":")
+    try:
+        fits = {"column": bool(place), "folder": place.isdecimal() and int(place) > 0, "pattern": bool(place)}[kind]
+        if kind == "pattern":
+            re.compile(place)
+    except (KeyError, re.error) as error:
+        raise ValueError(f"{_GROUP_FORMS} ({error})" if isinstance(error, re.error) else _GROUP_FORMS) from None
+    if not fits:
+        raise ValueError(_GROUP_FORMS)
+    return value
+
+
+_GROUP_FORMS = (
+    "expected column:NAME of a table, folder:LEVEL (1 is the folder that a file lies in), or pattern:REGEX of its path"
+)
+
+
 class DataSettings(Settings):
     """Where the images come from, how they are split, and what is done with those that are not as they should be.
 
     ``image_size``: every image is scaled, keeping its proportions, and cropped around its center to this many pixels
-    on both sides. ``background``: what transparent images lie over. ``max_bad_fraction``: share of files that may be
+    on both sides. ``background``: what transparent images lie over. ``bit_depth``: how many bits of a 16-bit file hold
+    gray levels; the highest 8 of them are kept. ``max_bad_fraction``: share of files that may be
     broken; more of them stop the run. ``splits``: ``by_content``, a hash of each image, or ``own``, those of the
-    source: folders ``train``, ``val`` and ``test`` above the classes, or a table's column ``split``.
+    source: folders ``train``, ``val`` and ``test`` above the classes, or a table's column ``split``. ``group``: which
+    images belong together, of a patient or a video, say, and never lie in two splits: ``column:NAME`` of a table,
+    ``folder:LEVEL``, 1 for the folder that a file lies in, or ``pattern:REGEX``, what it finds in the path.
     """
 
     source: Annotated[str, AfterValidator(of_known_kind)] = "digits"
     image_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     splits: Literal["by_content", "own"] = "by_content"
+    group: Annotated[str, AfterValidator(_group)] | None = None
     validation_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     background: tuple[Level, Level, Level] = (255, 255, 255)
+    bit_depth: Annotated[int, Field(ge=8, le=16)] = 16
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)] = 0.01
+
+    @model_validator(mode="after")
+    def _groups_are_dealt(self) -> "DataSettings":
+        if self.group is not None and self.splits == "own":
+            raise ValueError(
+                "data.group deals whole groups into splits; with data.splits=own the source does: remove one"
+            )
+        if self.group is not None and self.group.startswith("column:") and not self.source_kind.is_table:
+            raise ValueError(f"data.group={self.group!r}: only csv: and parquet: sources have columns")
+        return self
+
+    @property
+    def group_column(self) -> str:
+        """Of a table; empty where groups are found otherwise, or not at all."""
+        kind, _, name = (self.group or "").partition(":")
+        return name if kind == "column" else ""
 
     @property
     def source_kind(self) -> SourceKind:
@@ -66,27 +106,55 @@ class PassedOver(Artifact):
 
 
 class LabelConflict(Artifact):
-    """The same image in several classes; none of them is in the snapshot."""
+    """The same image in several classes; none of them is in the snapshot. ``place``: its shard and row, of some."""
 
     paths: list[str]
     class_names: list[str]
+    place: tuple[int, int] | None = None
+
+
+class NearDuplicate(Artifact):
+    """Two pictures that are nearly the same: of each its path, class, split, and its shard and row."""
+
+    paths: tuple[str, str]
+    class_names: tuple[str, str]
+    splits: tuple[SplitName, SplitName]
+    places: tuple[tuple[int, int], tuple[int, int]]
+
+    @property
+    def leaks(self) -> bool:
+        """Whether one of them is trained on, and the other is not."""
+        return len(set(self.splits)) > 1 and "train" in self.splits
+
+
+class UnusualImage(Artifact):
+    """An image far from the others of its set. ``place``: its shard and row."""
+
+    path: str
+    class_name: str
+    what: Literal["dark", "bright", "blurred", "sharp"]
+    place: tuple[int, int]
 
 
 class Manifest(Artifact):
     """What a snapshot holds, and what of its source it does not. ``image_shape`` is (height, width, channels).
 
-    ``duplicates``: how many images were left out because their class has the same image already.
+    ``duplicates``: how many images were left out because their class has the same image already. ``near_duplicates``:
+    how many pairs of pictures are nearly the same; ``near_examples``: some of them. ``unusual``: images that stand out.
     """
 
-    format_version: Literal[3] = 3
+    format_version: Literal[4] = 4
     fingerprint: str
     class_names: list[str]
     image_shape: tuple[int, int, int]
     images_per_class: dict[SplitName, dict[str, int]]
     passed_over: list[PassedOver] = Field(default=[])
     duplicates: int = 0
+    near_duplicates: int = 0
+    near_examples: list[NearDuplicate] = Field(default=[])
     label_conflicts: list[LabelConflict] = Field(default=[])
     quarantined: list[QuarantinedFile] = Field(default=[])
+    unusual: list[UnusualImage] = Field(default=[])
     splits: dict[SplitName, SplitIndex]
     shards: list[Shard]
 

@@ -5,6 +5,7 @@ from typing import Final, Literal
 from pydantic import AliasChoices, Field
 
 from sanefit.components.foundation.schemas.bases import Artifact
+from sanefit.components.foundation.schemas.final_model import Judgement
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
@@ -43,7 +44,10 @@ class Registration(Artifact):
 
 
 class RunSummary(Artifact):
-    """The short form of a report, for programs. Earlier files say ``val_accuracy``."""
+    """The short form of a report, for programs. Earlier files say ``val_accuracy``.
+
+    ``validation``, ``test``: what the accuracies are worth.
+    """
 
     run_name: str
     fingerprint: str
@@ -52,7 +56,10 @@ class RunSummary(Artifact):
         default=None, validation_alias=AliasChoices("validation_accuracy", "val_accuracy")
     )
     test_accuracy: float | None = None
+    validation: Judgement | None = None
+    test: Judgement | None = None
     model_name: str | None = None
     model_version: str | None = None
     model_uri: str | None = None
     alias: str | None = None
+    promotion_reason: str | None = None

@@ -24,13 +24,15 @@ class SourceKind:
     unless it begins with ``s3://``, NAME for letters, digits and underscores, BUCKET for anything without a slash, any
     other word for anything. ``module``: the file in ``image_dataset/sources/`` whose ``list_images`` lists it.
     ``pixels``: (height, width, channels) of every image, where a source gives uint8 pixels rather than image files;
-    nothing decodes or scales those. ``has_splits``: whether ``data.splits=own`` makes sense.
+    nothing decodes or scales those. ``has_splits``: whether ``data.splits=own`` makes sense. ``is_table``: whether it
+    has columns.
     """
 
     form: str
     module: str
     pixels: tuple[int, int, int] | None = None
     has_splits: bool = True
+    is_table: bool = False
     needs_torch: bool = False
 
     @property
@@ -62,8 +64,8 @@ SOURCES = (
     SourceKind("folder:PATH", "folder"),
     SourceKind("tar:PATH", "tar_archive"),
     SourceKind("zip:PATH", "zip_archive"),
-    SourceKind("csv:PATH", "csv_table"),
-    SourceKind("parquet:PATH", "parquet_table"),
+    SourceKind("csv:PATH", "csv_table", is_table=True),
+    SourceKind("parquet:PATH", "parquet_table", is_table=True),
     SourceKind("torchvision:NAME", "torchvision_dataset", needs_torch=True),
     SourceKind("s3://BUCKET/KEY", "s3_prefix"),
 )

@@ -9,6 +9,7 @@ from sanefit.components.foundation.schemas.bases import Artifact, Settings
 OptimizerKind = Literal["sgd", "adam", "adamw"]
 Schedule = Literal["constant", "step", "cosine"]
 Augmentation = Literal["none", "flip", "crop", "flip_crop"]
+ClassWeights = Literal["none", "balanced"]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 Warmup = Annotated[float, Field(ge=0, le=0.5)]
 BatchSize = Annotated[int, Field(ge=4)]
@@ -19,7 +20,8 @@ class OptimizerSettings(Settings):
 
     ``momentum``: of SGD; for Adam and AdamW the decay of the gradient's average (beta 1). ``warmup``: share of the
     steps during which the rate rises in a straight line from 0. ``augmentation``: of each batch, ``flip`` left to
-    right, ``crop`` at random after 4 pixels of border (1 of images below 16 pixels), or both.
+    right, ``crop`` at random after 4 pixels of border (1 of images below 16 pixels), or both. ``class_weights``:
+    ``balanced`` shows each class equally often, images of small classes several times in an epoch.
 
     The search trains under the final training's schedule, so that it ranks settings under the
     conditions that they will meet.
@@ -31,6 +33,7 @@ class OptimizerSettings(Settings):
     schedule: Schedule = "cosine"
     warmup: Warmup = 0.0
     augmentation: Augmentation = "none"
+    class_weights: ClassWeights = "none"
 
 
 class EpochRecord(Artifact):

@@ -35,6 +35,11 @@ class Storage:
         """The folder of a snapshot."""
         return join(self.snapshots, fingerprint[:SHORT])
 
+    @property
+    def split_ledgers(self) -> str:
+        """The folder of what says which split each image of a data set is in, a folder for each data set."""
+        return join(self.uri, "splits")
+
     def below(self, path: str) -> str:
         """What lies at a path that is relative to the storage."""
         return join(self.uri, path)

@@ -128,6 +128,25 @@ def list_folders(uri: str) -> list[str]:
     return sorted(name for name in names if not name.startswith("."))
 
 
+def list_files(uri: str) -> list[str]:
+    """The names of the files right below a local or ``s3://`` folder, sorted; hidden ones are left out.
+
+    Raises:
+        StorageError: when it cannot be listed.
+    """
+    with explained("list", uri):
+        if not is_s3(uri):
+            below = Path(uri).iterdir() if Path(uri).is_dir() else []
+            names = [path.name for path in below if path.is_file()]
+        else:
+            bucket, key = bucket_and_key(uri)
+            pages = (
+                s3_client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{key}/", Delimiter="/")
+            )
+            names = [found["Key"].rpartition("/")[2] for page in pages for found in page.get("Contents", [])]
+    return sorted(name for name in names if name and not name.startswith("."))
+
+
 def _write_aside_then_rename(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as aside:

@@ -10,6 +10,7 @@ from sanefit.components.sanity_checks.check import Measurement
 from sanefit.components.sanity_checks.setup import Setup
 
 PAIRS = 64
+NOISE_STD = 3.0
 AFFINE_BELOW = 1e-4  # of the spread of the scores; float32 leaves 1e-6
 
 
@@ -17,13 +18,15 @@ def check_activations(setup: Setup) -> Measurement:
     """The network is not one affine function, and no layer feeds another of its kind linearly.
 
     Affine: the scores of the middle of two images are the middle of their scores. Between two layers: the second's
-    input is, neuron by neuron, proportional to the first's output. 1x1 convolutions may be fed so (MobileNetV2).
+    input is, neuron by neuron, proportional to the first's output; that is noise here, wide enough for any activation
+    to bend it, for a signal that has all but vanished stays where a sigmoid is straight. 1x1 convolutions may be fed
+    so (MobileNetV2).
     """
     classifier = setup.copy().eval()
     pixels, _ = setup.images(2 * PAIRS)
     layers = [module for module in classifier.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
     bend = _bend(classifier, pixels)
-    links = _linear_links(classifier, pixels)
+    links = _linear_links(classifier, pixels, setup.seed)
     fix = "put an activation (network.activation=relu) after every layer but the last"
     verdict: Verdict = "pass"
     measured = f"the scores bend by {bend:.2g} of their spread between two images"
@@ -51,14 +54,17 @@ def _bend(classifier: nn.Module, pixels: Tensor) -> float:
     return (scores[2] - (scores[0] + scores[1]) / 2).abs().mean().item() / spread if spread else 1.0
 
 
-def _linear_links(classifier: nn.Module, pixels: Tensor) -> list[str]:
+def _linear_links(classifier: nn.Module, pixels: Tensor, seed: int) -> list[str]:
     seen: list[tuple[str, nn.Module, Tensor, Tensor]] = []
+    generator = torch.Generator().manual_seed(seed)
 
-    def keep(name: str, module: nn.Module, given: Tensor, output: Tensor) -> None:
-        seen.append((name.removeprefix("network."), module, given.detach(), output.detach()))
+    def replace(name: str, module: nn.Module, given: Tensor, output: Tensor) -> Tensor:
+        noise = (NOISE_STD * torch.randn(output.shape, generator=generator)).to(output)
+        seen.append((name.removeprefix("network."), module, given.detach(), noise))
+        return noise
 
     def watch(name: str, module: nn.Module) -> None:
-        module.register_forward_hook(lambda m, given, output: keep(name, m, given[0], output))
+        module.register_forward_hook(lambda m, given, output: replace(name, m, given[0], output))
 
     for name, module in classifier.named_modules():
         if isinstance(module, nn.Linear | nn.Conv2d):

@@ -27,7 +27,8 @@ def check_recommended_rate(setup: Setup) -> Measurement | None:
 def check_carry_over(setup: Setup, learning_rate: float) -> Measurement:
     """Train for 150 steps at the recommended rate, then compare both accuracies with always naming one class.
 
-    Warns when validation accuracy is not above that by three standard errors, or far below training accuracy.
+    Warns when validation accuracy is not above that by three standard errors, or by half of what is left above it
+    where there are too few images for that; or when it is far below training accuracy.
 
     Args:
         setup: network and data.
@@ -36,7 +37,7 @@ def check_carry_over(setup: Setup, learning_rate: float) -> Measurement:
     train, validation = _accuracies(setup, learning_rate)
     labels = setup.validation_labels[:IMAGES]
     chance = torch.bincount(labels).max().item() / len(labels)
-    needed = chance + STANDARD_ERRORS * math.sqrt(chance * (1 - chance) / len(labels))
+    needed = chance + min(STANDARD_ERRORS * math.sqrt(chance * (1 - chance) / len(labels)), (1 - chance) / 2)
     fix = ""
     if validation <= needed:
         fix = (

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sanefit.components.foundation.image_dataset.batch_size import images_at_once
+from sanefit.components.foundation.schemas.checks import Verdict
 from sanefit.components.foundation.training.loop.training_images import Images
 from sanefit.components.sanity_checks.check import Measurement
 from sanefit.components.sanity_checks.setup import Setup
@@ -16,21 +17,24 @@ ALIKE_SHARE = 0.03  # of the pixel range: what nobody would call another distrib
 
 
 def check_labels(setup: Setup) -> Measurement:
-    """Every label is one of K, and every class is in the training and in the validation split."""
+    """Every label is one of K, and every class is in the training split; warns of classes that nothing validates."""
     splits = {"training": setup.train_labels, "validation": setup.validation_labels}
     problems, fix = [], ""
+    verdict: Verdict = "pass"
     for name, labels in splits.items():
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= setup.classes:
+            verdict = "fail"
             problems.append(f"{name} labels from {low} to {high}")
             fix = "number the classes from 0: subtract 1 when they start at 1, or correct how labels are read"
             continue
         missing = setup.classes - len(torch.unique(labels))
         if missing:
+            verdict = "fail" if name == "training" or verdict == "fail" else "warn"
             problems.append(f"{missing} of {setup.classes} classes have no {name} image")
-            fix = fix or "add images of the missing classes, remove the classes, or split by class"
+            fix = fix or f"add {name} images of the missing classes, or remove the classes"
     return Measurement(
-        verdict="fail" if problems else "pass",
+        verdict=verdict,
         measured="; ".join(problems) or f"labels 0 to {setup.classes - 1} in both splits",
         expected=f"labels 0 to {setup.classes - 1}, each in the training and in the validation split",
         fix=fix,

@@ -15,8 +15,9 @@ def check_raw_scores(setup: Setup) -> Measurement:
     pixels, _ = setup.images(IMAGES)
     try:
         with torch.no_grad():
-            scores = setup.copy()(pixels)
-        problem, fix = _problem(scores, setup.classes)
+            given = setup.copy()(pixels)
+        scores = given if isinstance(given, Tensor) else torch.zeros(0)
+        problem, fix = _problem(given, setup.classes)
     except (RuntimeError, ValueError) as error:  # of torch, in the user's network
         scores = torch.zeros(0)
         problem = f"no scores for images of {tuple(pixels.shape[1:])}: {' '.join(str(error).split())[:200]}"
@@ -29,7 +30,12 @@ def check_raw_scores(setup: Setup) -> Measurement:
     )
 
 
-def _problem(scores: Tensor, classes: int) -> tuple[str, str]:
+def _problem(scores: object, classes: int) -> tuple[str, str]:
+    if not isinstance(scores, Tensor):
+        held = f" of {len(scores)}" if isinstance(scores, tuple | list | dict) else ""
+        return f"forward() returns a {type(scores).__name__}{held}", (
+            f"return the scores alone: a tensor (images, {classes})"
+        )
     if scores.ndim != 2 or scores.shape[1] != classes:
         return f"scores of shape {tuple(scores.shape)}", (
             f"wrong number of classes: give the output layer {classes} neurons, or correct the labels"

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sanefit.components.foundation.classifiers.classifier import Classifier, ProbabilityModel, build_classifier
 from sanefit.components.foundation.classifiers.ensemble import Ensemble
 from sanefit.components.foundation.errors import SettingsError, StorageError
-from sanefit.components.foundation.schemas.final_model import TrainedModel
+from sanefit.components.foundation.schemas.final_model import Judgement, TrainedModel
 from sanefit.components.foundation.schemas.networks import (
     ConvNetSettings,
     MlpSettings,
@@ -45,6 +45,8 @@ PROBLEM = Problem(SHAPE, CLASSES, STATS)
 NETWORK = TwoLayerSettings(kind="two_layer", hidden=5)
 MLP = MlpSettings(kind="mlp", depth=2, width=6)
 CONVNET = ConvNetSettings(kind="convnet", channels=(4, 6))
+
+JUDGEMENT = Judgement(interval=(0, 1), majority_accuracy=0, balanced_accuracy=0.5, only_class_named=None)
 
 
 def setting(**searched: object) -> TrialSetting:
@@ -187,6 +189,8 @@ def trained_model(uri: str, settings: list[TrialSetting]) -> TrainedModel:
         test_loss=1.0,
         test_images=1,
         confusion=[],
+        validation=JUDGEMENT,
+        test=JUDGEMENT,
     )
 
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sanefit.components.foundation.image_dataset.batches import shuffled_batches
+from sanefit.components.foundation.image_dataset.batches import balanced_batches, shuffled_batches
 
 counts = st.integers(min_value=1, max_value=500)
 seeds = st.integers(min_value=0, max_value=2**64)
@@ -72,3 +72,25 @@ def test_every_image_comes_first_about_equally_often() -> None:
     first = Counter(int(shuffled_batches(images, 2, 0, epoch)[0][0]) for epoch in range(number_of_epochs))
     expected = number_of_epochs / images
     assert all(abs(first[image] - expected) < 4.5 * sqrt(expected) for image in range(images))
+
+
+@given(st.lists(st.integers(0, 5), min_size=6, max_size=400), st.integers(3, 64), seeds, epochs)
+def test_each_class_is_shown_equally_often(drawn: list[int], batch_size: int, seed: int, epoch: int) -> None:
+    labels = torch.tensor(drawn)
+    batches = balanced_batches(labels, batch_size, seed, epoch)
+    chosen = torch.cat(batches)
+    shown = Counter(labels[chosen].tolist())
+    assert set(shown) == set(drawn)
+    assert max(shown.values()) - min(shown.values()) <= 1
+    assert len(chosen) == len(labels)
+    assert [len(batch) for batch in batches] == [len(b) for b in shuffled_batches(len(labels), batch_size, seed, epoch)]
+    times = Counter(chosen.tolist())
+    for label in set(drawn):  # no image twice before each other one of its class was shown once
+        each = [times[number] for number, one in enumerate(drawn) if one == label]
+        assert max(each) - min(each) <= 1
+
+
+def test_balanced_epochs_differ_and_repeat() -> None:
+    labels = torch.arange(100) % 3
+    one, again, other = (torch.cat(balanced_batches(labels, 10, 5, epoch)).tolist() for epoch in (1, 1, 2))
+    assert one == again != other

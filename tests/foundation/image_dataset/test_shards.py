@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sanefit.components.foundation.errors import BadInputError, DataError, StorageError
-from sanefit.components.foundation.image_dataset import shards
+from sanefit.components.foundation.image_dataset import shard_rows, shards
 from sanefit.components.foundation.image_dataset.shards import (
     MANIFEST_FILE,
     SplitImages,
@@ -98,7 +98,7 @@ def test_however_a_split_is_read_its_images_are_those_of_its_index(
     files = [some_pixels(size, seed) for seed, size in enumerate(sizes)]
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(shards, "OPEN_FILES", opened)
-        patch.setattr(shards, "READ_AT_ONCE", at_once)
+        patch.setattr(shard_rows, "READ_AT_ONCE", at_once)
         dataset = make_snapshot(Path(folder), files, splits)
         for split, members in splits.items():
             expected = np.array([files[file][row] for file, row, _ in members], np.uint8).reshape(-1, *SHAPE)

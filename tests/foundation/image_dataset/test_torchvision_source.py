@@ -55,7 +55,7 @@ def test_a_snapshot_of_it_decodes_in_other_processes(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sanefit.components.dataset_snapshot.new_images.BATCH_IMAGES", 16)
         dataset = take_snapshot(settings, str(tmp_path / "storage"), Said(), workers=2)
-    assert read_manifest(dataset).image_shape == (28, 28, 3)
+    assert read_manifest(dataset).image_shape == (28, 28, 1)
     assert sum(len(read_split(dataset, split)[1]) for split in SPLITS) == 60
 
 

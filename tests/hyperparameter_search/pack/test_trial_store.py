@@ -189,6 +189,7 @@ CHANGES: list[tuple[str, object]] = [
     ("schedule", "step"),
     ("warmup", 0.1),
     ("augmentation", "flip"),
+    ("class_weights", "balanced"),
 ]
 
 

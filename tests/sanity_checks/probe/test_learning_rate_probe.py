@@ -81,7 +81,7 @@ def cifar10(cifar10_archive: Path) -> tuple[Tensor, Tensor]:
     for image in read_all(f"tar:{cifar10_archive}"):
         if kept[image.class_name] < 100:
             kept[image.class_name] += 1
-            pixels.append(decode(image.content, image.path, None))
+            pixels.append(decode(image.content, image.path))
             labels.append(len(kept) - 1)
     return torch.from_numpy(np.stack(pixels)), torch.tensor(labels)
 

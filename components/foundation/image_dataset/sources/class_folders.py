@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from posixpath import splitext
+from typing import NamedTuple
 
 from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceListing
@@ -59,9 +60,9 @@ class Layout:
     above: frozenset[str]
     depth: int
 
-    def class_at(self, parts: list[str]) -> str:
+    def class_at(self, parts: Sequence[str]) -> str:
         """The class folder that a path names or lies in; empty when it is in none, or hidden."""
-        outside = self.around and parts[:1] != [self.around]
+        outside = self.around and list(parts[:1]) != [self.around]
         if len(parts) <= self.depth or outside or _is_hidden(parts):
             return ""
         return parts[self.depth] if not self.above or parts[self.depth - 1] in self.above else ""
@@ -84,36 +85,56 @@ def with_class(
     Raises:
         DataError: when a class folder gives no image at all, or only held-out splits are there.
     """
-    # Strings, for pathlib would take longer than all else that listing a large folder does.
-    shown = {name: parts for name in entries.files if not _is_hidden(parts := _parts(name))}
-    layout = _layout([parts for parts in shown.values() if _suffix(parts) in IMAGE_SUFFIXES], own_splits=own_splits)
+    shown = _shown(entries.files)
+    kinds = Counter(kind for _, kind in shown)
+    layout = _layout([kind.parts for kind in kinds if kind.suffix in IMAGE_SUFFIXES], own_splits=own_splits)
     listing.passed_through = layout.around
-    classes: set[str] = set()
-    for name, parts in shown.items():
-        if reason := _why_not_taken(parts, layout):
+    reasons = {kind: _why_not_taken(kind, layout) for kind in kinds}
+    class_of = {kind: _utf8(kind.parts[layout.depth]) for kind, reason in reasons.items() if not reason}
+    for name, kind in shown:
+        if reason := reasons[kind]:
             listing.pass_over(name, reason)
             continue
-        classes.add(parts[layout.depth])
-        split = SPLIT_FOLDERS[parts[layout.depth - 1].lower()] if own_splits else None
-        yield name, _utf8(parts[layout.depth]), split
+        split = SPLIT_FOLDERS[kind.parts[layout.depth - 1].lower()] if own_splits else None
+        yield name, class_of[kind], split
     for name, reason in entries.others.items():
         listing.pass_over(name, reason)
-    _require_every_class(entries, shown, layout, classes)
+    _require_every_class(entries, kinds, layout, set(class_of.values()))
+
+
+class _Kind(NamedTuple):
+    """What files of one folder with one suffix have in common. ``parts``: of their paths, the last one empty."""
+
+    parts: tuple[str, ...]
+    suffix: str
+
+
+def _shown(names: Iterable[str]) -> list[tuple[str, _Kind]]:
+    """The files that are not hidden; there are many of them, and few folders and suffixes."""
+    kinds: dict[tuple[str, str], _Kind | None] = {}
+    shown = []
+    for name in names:
+        folder, _, base = name.rpartition("/")
+        suffix = splitext(base)[1]
+        key = folder, suffix
+        if key not in kinds:
+            parts = _parts(folder)
+            kinds[key] = None if _is_hidden(parts) else _Kind((*parts, ""), suffix.lower())
+        kind = kinds[key]
+        if kind is not None and not _is_hidden([base]):
+            shown.append((name, kind))
+    return shown
 
 
 def _parts(name: str) -> list[str]:
     return [part for part in name.split("/") if part not in ("", ".")]
 
 
-def _is_hidden(parts: list[str]) -> bool:
+def _is_hidden(parts: Sequence[str]) -> bool:
     return any(part.startswith(".") for part in parts) or not SYSTEM_FOLDERS.isdisjoint(parts)
 
 
-def _suffix(parts: list[str]) -> str:
-    return splitext(parts[-1])[1].lower()
-
-
-def _layout(images: Sequence[list[str]], *, own_splits: bool) -> Layout:
+def _layout(images: Sequence[tuple[str, ...]], *, own_splits: bool) -> Layout:
     around = _folder_around(images)
     start = 1 if around else 0
     tops = {parts[start] for parts in images if len(parts) > start + 2}
@@ -121,7 +142,7 @@ def _layout(images: Sequence[list[str]], *, own_splits: bool) -> Layout:
     return Layout(around, above, start + 1 if above else start)
 
 
-def _folder_around(images: Iterable[list[str]]) -> str:
+def _folder_around(images: Iterable[tuple[str, ...]]) -> str:
     """The one folder that holds all class folders, if there is one that is no class itself and no split."""
     tops, seconds = set(), set()
     for parts in images:
@@ -158,8 +179,8 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)[:5])
 
 
-def _why_not_taken(parts: list[str], layout: Layout) -> str:
-    suffix = _suffix(parts)
+def _why_not_taken(kind: _Kind, layout: Layout) -> str:
+    parts, suffix = kind
     if suffix in OTHER_PICTURES:
         return f"pictures that cannot be decoded ({suffix})"
     if suffix not in IMAGE_SUFFIXES:
@@ -172,7 +193,7 @@ def _why_not_taken(parts: list[str], layout: Layout) -> str:
     return "" if len(parts) > layout.depth + 1 else LOOSE
 
 
-def _require_every_class(entries: Entries, shown: Mapping[str, list[str]], layout: Layout, classes: set[str]) -> None:
+def _require_every_class(entries: Entries, kinds: Mapping[_Kind, int], layout: Layout, classes: set[str]) -> None:
     """Raise DataError for a folder that looks like a class and gave no image.
 
     One that holds only files that are no pictures, notes or scripts say, does not look like one.
@@ -181,10 +202,9 @@ def _require_every_class(entries: Entries, shown: Mapping[str, list[str]], layou
     for name in entries.folders:
         if class_name := layout.class_at(_parts(name)):
             found.setdefault(class_name, Counter())
-    for parts in shown.values():
+    for (parts, suffix), count in kinds.items():
         if len(parts) > layout.depth + 1 and (class_name := layout.class_at(parts)):
-            suffix = _suffix(parts)
-            found.setdefault(class_name, Counter())[suffix if suffix in OTHER_PICTURES else NO_PICTURE] += 1
+            found.setdefault(class_name, Counter())[suffix if suffix in OTHER_PICTURES else NO_PICTURE] += count
     for name, reason in entries.others.items():
         if class_name := layout.class_at(_parts(name)):
             found.setdefault(class_name, Counter())[reason] += 1

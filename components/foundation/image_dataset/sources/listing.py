@@ -21,7 +21,7 @@ class SourceModule(Protocol):
         """
 
 
-def list_source(source: str, scratch: Path, *, own_splits: bool = False) -> SourceListing:
+def list_source(source: str, scratch: Path, *, own_splits: bool = False, group_column: str = "") -> SourceListing:
     """List every image of ``source``, in an order that does not change between calls; none is read.
 
     Where there is a folder ``train`` with class folders in it, only what lies below it is listed.
@@ -31,6 +31,7 @@ def list_source(source: str, scratch: Path, *, own_splits: bool = False) -> Sour
             and optionally one folder ``train`` above them.
         scratch: a folder that stays until the images are read.
         own_splits: whether each image keeps the split that the source puts it in.
+        group_column: of a table, that says which images belong together.
 
     Raises:
         DataError: when there is nothing at its place, or it cannot be read to its end, or it is of no known form.
@@ -40,7 +41,7 @@ def list_source(source: str, scratch: Path, *, own_splits: bool = False) -> Sour
         kind = kind_of(source)
     except ValueError as error:
         raise DataError(f"data.source={source!r}: {error}; correct it") from None
-    return module_of(kind).list_images(ListingRequest(kind.place(source), scratch, own_splits))
+    return module_of(kind).list_images(ListingRequest(kind.place(source), scratch, own_splits, group_column))
 
 
 def module_of(kind: SourceKind) -> SourceModule:

@@ -13,13 +13,14 @@ class SourceImage:
     """One image as it was listed, not yet read.
 
     ``path``: its name, for people. ``location``: where its bytes are. ``split``: where the source itself puts it,
-    when that was asked for.
+    when that was asked for. ``group``: the value of the column that ``data.group`` names.
     """
 
     class_name: str
     path: str
     location: Location
     split: SplitName | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,14 @@ class ListingRequest:
     """What a source is asked for.
 
     ``place``: the part of ``data.source`` that its form has in capitals. ``scratch``: a folder that stays until the
-    images are read. ``own_splits``: whether each image keeps the split that the source puts it in.
+    images are read. ``own_splits``: whether each image keeps the split that the source puts it in. ``group_column``: of
+    a table, that says which images belong together.
     """
 
     place: str
     scratch: Path
     own_splits: bool
+    group_column: str = ""
 
 
 @dataclass

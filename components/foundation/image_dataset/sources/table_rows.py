@@ -1,4 +1,4 @@
-"""The rows of a table of images: ``path``, ``label``, and ``split`` when it is asked for."""
+"""The rows of a table of images: ``path``, ``label``, and ``split`` and a group when they are asked for."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,7 +20,9 @@ Row = dict[str, str | None]
 
 def columns_of(request: ListingRequest) -> tuple[str, ...]:
     """The columns that a table must have."""
-    return (*COLUMNS, "split") if request.own_splits else COLUMNS
+    split = ("split",) if request.own_splits else ()
+    group = (request.group_column,) if request.group_column else ()
+    return tuple(dict.fromkeys([*COLUMNS, *split, *group]))
 
 
 def require_columns(request: ListingRequest, present: list[str]) -> None:
@@ -45,7 +47,7 @@ def listed(request: ListingRequest, rows: Iterable[tuple[int, Row]]) -> SourceLi
         StorageError: when an image is not there.
     """
     table = request.place
-    found: list[tuple[str, str, SplitName | None]] = []
+    found: list[tuple[str, str, SplitName | None, str | None]] = []
     for number, row in rows:
         path, label = row["path"], row["label"]
         if not path or not label:
@@ -56,9 +58,12 @@ def listed(request: ListingRequest, rows: Iterable[tuple[int, Row]]) -> SourceLi
                 "without a value; expected a class; fill it in, remove the row, or name the class otherwise"
             )
         split = _split(table, number, row["split"]) if request.own_splits else None
-        found.append((label, _beside(table, path), split))
-    objects = stat_objects(uri for _, uri, _ in found if object_store.is_s3(uri))
-    return SourceListing([SourceImage(label, uri, _located(uri, objects), split) for label, uri, split in found])
+        group = row[request.group_column] if request.group_column else None
+        found.append((label, _beside(table, path), split, group))
+    objects = stat_objects(uri for _, uri, *_ in found if object_store.is_s3(uri))
+    return SourceListing(
+        [SourceImage(label, uri, _located(uri, objects), split, group) for label, uri, split, group in found]
+    )
 
 
 def _located(uri: str, objects: dict[str, StoredObject]) -> Location:

@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass
 
-from sanefit.components.foundation.schemas.training import Augmentation, OptimizerKind, OptimizerSettings, Schedule
+from sanefit.components.foundation.schemas.training import (
+    Augmentation,
+    ClassWeights,
+    OptimizerKind,
+    OptimizerSettings,
+    Schedule,
+)
 from sanefit.components.foundation.training.loop.schedules import learning_rate_at
 
 
@@ -13,7 +19,7 @@ class Recipe:
     ``learning_rate``: above 0; its course over the steps is ``schedule``'s, after a ``warmup`` in [0, 0.5] of them.
     ``weight_decay``: lambda of the penalty, at least 0, or of the decay beside it (``loop/optimizers.py``).
     ``momentum``: in [0, 1); with Adam its beta 1. ``batch_size``: most images in a batch. ``batch_seed``: of the order
-    of the images and their augmentation. ``noise_seed``: of dropout.
+    of the images and their augmentation. ``noise_seed``: of dropout. ``class_weights``: how often each class is shown.
     """
 
     learning_rate: float
@@ -27,6 +33,7 @@ class Recipe:
     schedule: Schedule = "constant"
     warmup: float = 0.0
     augmentation: Augmentation = "none"
+    class_weights: ClassWeights = "none"
 
     def rate_at(self, epoch: int, number: int, batches: int) -> float:
         """The learning rate of a step: of the ``number``th of so many batches, from 0, in an epoch, from 1."""

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sanefit.components.foundation.classifiers.classifier import Classifier
 from sanefit.components.foundation.classifiers.keyed_dropout import dropout_layers, key_dropout
-from sanefit.components.foundation.image_dataset.batches import WHOLE, BatchPart, shuffled_batches
+from sanefit.components.foundation.image_dataset.batches import WHOLE, BatchPart
 from sanefit.components.foundation.randomness import derive_seed
 from sanefit.components.foundation.schemas.training import EpochRecord
 from sanefit.components.foundation.training.loop.augmented_batch import (
@@ -22,6 +22,7 @@ from sanefit.components.foundation.training.loop.augmented_batch import (
     augmentation_keys,
     augmented_batch,
 )
+from sanefit.components.foundation.training.loop.epoch_batches import epoch_batches
 from sanefit.components.foundation.training.loop.epoch_records import epoch_record
 from sanefit.components.foundation.training.loop.epoch_tally import LOOK_EVERY, EpochTally
 from sanefit.components.foundation.training.loop.evaluation import evaluate
@@ -92,7 +93,7 @@ class Training:
         the training split would cost a third of an epoch.
         """
         recipe = self.recipe
-        batches = shuffled_batches(len(self.data.train_labels), recipe.batch_size, recipe.batch_seed, epoch)
+        batches = epoch_batches(self.data.train_labels, recipe, epoch)
         tally = EpochTally.of(1, self.device)
         self.classifier.train()
         with self._seeded(epoch):

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from sanefit.components.foundation.image_dataset.augmentation import augment
-from sanefit.components.foundation.image_dataset.batches import shuffled_batches
 from sanefit.components.foundation.machine.arithmetic import CPU_ARITHMETIC, Arithmetic
 from sanefit.components.foundation.schemas.training import EpochRecord
+from sanefit.components.foundation.training.loop.epoch_batches import epoch_batches
 from sanefit.components.foundation.training.loop.epoch_records import epoch_record, is_diverged
 from sanefit.components.foundation.training.loop.epoch_tally import LOOK_EVERY, EpochTally
 from sanefit.components.foundation.training.loop.optimizers import penalized
@@ -80,7 +80,7 @@ class StackedTraining:
     def train_epoch(self, epoch: int) -> dict[int, EpochRecord]:
         """One pass over the training split; a record for each network that was alive before, by its number."""
         common, device = self.recipes[0], self._device
-        batches = shuffled_batches(len(self.data.train_labels), common.batch_size, common.batch_seed, epoch)
+        batches = epoch_batches(self.data.train_labels, common, epoch)
         self._begin(epoch, len(batches))
         records: dict[int, EpochRecord] = {}
         look_every = LOOK_EVERY if device.type == "cuda" else 1

@@ -1,0 +1,140 @@
+"""Write down which images a snapshot holds, and what of its source it does not."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sanefit.components.dataset_snapshot.decoded_images import DecodedImages
+from sanefit.components.dataset_snapshot.distinct import Distinct, ListedImage, storage_order
+from sanefit.components.dataset_snapshot.splitting import ImagesInSplits
+from sanefit.components.dataset_snapshot.unusual_images import unusual_images
+from sanefit.components.foundation.image_dataset.sources.source_image import SourceListing
+from sanefit.components.foundation.schemas.images import (
+    SPLITS,
+    LabelConflict,
+    Manifest,
+    NearDuplicate,
+    PassedOver,
+    QuarantinedFile,
+    Shard,
+    SplitIndex,
+    SplitName,
+    UnusualImage,
+)
+
+EXAMPLES = 24  # pictures, or pairs of them, that the page can show
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in a source."""
+
+    listing: SourceListing
+    distinct: Distinct
+    quarantined: list[QuarantinedFile]
+    placed: ImagesInSplits
+
+
+def write_indices(fingerprint: str, found: Found, decoded: DecodedImages, folder: Path) -> Manifest:
+    """Write each split's index; the images of a split are in the order of their digests.
+
+    That is a shuffled order, and the same whatever the source's order, and wherever the pixels lie.
+
+    Returns:
+        The manifest, which is still to be written.
+    """
+    images, shards = found.placed.images, _Shards(decoded)
+    class_names = sorted({image.class_name for image in images})
+    label_of = {name: label for label, name in enumerate(class_names)}
+    shards.take(sorted(image.digest for image in images))
+    splits: dict[SplitName, SplitIndex] = {}
+    counts: dict[SplitName, dict[str, int]] = {}
+    for split in SPLITS:
+        members = sorted((image for image in images if image.split == split), key=storage_order)
+        rows = [(*shards.place(image.digest), label_of[image.class_name]) for image in members]
+        path = folder / f"{split}.index.npy"
+        np.save(path, np.array(rows, dtype=np.int64).reshape(-1, 3))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        splits[split] = SplitIndex(images=len(members), index_file=path.name, index_sha256=digest)
+        per_class = Counter(image.class_name for image in members)
+        counts[split] = {name: per_class[name] for name in class_names}
+    conflicts, passed_over = found.distinct.conflicts, found.listing.passed_over
+    shards.take([conflict.digest for conflict in conflicts[:EXAMPLES] if conflict.digest in decoded.place_of])
+    return Manifest(
+        fingerprint=fingerprint,
+        class_names=class_names,
+        image_shape=_shape(images, decoded),
+        images_per_class=counts,
+        passed_over=[
+            PassedOver(reason=reason, files=files, example=found.listing.example_of[reason])
+            for reason, files in passed_over.most_common()
+        ],
+        duplicates=found.distinct.duplicates,
+        near_duplicates=len(found.placed.near),
+        near_examples=_near_examples(found.placed, shards),
+        label_conflicts=[
+            LabelConflict(paths=one.paths, class_names=one.class_names, place=shards.known_place(one.digest))
+            for one in conflicts
+        ],
+        quarantined=found.quarantined,
+        unusual=[
+            UnusualImage(
+                path=images[number].path,
+                class_name=images[number].class_name,
+                what=what,
+                place=shards.place(images[number].digest),
+            )
+            for number, what in unusual_images(decoded.thumbnails_of([image.digest for image in images]))
+        ],
+        splits=splits,
+        shards=shards.listed,
+    )
+
+
+class _Shards:
+    """Those that a snapshot names, and the place of an image among them."""
+
+    def __init__(self, decoded: DecodedImages) -> None:
+        self._decoded = decoded
+        self._numbers: dict[int, int] = {}
+        self.listed: list[Shard] = []
+
+    def take(self, digests: Sequence[bytes]) -> None:
+        for shard in sorted({self._decoded.place_of[digest][0] for digest in digests} - set(self._numbers)):
+            self._numbers[shard] = len(self.listed)
+            self.listed.append(self._decoded.shards[shard])
+
+    def place(self, digest: bytes) -> tuple[int, int]:
+        shard, row = self._decoded.place_of[digest]
+        return self._numbers[shard], row
+
+    def known_place(self, digest: bytes) -> tuple[int, int] | None:
+        shard, row = self._decoded.place_of.get(digest, (-1, 0))
+        return (self._numbers[shard], row) if shard in self._numbers else None
+
+
+def _shape(images: Sequence[ListedImage], decoded: DecodedImages) -> tuple[int, int, int]:
+    """One channel when all images are gray."""
+    shapes = {decoded.shapes[decoded.place_of[image.digest][0]] for image in images}
+    return max(shapes, key=lambda shape: shape[2])
+
+
+def _near_examples(placed: ImagesInSplits, shards: _Shards) -> list[NearDuplicate]:
+    """Those of several classes first, then those of which one is trained on."""
+    found = []
+    for one, other in placed.near:
+        pair = placed.images[one], placed.images[other]
+        if pair[0].split and pair[1].split:
+            found.append(
+                NearDuplicate(
+                    paths=(pair[0].path, pair[1].path),
+                    class_names=(pair[0].class_name, pair[1].class_name),
+                    splits=(pair[0].split, pair[1].split),
+                    places=(shards.place(pair[0].digest), shards.place(pair[1].digest)),
+                )
+            )
+    return sorted(found, key=lambda near: (len(set(near.class_names)) == 1, not near.leaks))[:EXAMPLES]
