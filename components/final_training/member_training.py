@@ -5,7 +5,7 @@ from sanefit.components.foundation.classifiers.classifier import Classifier
 from sanefit.components.foundation.image_dataset.batches import WHOLE, BatchPart
 from sanefit.components.foundation.machine.arithmetic import CPU_ARITHMETIC, Arithmetic
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
-from sanefit.components.foundation.schemas.training import EpochRecord
+from sanefit.components.foundation.schemas.training import EpochRecord, Metric
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.training.loop.epoch_records import is_diverged
 from sanefit.components.foundation.training.loop.loss import smoothed_cross_entropy
@@ -14,6 +14,7 @@ from sanefit.components.foundation.training.loop.training import Training
 from sanefit.components.foundation.training.loop.training_data import TrainingData
 from sanefit.components.foundation.training.loop.training_options import TrainingOptions
 from sanefit.components.foundation.training.loop.training_state import copies
+from sanefit.components.foundation.training.score import score
 
 
 def train_member(
@@ -54,7 +55,7 @@ def train_member(
     for epoch in range(training.epochs + 1, recipe.epochs + 1):
         record = training.train_epoch(epoch)
         say(epoch_line(record, recipe.epochs))
-        progress = _with_epoch(progress, record, training)
+        progress = _with_epoch(progress, record, training, recipe.kept_by)
         if is_diverged(record) or _is_out_of_patience(progress, final.patience, say):
             break
         if epoch < recipe.epochs:
@@ -72,9 +73,9 @@ def epoch_line(record: EpochRecord, epochs: int) -> str:
     )
 
 
-def _with_epoch(progress: MemberProgress, record: EpochRecord, training: Training) -> MemberProgress:
+def _with_epoch(progress: MemberProgress, record: EpochRecord, training: Training, kept_by: Metric) -> MemberProgress:
     records = [*progress.records, record]
-    if is_diverged(record) or (progress.best and _quality(record) <= _quality(progress.best)):
+    if is_diverged(record) or (progress.best and _quality(record, kept_by) <= _quality(progress.best, kept_by)):
         return MemberProgress(records, progress.best_epoch, progress.best_weights, None)
     kept = training.kept.get_submodule("network").state_dict()
     return MemberProgress(records, record.epoch, copies(kept), None)
@@ -88,10 +89,10 @@ def _is_out_of_patience(progress: MemberProgress, patience: int | None, say: Say
     return True
 
 
-def _quality(record: EpochRecord) -> tuple[float, float]:
-    """Validation accuracy; of equals the lower loss is better."""
+def _quality(record: EpochRecord, kept_by: Metric) -> tuple[float, float]:
+    """The score; of equals the lower loss is better."""
     assert record.validation_loss is not None
-    return record.validation_accuracy, -record.validation_loss
+    return score(record, kept_by), -record.validation_loss
 
 
 def _number(value: float | None) -> str:

@@ -1,12 +1,12 @@
 """What the final model is made of: the best setting, or the best few, each with seeds of its own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sanefit.components.foundation.randomness import derive_seed
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
 from sanefit.components.foundation.schemas.networks import NetworkSettings
 from sanefit.components.foundation.schemas.search import Ranking, TrialSetting
-from sanefit.components.foundation.schemas.training import OptimizerSettings
+from sanefit.components.foundation.schemas.training import Metric, OptimizerSettings
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.training.loop.recipe import recipe_of
 from sanefit.components.foundation.training.resolved_settings import resolve_network, resolve_optimizer
@@ -40,11 +40,14 @@ def plan_members(
     Raises:
         SettingsError: when this network has no value that was searched.
     """
+    metric = ranking.search_range.metric
     others = [setting for setting in ranking.top if setting != ranking.best]
     settings = [ranking.best, *others][: final.ensemble]
     if len(settings) < final.ensemble:
         say(f"warning: final.ensemble={final.ensemble}, but the search has {len(settings)} settings: one each")
-    return [_member(network, optimizer, final, setting, seed, number) for number, setting in enumerate(settings)]
+    return [
+        _member(network, optimizer, final, setting, metric, seed, number) for number, setting in enumerate(settings)
+    ]
 
 
 def _member(
@@ -52,6 +55,7 @@ def _member(
     optimizer: OptimizerSettings,
     final: FinalTrainingSettings,
     setting: TrialSetting,
+    metric: Metric,
     seed: int,
     number: int,
 ) -> Member:
@@ -64,4 +68,5 @@ def _member(
         batch_seed=derive_seed(seed, "final batches", *own),
         noise_seed=derive_seed(seed, "final batches", *own),
     )
+    recipe = replace(recipe, kept_by=metric)
     return Member(setting, Trial(resolve_network(network, setting), recipe, derive_seed(seed, "final", *own)))

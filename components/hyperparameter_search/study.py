@@ -9,6 +9,7 @@ from optuna.samplers import BaseSampler
 
 from sanefit.components.foundation.schemas.search import SearchRange, TrialResult, TrialSetting
 from sanefit.components.foundation.schemas.searchable import SEARCHABLE, Value
+from sanefit.components.foundation.schemas.training import Metric
 from sanefit.components.hyperparameter_search.finished_trials import worth
 
 
@@ -31,7 +32,9 @@ def new_study(sampler: BaseSampler | None = None) -> optuna.Study:
     return optuna.create_study(direction="maximize", sampler=sampler)
 
 
-def add_results(study: optuna.Study, space: dict[str, BaseDistribution], results: Iterable[TrialResult]) -> int:
+def add_results(
+    study: optuna.Study, space: dict[str, BaseDistribution], results: Iterable[TrialResult], metric: Metric
+) -> int:
     """Add what trials gave; how many were added.
 
     One that diverged or ran out of memory is worth nothing, so that no more are drawn near it. One that raised says
@@ -41,11 +44,12 @@ def add_results(study: optuna.Study, space: dict[str, BaseDistribution], results
         study: takes the trials.
         space: of the study.
         results: added in this order.
+        metric: what they are worth.
     """
     told = [result for result in results if result.status != "error" and _inside(space, result.spec.setting)]
     for result in told:
         params = {name: result.spec.setting.searched[name] for name in space}
-        study.add_trial(optuna.trial.create_trial(params=params, distributions=space, value=worth(result)))
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=space, value=worth(result, metric)))
     return len(told)
 
 

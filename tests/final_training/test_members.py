@@ -94,3 +94,11 @@ def test_a_value_that_the_network_has_not_is_an_error(said: Said) -> None:
         plan_members(
             TwoLayerSettings(kind="two_layer"), OPTIMIZER, FinalTrainingSettings(), ranking_of(setting), 0, said
         )
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "loss"])
+def test_the_epoch_is_kept_by_what_the_search_ranked_by(metric: str, said: Said) -> None:
+    ranking = ranking_of(BEST)
+    ranked = ranking.model_copy(update={"search_range": ranking.search_range.model_copy(update={"metric": metric})})
+    [member] = planned(ranked, 1, said)
+    assert member.trial.recipe.kept_by == metric

@@ -16,7 +16,7 @@ from sanefit.components.foundation.schemas.searchable import (
     range_or_choices,
     with_values,
 )
-from sanefit.components.foundation.schemas.training import EpochRecord
+from sanefit.components.foundation.schemas.training import EpochRecord, Metric
 
 
 @with_values(range_or_choices)
@@ -66,6 +66,7 @@ class SearchSettings(Settings):
     1, each trial is trained that many times, each time validated on another part of the training split, and the
     validation split is left to the final training. ``reduction_factor``: above 1, successive halving: after 1,
     ``reduction_factor``, ``reduction_factor``², ... epochs only the best one in so many of a pack's trials goes on.
+    ``metric``: of the validation split, what trials are ranked by, and which epoch the final training keeps.
     ``engine``: how a pack trains its trials; ``fastest`` measures. ``networks_at_once``: 0 leaves it to the
     measurement and to the memory that is free.
     """
@@ -74,6 +75,7 @@ class SearchSettings(Settings):
     packs: PositiveInt = 2
     folds: Annotated[int, Field(ge=1, le=20)] = 1
     reduction_factor: Annotated[int, Field(ge=1, le=10)] = 1
+    metric: Metric = "accuracy"
     engine: Engine = "fastest"
     networks_at_once: Annotated[int, Field(ge=0)] = 0
     coarse: CoarseSettings = CoarseSettings()
@@ -140,7 +142,7 @@ class SearchRange(Artifact):
     """Where each value is searched, why there, and how the trials were drawn.
 
     ``learning_rate`` and ``weight_decay``: bounds, searched in the logarithm; ``ranges``: bounds of further values;
-    ``choices``: what the others may be. A value that is not named is not searched.
+    ``choices``: what the others may be. A value that is not named is not searched. ``metric``: what ranks trials.
     """
 
     learning_rate: tuple[float, float]
@@ -148,6 +150,7 @@ class SearchRange(Artifact):
     ranges: dict[str, tuple[float, float]] = Field(default={})
     choices: dict[str, list[Value]] = Field(default={})
     reasons: list[str]
+    metric: Metric = "accuracy"
 
 
 class PackPlan(Artifact):

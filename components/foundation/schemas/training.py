@@ -10,6 +10,7 @@ OptimizerKind = Literal["sgd", "adam", "adamw"]
 Schedule = Literal["constant", "step", "cosine"]
 Augmentation = Literal["none", "flip", "crop", "flip_crop"]
 ClassWeights = Literal["none", "balanced"]
+Metric = Literal["accuracy", "balanced_accuracy", "loss"]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 Warmup = Annotated[float, Field(ge=0, le=0.5)]
 BatchSize = Annotated[int, Field(ge=4)]
@@ -37,7 +38,10 @@ class OptimizerSettings(Settings):
 
 
 class EpochRecord(Artifact):
-    """Measurements after one epoch; ``train_loss`` includes the weight penalty."""
+    """Measurements after one epoch; ``train_loss`` includes the weight penalty.
+
+    ``validation_balanced_accuracy``: mean share of right answers over the classes, 0 in records of earlier versions.
+    """
 
     epoch: int
     learning_rate: float
@@ -45,6 +49,7 @@ class EpochRecord(Artifact):
     train_accuracy: float
     validation_loss: float | None
     validation_accuracy: float
+    validation_balanced_accuracy: float = 0.0
 
 
 class CurveDiagnosis(Artifact):

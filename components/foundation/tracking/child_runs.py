@@ -12,7 +12,14 @@ from sanefit.components.foundation.tracking.connection import Client
 from sanefit.components.foundation.tracking.tags import PARENT_TAG, TRIAL_TAG
 
 METRICS_PER_BATCH = 1000
-CURVES = ("learning_rate", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+CURVES = (
+    "learning_rate",
+    "train_loss",
+    "train_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "validation_balanced_accuracy",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

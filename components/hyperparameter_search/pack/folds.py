@@ -66,6 +66,6 @@ def _mean(records: Sequence[EpochRecord]) -> EpochRecord:
     }
     means = {
         name: fmean(getattr(record, name) for record in records)
-        for name in ("learning_rate", "train_accuracy", "validation_accuracy")
+        for name in ("learning_rate", "train_accuracy", "validation_accuracy", "validation_balanced_accuracy")
     }
     return EpochRecord.model_validate({"epoch": records[0].epoch, **losses, **means})

@@ -16,6 +16,7 @@ from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.training.loop.recipe import recipe_of
 from sanefit.components.foundation.training.resolved_settings import resolve_network, resolve_optimizer
+from sanefit.components.foundation.training.score import score
 from sanefit.components.foundation.training.stacks.engine_plan import choose_plan
 from sanefit.components.foundation.training.stacks.stack_key import StackKey, stack_key
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan
@@ -99,14 +100,15 @@ class TrialsOfPack:
             number: merge_folds(units[0].spec, [self.results[unit.key] for unit in units])
             for number, units in living.items()
         }
-        accuracies = {number: result.epochs[until - 1].validation_accuracy for number, result in merged.items()}
-        for number in sorted(merged, key=lambda number: (-accuracies[number], number))[places:]:
+        reached = {number: result.epochs[until - 1] for number, result in merged.items()}
+        scores = {number: score(record, self.plan.search_range.metric) for number, record in reached.items()}
+        for number in sorted(merged, key=lambda number: (-scores[number], number))[places:]:
             del living[number]
             yield merged[number].model_copy(
                 update={
                     "status": "stopped",
                     "epochs": merged[number].epochs[:until],
-                    "validation_accuracy": accuracies[number],
+                    "validation_accuracy": reached[number].validation_accuracy,
                 }
             )
 

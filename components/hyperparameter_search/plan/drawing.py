@@ -57,5 +57,5 @@ def draw_tpe(
     """
     space = search_space(searched)
     study = new_study(TPESampler(seed=seed % SAMPLER_SEEDS, n_startup_trials=STARTUP, constant_liar=True))
-    known = add_results(study, space, sorted(results, key=lambda result: result.spec.number))
+    known = add_results(study, space, sorted(results, key=lambda result: result.spec.number), searched.metric)
     return [TrialSetting.model_validate(params) for params in ask(study, space, trials)], known

@@ -62,7 +62,7 @@ def fine_range(searched: SearchRange, results: Sequence[TrialResult]) -> SearchR
     Raises:
         RunFailedError: when no trial finished.
     """
-    finished = best_first(results)
+    finished = best_first(results, searched.metric)
     if not finished:
         raise RunFailedError(
             f"none of the {len(results)} coarse trials ended with a finite loss; expected at least one; "
@@ -77,4 +77,5 @@ def fine_range(searched: SearchRange, results: Sequence[TrialResult]) -> SearchR
         ranges={name: ranges[name][0] for name in searched.ranges},
         choices={name: kept for name, (kept, _) in choices.items()},
         reasons=[f"{name.replace('_', ' ')} {reason}" for name, (_, reason) in (ranges | choices).items()],
+        metric=searched.metric,
     )

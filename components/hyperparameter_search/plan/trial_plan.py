@@ -79,6 +79,7 @@ def plan_stage(
     settings = search.coarse if stage == "coarse" else search.fine
     results = previous.results if previous else []
     searched = fine_range(previous.search_range, results) if previous else coarse_range(search.coarse, band)
+    searched = searched.model_copy(update={"metric": search.metric})
     drawn, how = draw(search, searched, results, settings.trials, derive_seed(seed, stage))
     searched = searched.model_copy(update={"reasons": [*searched.reasons, how]})
     trials = [

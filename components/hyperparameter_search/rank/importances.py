@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from sanefit.components.foundation.schemas.search import SearchRange, TrialResult
-from sanefit.components.hyperparameter_search.finished_trials import best_first, worth
+from sanefit.components.hyperparameter_search.finished_trials import best_first, last_score, worth
 from sanefit.components.hyperparameter_search.study import add_results, new_study, search_space
 
 TRIALS_AT_LEAST = 10
@@ -30,15 +30,15 @@ def importances(searched: SearchRange, results: Sequence[TrialResult]) -> dict[s
     Returns:
         Shares that sum to 1; none when fewer than 10 trials finished or all were equally good.
     """
-    finished = best_first(results)
-    if len(finished) < TRIALS_AT_LEAST or len({result.validation_accuracy for result in finished}) == 1:
+    finished = best_first(results, searched.metric)
+    if len(finished) < TRIALS_AT_LEAST or len({last_score(result, searched.metric) for result in finished}) == 1:
         return {}
-    values = [worth(result) for result in finished]
+    values = [worth(result, searched.metric) for result in finished]
     better = sum(value > min(values) for value in values)
     best = min(max(BEST_AT_LEAST, math.ceil(BEST_SHARE * len(values))), better)
     space = {name: distribution for name, distribution in search_space(searched).items() if not distribution.single()}
     study = new_study()
-    add_results(study, space, finished)
+    add_results(study, space, finished, searched.metric)
     # Half a trial less: the share times the number of trials is rounded up.
     evaluator = PedAnovaImportanceEvaluator(target_quantile=(best - 0.5) / len(values))
     return get_param_importances(study, evaluator=evaluator)

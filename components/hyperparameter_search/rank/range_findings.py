@@ -28,7 +28,7 @@ def range_findings(stage: Stage, searched: SearchRange, results: Sequence[TrialR
         searched: what was searched.
         results: every trial of the stage.
     """
-    finished = best_first(results)
+    finished = best_first(results, searched.metric)
     if len(finished) < TRIALS_AT_LEAST:
         return [
             f"{len(finished)} finished trials are too few to say whether the ranges were wide enough; expected "

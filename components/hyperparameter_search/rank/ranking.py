@@ -1,4 +1,4 @@
-"""Rank the trials of a stage by their last validation accuracy."""
+"""Rank the trials of a stage by what they reached on the validation split."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ TOP = 10
 
 
 def rank_stage(run: RunReference, stage: Stage, packs: Sequence[str], say: Say) -> Ranking:
-    """The best settings of a stage: highest last validation accuracy; of equals, the first.
+    """The best settings of a stage: best last score by ``search.metric``; of equals, the first.
 
     Trials that successive halving stopped rank below those that it did not.
 
@@ -30,7 +30,7 @@ def rank_stage(run: RunReference, stage: Stage, packs: Sequence[str], say: Say) 
     """
     loaded = load_pack_results(run, stage, packs)
     results, search_range = trials_of(loaded), loaded[0].search_range
-    finished = best_first(results)
+    finished = best_first(results, search_range.metric)
     if not finished:
         raise RunFailedError(
             f"none of the {len(results)} {stage} trials ended with a finite loss "

@@ -138,7 +138,10 @@ def test_training_is_what_numpy_does_by_hand(weight_decay: float, momentum: floa
         assert record.train_loss == pytest.approx(total / len(y) + oracle.penalty(), rel=1e-9)
         assert record.train_accuracy == pytest.approx(correct / len(y))
         assert record.validation_loss == pytest.approx(oracle.cross_entropy(scores, y_validation), rel=1e-9)
-        assert record.validation_accuracy == pytest.approx(np.mean(scores.argmax(axis=1) == y_validation))
+        predicted = scores.argmax(axis=1)
+        assert record.validation_accuracy == pytest.approx(np.mean(predicted == y_validation))
+        recalls = [np.mean(predicted[y_validation == label] == label) for label in np.unique(y_validation)]
+        assert record.validation_balanced_accuracy == pytest.approx(np.mean(recalls))
     for name, weight in weights_of(classifier).items():
         np.testing.assert_allclose(weight, oracle.weights[name], rtol=1e-8, atol=1e-11)
 

@@ -190,6 +190,7 @@ CHANGES: list[tuple[str, object]] = [
     ("warmup", 0.1),
     ("augmentation", "flip"),
     ("class_weights", "balanced"),
+    ("kept_by", "loss"),
 ]
 
 

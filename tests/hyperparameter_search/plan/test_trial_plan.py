@@ -246,3 +246,10 @@ def test_what_the_coarse_stage_found_changes_what_tpe_draws(tmp_path: Path) -> N
         trials = in_order(planned(search, "fine", previous))
         rates.append(sum(trial.setting.learning_rate < 10**-2.95 for trial in trials))
     assert rates[0] < rates[1]
+
+
+def test_the_metric_goes_with_the_ranges_of_both_stages(tmp_path: Path) -> None:
+    by_loss = SEARCH.model_copy(update={"metric": "loss"})
+    assert {plan.search_range.metric for plan in planned(by_loss)} == {"loss"}
+    previous = coarse_stage(tmp_path, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    assert {plan.search_range.metric for plan in planned(by_loss, "fine", previous)} == {"loss"}

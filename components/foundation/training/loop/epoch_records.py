@@ -12,6 +12,7 @@ def epoch_record(
     train_accuracy: float,
     validation_loss: float = math.nan,
     validation_accuracy: float = 0.0,
+    validation_balanced_accuracy: float = 0.0,
 ) -> EpochRecord:
     """The record of an epoch; a loss that is not finite is ``None``, and what came after it is not known.
 
@@ -21,7 +22,7 @@ def epoch_record(
         train_loss: mean cross-entropy of the batches against the true labels, each before its step, plus the penalty
             after the last.
         train_accuracy: over the images that were seen, right answers counted as ``EpochTally`` does.
-        validation_loss, validation_accuracy: after the last step.
+        validation_loss, validation_accuracy, validation_balanced_accuracy: after the last step.
     """
     finite = math.isfinite(train_loss)
     return EpochRecord(
@@ -31,6 +32,7 @@ def epoch_record(
         train_accuracy=train_accuracy,
         validation_loss=validation_loss if finite and math.isfinite(validation_loss) else None,
         validation_accuracy=validation_accuracy if finite else 0.0,
+        validation_balanced_accuracy=validation_balanced_accuracy if finite else 0.0,
     )
 
 

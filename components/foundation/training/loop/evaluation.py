@@ -14,10 +14,14 @@ EVALUATION_BATCH = 1000
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``loss`` is the mean cross-entropy, natural logarithm; ``predicted`` is int64 (images,)."""
+    """``loss`` is the mean cross-entropy, natural logarithm; ``predicted`` is int64 (images,).
+
+    ``balanced_accuracy``: mean share of right answers over the classes that the split has.
+    """
 
     loss: float
     accuracy: float
+    balanced_accuracy: float
     predicted: Tensor
 
 
@@ -42,8 +46,25 @@ def evaluate(classifier: nn.Module, pixels: Images, labels: Tensor) -> Evaluatio
         seen += len(batch)
     classifier.train(was_training)
     predicted = scores.argmax(dim=1)
+    right = predicted == labels
     return Evaluation(
         loss=functional.cross_entropy(scores.double(), labels).item(),
-        accuracy=(predicted == labels).double().mean().item(),
+        accuracy=right.double().mean().item(),
+        balanced_accuracy=balanced_accuracy(right.unsqueeze(0), labels).item(),
         predicted=predicted,
     )
+
+
+def balanced_accuracy(right: Tensor, labels: Tensor) -> Tensor:
+    """The mean over the classes of their share of right answers: float64 (T,).
+
+    Args:
+        right: bool (T, images), of T networks.
+        labels: int64 (images,).
+    """
+    classes = int(labels.max()) + 1
+    sizes = torch.bincount(labels, minlength=classes)
+    found = torch.zeros(len(right), classes, dtype=torch.float64, device=labels.device)
+    found.index_add_(1, labels, right.double())
+    present = sizes > 0
+    return (found[:, present] / sizes[present]).mean(dim=1)

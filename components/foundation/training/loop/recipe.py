@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sanefit.components.foundation.schemas.training import (
     Augmentation,
     ClassWeights,
+    Metric,
     OptimizerKind,
     OptimizerSettings,
     Schedule,
@@ -20,6 +21,7 @@ class Recipe:
     ``weight_decay``: lambda of the penalty, at least 0, or of the decay beside it (``loop/optimizers.py``).
     ``momentum``: in [0, 1); with Adam its beta 1. ``batch_size``: most images in a batch. ``batch_seed``: of the order
     of the images and their augmentation. ``noise_seed``: of dropout. ``class_weights``: how often each class is shown.
+    ``kept_by``: which epoch the final training keeps.
     """
 
     learning_rate: float
@@ -34,6 +36,7 @@ class Recipe:
     warmup: float = 0.0
     augmentation: Augmentation = "none"
     class_weights: ClassWeights = "none"
+    kept_by: Metric = "accuracy"
 
     def rate_at(self, epoch: int, number: int, batches: int) -> float:
         """The learning rate of a step: of the ``number``th of so many batches, from 0, in an epoch, from 1."""

@@ -172,17 +172,18 @@ class Training:
         losses, right, images = sum_of_all(sums, self.part).tolist()
         train_loss = losses / images + self._penalty().item()
         rate = self.recipe.rate_at(self.epochs, int(tally.steps) - 1, batches)
-        found = self._validation() if math.isfinite(train_loss) else (math.nan, 0.0)
+        found = self._validation() if math.isfinite(train_loss) else (math.nan, 0.0, 0.0)
         return epoch_record(self.epochs, rate, train_loss, right / images, *found)
 
-    def _validation(self) -> tuple[float, float]:
-        """Loss and accuracy as the first process finds them, so that all decide alike."""
-        found = torch.zeros(2, dtype=torch.float64, device=self.device)
+    def _validation(self) -> tuple[float, float, float]:
+        """Loss, accuracy and balanced accuracy as the first process finds them, so that all decide alike."""
+        found = torch.zeros(3, dtype=torch.float64, device=self.device)
         if self.part.rank == 0:
             evaluation = evaluate(self.kept, self.data.validation_pixels, self.data.validation_labels)
-            found += torch.tensor([evaluation.loss, evaluation.accuracy], dtype=torch.float64, device=self.device)
-        loss, accuracy = as_the_first_has_it(found, self.part).tolist()
-        return loss, accuracy
+            measured = [evaluation.loss, evaluation.accuracy, evaluation.balanced_accuracy]
+            found += torch.tensor(measured, dtype=torch.float64, device=self.device)
+        loss, accuracy, balanced = as_the_first_has_it(found, self.part).tolist()
+        return loss, accuracy, balanced
 
     @property
     def _always_steps(self) -> bool:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sanefit.components.foundation.image_dataset.batch_size import images_at_once
-from sanefit.components.foundation.training.loop.evaluation import EVALUATION_BATCH
+from sanefit.components.foundation.training.loop.evaluation import EVALUATION_BATCH, balanced_accuracy
 from sanefit.components.foundation.training.loop.training_images import Images
 from sanefit.components.foundation.training.stacks.stacked_network import StackedNetwork, answers
 
@@ -13,8 +13,8 @@ from sanefit.components.foundation.training.stacks.stacked_network import Stacke
 @torch.no_grad()
 def evaluate_stack(
     network: StackedNetwork, normalization: nn.Module, pixels: Images, labels: Tensor, networks: int
-) -> tuple[list[float], list[float]]:
-    """Mean cross-entropy and accuracy of each network, in evaluation mode.
+) -> tuple[list[float], list[float], list[float]]:
+    """Mean cross-entropy, accuracy and balanced accuracy of each network, in evaluation mode.
 
     Args:
         network: T networks.
@@ -24,13 +24,14 @@ def evaluate_stack(
         networks: T.
     """
     losses = torch.zeros(networks, dtype=torch.float64, device=labels.device)
-    correct = torch.zeros(networks, dtype=torch.int64, device=labels.device)
+    right = torch.empty(networks, len(labels), dtype=torch.bool, device=labels.device)
     seen = 0
     for batch in pixels.split(images_at_once(pixels.shape[1:], EVALUATION_BATCH)):
         scores = network.scores(normalization(batch))
         expected = labels[seen : seen + len(batch)]
         each = functional.cross_entropy(scores.double(), expected.expand(networks, -1), reduction="none")
         losses += each.sum(dim=1)
-        correct += (answers(scores) == expected).sum(dim=1)
+        right[:, seen : seen + len(batch)] = answers(scores) == expected
         seen += len(batch)
-    return (losses / seen).tolist(), (correct.double() / seen).tolist()
+    accuracies = right.sum(dim=1).double() / seen
+    return (losses / seen).tolist(), accuracies.tolist(), balanced_accuracy(right, labels).tolist()

@@ -169,16 +169,16 @@ class StackedTraining:
     def _validated(self, epoch: int, batches: int) -> dict[int, EpochRecord]:
         penalties = self._penalties().tolist()
         data = self.data
-        losses, accuracies = evaluate_stack(
+        found = evaluate_stack(
             self.network, self.normalization, data.validation_pixels, data.validation_labels, len(self.members)
         )
         return {
-            member: self._record(place, epoch, batches, penalties[place], losses[place], accuracies[place])
+            member: self._record(place, epoch, batches, penalties[place], *(values[place] for values in found))
             for place, member in enumerate(self.members)
         }
 
     def _record(self, place: int, epoch: int, batches: int, penalty: float = 0.0, *validation: float) -> EpochRecord:
-        """Of the network at this place. ``validation``: its loss and accuracy, unless it diverged before."""
+        """Of the network at this place. ``validation``: its loss and accuracies, unless it diverged before."""
         tally, recipe = self.tally, self.recipes[self.members[place]]
         images = int(tally.images[place])
         return epoch_record(
