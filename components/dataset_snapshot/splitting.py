@@ -71,7 +71,7 @@ def put_in_splits(
     folder = ledger_folder(settings, storage)
     ledger = read_ledger(folder)
     searched = set(ledger.split_of)
-    if not searched:
+    if not searched and settings.splits == "by_content":  # a source's own splits begin with its own word
         ledger = earlier_splits(storage, (image.digest for image in images), decoded.digest_of_file)
     new_near = _near_new_ones(images, decoded, searched, workers)
     number_of = {image.digest: number for number, image in enumerate(images)}
@@ -80,11 +80,14 @@ def put_in_splits(
         for one, other in sorted(ledger.near | new_near)
         if one in number_of and other in number_of
     ]
+    near = _without_alike_classes(images, near, say)
+    belonging = Belonging(near, groups)
     if settings.splits == "by_content":
         _say_what_leaks(images, decoded, settings, say)
         _say_fractions(images, ledger, settings, say)
-    assign = _by_content if settings.splits == "by_content" else _own
-    splits = assign(images, Belonging(near, groups), ledger, settings, say)
+        splits = deal(images, belonging, ledger.split_of, settings)
+    else:
+        splits = _own(images, belonging, ledger, settings, say)
     placed = [replace(image, split=split) for image, split in zip(images, splits, strict=True)]
     now = {image.digest: image.split for image in placed if image.split}
     now |= _of_groups(placed, groups)
@@ -92,6 +95,18 @@ def put_in_splits(
         digest: split for digest, split in now.items() if digest not in searched or ledger.split_of[digest] != split
     }
     return ImagesInSplits(placed, near, settings, folder, new_splits, new_near)
+
+
+def _without_alike_classes(
+    images: Sequence[ListedImage], near: Sequence[tuple[int, int]], say: Say
+) -> list[tuple[int, int]]:
+    """No pairs of a class whose images are nearly the same throughout: there, they are no copies."""
+    alike = classes_too_alike(images, near)
+    if alike:
+        some = ", ".join(sorted(alike)[:SHOWN])
+        say(f"the images of {len(alike):,} classes, as {some}, are nearly the same throughout: each is dealt by itself")
+    classes = [image.class_name for image in images]
+    return [(one, other) for one, other in near if not (classes[one] == classes[other] and classes[one] in alike)]
 
 
 def _say_what_leaks(images: Sequence[ListedImage], decoded: DecodedImages, settings: DataSettings, say: Say) -> None:
@@ -134,21 +149,6 @@ def _of_groups(images: Sequence[ListedImage], groups: Sequence[bytes | None]) ->
         if group is not None and image.split:
             found[group] = image.split
     return found
-
-
-def _by_content(
-    images: Sequence[ListedImage], belonging: Belonging, ledger: SplitLedger, settings: DataSettings, say: Say
-) -> list[SplitName]:
-    alike = classes_too_alike(images, belonging.near)
-    if alike:
-        some = ", ".join(sorted(alike)[:SHOWN])
-        say(f"the images of {len(alike):,} classes, as {some}, are nearly the same throughout: each is dealt by itself")
-    near = [
-        (one, other)
-        for one, other in belonging.near
-        if not (images[one].class_name == images[other].class_name and images[one].class_name in alike)
-    ]
-    return deal(images, Belonging(near, belonging.groups), ledger.split_of, settings)
 
 
 def _own(

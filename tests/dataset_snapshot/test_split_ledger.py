@@ -185,3 +185,14 @@ def test_other_fractions_are_those_of_new_images_and_it_is_said(image_folder: Im
     [line] = [line for line in said if "are those of new images" in line]
     assert "data.test_fraction=0.4" in line
     assert "60 that are known stay in their split" in line
+
+
+def test_own_splits_begin_with_the_source_s_word(image_folder: ImageFolder, tmp_path: Path) -> None:
+    """Whatever was held out of the same images when they were dealt by their content."""
+    for number, split in enumerate(("train", "val", "test")):
+        shutil.move(image_folder({"cat": 20, "dog": 20}, name=split, seed=number), tmp_path / "own" / split)
+    snapshot_of(f"folder:{tmp_path / 'own' / 'train'}", tmp_path / "storage")
+    said = Said()
+    splits = snapshot_of(f"folder:{tmp_path / 'own'}", tmp_path / "storage", said, splits="own")
+    assert sorted(splits.values()) == sorted(["train"] * 40 + ["validation"] * 40 + ["test"] * 40)
+    assert not any("held out" in line for line in said)
