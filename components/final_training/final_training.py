@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sanefit.components.final_training.batch_norm import reestimate_batch_norm
 from sanefit.components.final_training.member_runs import MemberRuns, TrainedMember, Workers
-from sanefit.components.final_training.members import Member, plan_members
+from sanefit.components.final_training.members import Member, judging, plan_members
 from sanefit.components.final_training.tracked_result import log_result
 from sanefit.components.foundation.diagnosis.curve_diagnosis import diagnose
 from sanefit.components.foundation.diagnosis.judgement import in_words, judge
@@ -29,6 +29,7 @@ from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.loop.evaluation import Evaluation, evaluate
 from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
 from sanefit.components.foundation.training.loop.training_images import training_images
+from sanefit.components.foundation.training.score import judged_class
 from sanefit.components.foundation.training.stacks.trial import Problem
 
 ON_CPU = Workers()
@@ -81,7 +82,9 @@ def train_final(
     if workers.device.type == "cuda":
         say(describe_arithmetic(arithmetic, inputs.network, torch.cuda.get_device_name(workers.device)))
     with arithmetic.in_force():
-        members = train_members(runs, plan_members(inputs.network, inputs.optimizer, final, ranking, inputs.seed, say))
+        planned = plan_members(inputs.network, inputs.optimizer, final, ranking, inputs.seed, say)
+        judged = judged_class(ranking.search_range.metric, manifest.class_names)
+        members = train_members(runs, judging(planned, judged))
         validation = _measure_on_validation(members, runs.data(), inputs.classes, say)
     trained = _measured_on_test(members, inputs, validation, Storage(run.storage).run(run.run_name).weights)
     log_result(trained, members, inputs.optimizer, final, run, started, clock())

@@ -1,5 +1,6 @@
 """What the final model is made of: the best setting, or the best few, each with seeds of its own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sanefit.components.foundation.randomness import derive_seed
@@ -70,3 +71,11 @@ def _member(
     )
     recipe = replace(recipe, kept_by=metric)
     return Member(setting, Trial(resolve_network(network, setting), recipe, derive_seed(seed, "final", *own)))
+
+
+def judging(members: Sequence[Member], judged: int | None) -> list[Member]:
+    """The same, each measuring the recall of this class after every epoch."""
+    return [
+        replace(member, trial=replace(member.trial, recipe=replace(member.trial.recipe, judged_class=judged)))
+        for member in members
+    ]

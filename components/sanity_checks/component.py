@@ -17,13 +17,15 @@ def sanity(
     from sanefit.components.foundation.step_lines.step_log import running_step
     from sanefit.components.foundation.storage.results import store_cached_result
     from sanefit.components.foundation.training.inputs import read_training_inputs
+    from sanefit.components.foundation.training.score import judged_class
     from sanefit.components.sanity_checks.checklist import run_checklist
 
     del code_digest
     with running_step("sanity") as say:
         inputs = read_training_inputs(dataset, stats, network, optimizer, seed)
-        coarse = SearchSettings.model_validate_json(search).coarse
-        report = run_checklist(inputs, coarse, CheckSettings.model_validate_json(checks), say)
+        searched = SearchSettings.model_validate_json(search)
+        judged_class(searched.metric, inputs.manifest.class_names)  # an error now rather than after the checks
+        report = run_checklist(inputs, searched.coarse, CheckSettings.model_validate_json(checks), say)
         return store_cached_result(inputs.dataset.storage, "checks", report)
 
 

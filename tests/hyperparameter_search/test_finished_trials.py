@@ -1,10 +1,13 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from trial_results import made_up_result
 
+from sanefit.components.foundation.errors import SettingsError
+from sanefit.components.foundation.schemas.search import SearchSettings
 from sanefit.components.foundation.schemas.training import Metric
-from sanefit.components.foundation.training.score import score
+from sanefit.components.foundation.training.score import judged_class, score
 from sanefit.components.hyperparameter_search.finished_trials import best_first, worth
 
 
@@ -33,13 +36,14 @@ def test_worth_orders_as_the_pair_of_epochs_and_accuracy(trials: list[tuple[str,
         )
 
 
-@pytest.mark.parametrize(("metric", "best"), [("accuracy", 0), ("balanced_accuracy", 1), ("loss", 2)])
+METRICS = [("accuracy", 0), ("balanced_accuracy", 1), ("loss", 2), ("recall.cat", 1)]
+
+
+@pytest.mark.parametrize(("metric", "best"), METRICS)
 def test_the_metric_decides(metric: Metric, best: int) -> None:
-    last = [
-        {"validation_accuracy": 0.9, "validation_balanced_accuracy": 0.5, "validation_loss": 2.0},
-        {"validation_accuracy": 0.8, "validation_balanced_accuracy": 0.7, "validation_loss": 3.0},
-        {"validation_accuracy": 0.7, "validation_balanced_accuracy": 0.6, "validation_loss": 1.0},
-    ]
+    names = ("validation_accuracy", "validation_balanced_accuracy", "validation_loss", "validation_recall")
+    values = [(0.9, 0.5, 2.0, 0.1), (0.8, 0.7, 3.0, 0.3), (0.7, 0.6, 1.0, 0.2)]
+    last = [dict(zip(names, each, strict=True)) for each in values]
     results = []
     for number, measured in enumerate(last):
         result = made_up_result(number, measured["validation_accuracy"], "ok", 2)
@@ -59,3 +63,16 @@ def test_a_lower_loss_scores_higher(one: float, other: float) -> None:
 def test_a_loss_that_is_not_finite_scores_nothing() -> None:
     record = made_up_result(0, 0.5, "ok", 1).epochs[0].model_copy(update={"validation_loss": None})
     assert score(record, "loss") == 0
+
+
+def test_the_judged_class_is_found_by_its_name() -> None:
+    assert judged_class("recall.b.c", ["a", "b.c"]) == 1
+    assert judged_class("accuracy", ["accuracy"]) is None
+    with pytest.raises(SettingsError, match=r"there is no class 'x'; expected one of a, b; correct it"):
+        judged_class("recall.x", ["a", "b"])
+
+
+@pytest.mark.parametrize("metric", ["precision", "recall.", "recall", ""])
+def test_an_unknown_metric_is_refused(metric: str) -> None:
+    with pytest.raises(ValidationError):
+        SearchSettings.model_validate({"metric": metric})

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from sanefit.components.foundation.schemas.bases import Artifact, Settings
 
@@ -10,7 +10,9 @@ OptimizerKind = Literal["sgd", "adam", "adamw"]
 Schedule = Literal["constant", "step", "cosine"]
 Augmentation = Literal["none", "flip", "crop", "flip_crop"]
 ClassWeights = Literal["none", "balanced"]
-Metric = Literal["accuracy", "balanced_accuracy", "loss"]
+# Of the validation split; recall.cat is the share of right answers over the images of class cat.
+Metric = Annotated[str, StringConstraints(pattern=r"^(accuracy|balanced_accuracy|loss|recall\..+)$")]
+RECALL = "recall."
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 Warmup = Annotated[float, Field(ge=0, le=0.5)]
 BatchSize = Annotated[int, Field(ge=4)]
@@ -41,6 +43,7 @@ class EpochRecord(Artifact):
     """Measurements after one epoch; ``train_loss`` includes the weight penalty.
 
     ``validation_balanced_accuracy``: mean share of right answers over the classes, 0 in records of earlier versions.
+    ``validation_recall``: that of the class that ``search.metric`` names.
     """
 
     epoch: int
@@ -50,6 +53,7 @@ class EpochRecord(Artifact):
     validation_loss: float | None
     validation_accuracy: float
     validation_balanced_accuracy: float = 0.0
+    validation_recall: float | None = None
 
 
 class CurveDiagnosis(Artifact):

@@ -19,6 +19,7 @@ CURVES = (
     "validation_loss",
     "validation_accuracy",
     "validation_balanced_accuracy",
+    "validation_recall",
 )
 
 

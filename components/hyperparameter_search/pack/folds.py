@@ -64,8 +64,11 @@ def _mean(records: Sequence[EpochRecord]) -> EpochRecord:
         name: None if None in (values := [getattr(record, name) for record in records]) else fmean(values)
         for name in ("train_loss", "validation_loss")
     }
+    recalls = [record.validation_recall for record in records if record.validation_recall is not None]
     means = {
         name: fmean(getattr(record, name) for record in records)
         for name in ("learning_rate", "train_accuracy", "validation_accuracy", "validation_balanced_accuracy")
     }
-    return EpochRecord.model_validate({"epoch": records[0].epoch, **losses, **means})
+    return EpochRecord.model_validate(
+        {"epoch": records[0].epoch, **losses, **means, "validation_recall": fmean(recalls) if recalls else None}
+    )

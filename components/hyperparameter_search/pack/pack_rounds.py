@@ -4,7 +4,7 @@ import math
 import platform
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import torch
@@ -33,8 +33,8 @@ Living = dict[int, list[Unit]]  # the units of each trial that goes on, by the t
 class TrialsOfPack:
     """What a pack trains, on what, and what it knows by now.
 
-    ``workers``: processes. ``results``: of units, by key. ``begun``: where the progress of a unit lies; ``progress``:
-    the names of all.
+    ``judged_class``: whose recall is measured. ``workers``: processes. ``results``: of units, by key. ``begun``: where
+    the progress of a unit lies; ``progress``: the names of all.
     """
 
     plan: PackPlan
@@ -42,6 +42,7 @@ class TrialsOfPack:
     network: NetworkSettings
     optimizer: OptimizerSettings
     batch_seed: int
+    judged_class: int | None
     devices: Sequence[torch.device]
     workers: int
     say: Say
@@ -139,6 +140,7 @@ class TrialsOfPack:
             batch_seed=self.batch_seed,
             noise_seed=spec.seed,
         )
+        recipe = replace(recipe, judged_class=self.judged_class)
         trial = Trial(resolve_network(self.network, spec.setting), recipe, spec.seed)
         folds = range(self.plan.folds) if self.plan.folds > 1 else (None,)
         return [Unit(spec, trial, fold, self.context.store.key(trial, fold, self.plan.folds)) for fold in folds]

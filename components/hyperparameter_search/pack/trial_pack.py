@@ -19,6 +19,7 @@ from sanefit.components.foundation.storage.packs import store_pack_result
 from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS
 from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.loop.training_data import read_training_data
+from sanefit.components.foundation.training.score import judged_class
 from sanefit.components.foundation.training.stacks.trial import Problem
 from sanefit.components.hyperparameter_search.pack.chunk_training import PackContext
 from sanefit.components.hyperparameter_search.pack.pack_rounds import TrialsOfPack
@@ -92,6 +93,7 @@ def run_pack(
         network=inputs.network,
         optimizer=inputs.optimizer,
         batch_seed=derive_seed(seed, "batches"),
+        judged_class=judged_class(plan.search_range.metric, inputs.manifest.class_names),
         devices=devices,
         workers=workers,
         say=say,

@@ -121,6 +121,7 @@ def test_training_is_what_numpy_does_by_hand(weight_decay: float, momentum: floa
         epochs=epochs,
         schedule="cosine" if schedule == "cosine" else "constant",
         seed=seed,
+        judged_class=1,
     )
     assert status == "ok"
     assert [record.epoch for record in records] == [1, 2, 3]
@@ -142,6 +143,7 @@ def test_training_is_what_numpy_does_by_hand(weight_decay: float, momentum: floa
         assert record.validation_accuracy == pytest.approx(np.mean(predicted == y_validation))
         recalls = [np.mean(predicted[y_validation == label] == label) for label in np.unique(y_validation)]
         assert record.validation_balanced_accuracy == pytest.approx(np.mean(recalls))
+        assert record.validation_recall == pytest.approx(recalls[1])
     for name, weight in weights_of(classifier).items():
         np.testing.assert_allclose(weight, oracle.weights[name], rtol=1e-8, atol=1e-11)
 

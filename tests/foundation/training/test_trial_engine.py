@@ -52,7 +52,14 @@ DATA = TrainingData(
 )
 EPOCHS = 3
 RECIPE = Recipe(
-    learning_rate=0.05, weight_decay=1e-3, momentum=0.9, batch_size=16, epochs=EPOCHS, batch_seed=3, noise_seed=1
+    learning_rate=0.05,
+    weight_decay=1e-3,
+    momentum=0.9,
+    batch_size=16,
+    epochs=EPOCHS,
+    batch_seed=3,
+    noise_seed=1,
+    judged_class=1,
 )
 NETWORKS: dict[str, NetworkSettings] = {
     "two_layer": TwoLayerSettings(kind="two_layer", hidden=7),

@@ -191,6 +191,7 @@ CHANGES: list[tuple[str, object]] = [
     ("augmentation", "flip"),
     ("class_weights", "balanced"),
     ("kept_by", "loss"),
+    ("judged_class", 1),
 ]
 
 

@@ -13,6 +13,7 @@ def epoch_record(
     validation_loss: float = math.nan,
     validation_accuracy: float = 0.0,
     validation_balanced_accuracy: float = 0.0,
+    validation_recall: float = math.nan,
 ) -> EpochRecord:
     """The record of an epoch; a loss that is not finite is ``None``, and what came after it is not known.
 
@@ -23,6 +24,7 @@ def epoch_record(
             after the last.
         train_accuracy: over the images that were seen, right answers counted as ``EpochTally`` does.
         validation_loss, validation_accuracy, validation_balanced_accuracy: after the last step.
+        validation_recall: of one class; NaN where none is judged.
     """
     finite = math.isfinite(train_loss)
     return EpochRecord(
@@ -33,6 +35,7 @@ def epoch_record(
         validation_loss=validation_loss if finite and math.isfinite(validation_loss) else None,
         validation_accuracy=validation_accuracy if finite else 0.0,
         validation_balanced_accuracy=validation_balanced_accuracy if finite else 0.0,
+        validation_recall=validation_recall if finite and math.isfinite(validation_recall) else None,
     )
 
 

@@ -16,12 +16,14 @@ EVALUATION_BATCH = 1000
 class Evaluation:
     """``loss`` is the mean cross-entropy, natural logarithm; ``predicted`` is int64 (images,).
 
-    ``balanced_accuracy``: mean share of right answers over the classes that the split has.
+    ``recalls``: share of right answers of each class up to the last one that the split has, NaN for one that it has
+    not; ``balanced_accuracy``: their mean.
     """
 
     loss: float
     accuracy: float
     balanced_accuracy: float
+    recalls: list[float]
     predicted: Tensor
 
 
@@ -47,24 +49,24 @@ def evaluate(classifier: nn.Module, pixels: Images, labels: Tensor) -> Evaluatio
     classifier.train(was_training)
     predicted = scores.argmax(dim=1)
     right = predicted == labels
+    recalls = class_recalls(right.unsqueeze(0), labels)[0]
     return Evaluation(
         loss=functional.cross_entropy(scores.double(), labels).item(),
         accuracy=right.double().mean().item(),
-        balanced_accuracy=balanced_accuracy(right.unsqueeze(0), labels).item(),
+        balanced_accuracy=recalls.nanmean().item(),
+        recalls=recalls.tolist(),
         predicted=predicted,
     )
 
 
-def balanced_accuracy(right: Tensor, labels: Tensor) -> Tensor:
-    """The mean over the classes of their share of right answers: float64 (T,).
+def class_recalls(right: Tensor, labels: Tensor) -> Tensor:
+    """Share of right answers of each class: float64 (T, classes), NaN for a class without an image.
 
     Args:
         right: bool (T, images), of T networks.
         labels: int64 (images,).
     """
-    classes = int(labels.max()) + 1
-    sizes = torch.bincount(labels, minlength=classes)
-    found = torch.zeros(len(right), classes, dtype=torch.float64, device=labels.device)
+    sizes = torch.bincount(labels)
+    found = torch.zeros(len(right), len(sizes), dtype=torch.float64, device=labels.device)
     found.index_add_(1, labels, right.double())
-    present = sizes > 0
-    return (found[:, present] / sizes[present]).mean(dim=1)
+    return found / sizes

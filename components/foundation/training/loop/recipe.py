@@ -21,7 +21,7 @@ class Recipe:
     ``weight_decay``: lambda of the penalty, at least 0, or of the decay beside it (``loop/optimizers.py``).
     ``momentum``: in [0, 1); with Adam its beta 1. ``batch_size``: most images in a batch. ``batch_seed``: of the order
     of the images and their augmentation. ``noise_seed``: of dropout. ``class_weights``: how often each class is shown.
-    ``kept_by``: which epoch the final training keeps.
+    ``kept_by``: which epoch the final training keeps. ``judged_class``: the label whose recall is measured.
     """
 
     learning_rate: float
@@ -37,6 +37,7 @@ class Recipe:
     augmentation: Augmentation = "none"
     class_weights: ClassWeights = "none"
     kept_by: Metric = "accuracy"
+    judged_class: int | None = None
 
     def rate_at(self, epoch: int, number: int, batches: int) -> float:
         """The learning rate of a step: of the ``number``th of so many batches, from 0, in an epoch, from 1."""

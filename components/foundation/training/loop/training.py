@@ -172,18 +172,21 @@ class Training:
         losses, right, images = sum_of_all(sums, self.part).tolist()
         train_loss = losses / images + self._penalty().item()
         rate = self.recipe.rate_at(self.epochs, int(tally.steps) - 1, batches)
-        found = self._validation() if math.isfinite(train_loss) else (math.nan, 0.0, 0.0)
+        found = self._validation() if math.isfinite(train_loss) else (math.nan, 0.0, 0.0, math.nan)
         return epoch_record(self.epochs, rate, train_loss, right / images, *found)
 
-    def _validation(self) -> tuple[float, float, float]:
-        """Loss, accuracy and balanced accuracy as the first process finds them, so that all decide alike."""
-        found = torch.zeros(3, dtype=torch.float64, device=self.device)
+    def _validation(self) -> tuple[float, float, float, float]:
+        """Loss, accuracy, balanced accuracy and recall as the first process finds them, so that all decide alike."""
+        found = torch.zeros(4, dtype=torch.float64, device=self.device)
         if self.part.rank == 0:
             evaluation = evaluate(self.kept, self.data.validation_pixels, self.data.validation_labels)
-            measured = [evaluation.loss, evaluation.accuracy, evaluation.balanced_accuracy]
+            judged = self.recipe.judged_class
+            has_judged = judged is not None and judged < len(evaluation.recalls)
+            recall = evaluation.recalls[judged] if has_judged and judged is not None else math.nan
+            measured = [evaluation.loss, evaluation.accuracy, evaluation.balanced_accuracy, recall]
             found += torch.tensor(measured, dtype=torch.float64, device=self.device)
-        loss, accuracy, balanced = as_the_first_has_it(found, self.part).tolist()
-        return loss, accuracy, balanced
+        loss, accuracy, balanced, recall = as_the_first_has_it(found, self.part).tolist()
+        return loss, accuracy, balanced, recall
 
     @property
     def _always_steps(self) -> bool:

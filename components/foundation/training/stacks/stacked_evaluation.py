@@ -1,11 +1,13 @@
 """Loss and accuracy of the networks of a stack on a split."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from sanefit.components.foundation.image_dataset.batch_size import images_at_once
-from sanefit.components.foundation.training.loop.evaluation import EVALUATION_BATCH, balanced_accuracy
+from sanefit.components.foundation.training.loop.evaluation import EVALUATION_BATCH, class_recalls
 from sanefit.components.foundation.training.loop.training_images import Images
 from sanefit.components.foundation.training.stacks.stacked_network import StackedNetwork, answers
 
@@ -13,8 +15,8 @@ from sanefit.components.foundation.training.stacks.stacked_network import Stacke
 @torch.no_grad()
 def evaluate_stack(
     network: StackedNetwork, normalization: nn.Module, pixels: Images, labels: Tensor, networks: int
-) -> tuple[list[float], list[float], list[float]]:
-    """Mean cross-entropy, accuracy and balanced accuracy of each network, in evaluation mode.
+) -> tuple[list[float], list[float], Tensor]:
+    """Mean cross-entropy, accuracy, and recall of each class as ``class_recalls``, of each network, in evaluation mode.
 
     Args:
         network: T networks.
@@ -34,4 +36,17 @@ def evaluate_stack(
         right[:, seen : seen + len(batch)] = answers(scores) == expected
         seen += len(batch)
     accuracies = right.sum(dim=1).double() / seen
-    return (losses / seen).tolist(), accuracies.tolist(), balanced_accuracy(right, labels).tolist()
+    return (losses / seen).tolist(), accuracies.tolist(), class_recalls(right, labels)
+
+
+def recall_of(judged: int | None, recalls: Tensor) -> list[float]:
+    """Of the judged class, for each network; NaN where none is judged, or the split has no image of it.
+
+    Args:
+        judged: a label.
+        recalls: float64 (T, classes).
+    """
+    if judged is None or judged >= recalls.shape[1]:
+        return [math.nan] * len(recalls)
+    found: list[float] = recalls[:, judged].tolist()
+    return found

@@ -18,7 +18,7 @@ from sanefit.components.foundation.training.loop.training_data import TrainingDa
 from sanefit.components.foundation.training.loop.training_images import read_batch
 from sanefit.components.foundation.training.loop.training_state import TrainingState
 from sanefit.components.foundation.training.stacks.epoch_tables import EpochTables, epoch_tables
-from sanefit.components.foundation.training.stacks.stacked_evaluation import evaluate_stack
+from sanefit.components.foundation.training.stacks.stacked_evaluation import evaluate_stack, recall_of
 from sanefit.components.foundation.training.stacks.stacked_network import (
     StackedDropout,
     StackedNetwork,
@@ -169,11 +169,13 @@ class StackedTraining:
     def _validated(self, epoch: int, batches: int) -> dict[int, EpochRecord]:
         penalties = self._penalties().tolist()
         data = self.data
-        found = evaluate_stack(
+        losses, accuracies, recalls = evaluate_stack(
             self.network, self.normalization, data.validation_pixels, data.validation_labels, len(self.members)
         )
+        balanced, judged = recalls.nanmean(dim=1).tolist(), self.recipes[0].judged_class
+        found = list(zip(losses, accuracies, balanced, recall_of(judged, recalls), strict=True))
         return {
-            member: self._record(place, epoch, batches, penalties[place], *(values[place] for values in found))
+            member: self._record(place, epoch, batches, penalties[place], *found[place])
             for place, member in enumerate(self.members)
         }
 
