@@ -19,10 +19,10 @@ FEW = 3  # images of a class, one for each split
 
 @dataclass(frozen=True)
 class Belonging:
-    """What belongs together. ``near``: pairs of numbers of images. ``groups``: the digest of each image's group."""
+    """What belongs together. ``near``: pairs of numbers of images. ``groups``: digests of each image's groups."""
 
     near: Sequence[tuple[int, int]]
-    groups: Sequence[bytes | None]
+    groups: Sequence[Sequence[bytes]]
 
 
 @dataclass
@@ -75,7 +75,7 @@ def _bundle(
     fractions: tuple[float, float],
     largest: float,
 ) -> _Bundle:
-    groups = sorted({group for number in members if (group := belonging.groups[number]) is not None})
+    groups = sorted({group for number in members for group in belonging.groups[number]})
     digests = sorted(images[number].digest for number in members)
     before = [known[digest] for digest in (*digests, *groups) if digest in known]
     position = hashlib.sha256(b"together " + (groups or digests)[0]).digest()
@@ -105,10 +105,10 @@ def classes_too_alike(images: Sequence[ListedImage], near: Sequence[tuple[int, i
     }
 
 
-def _of_one_group(groups: Sequence[bytes | None]) -> Iterable[tuple[int, int]]:
+def _of_one_group(groups: Sequence[Sequence[bytes]]) -> Iterable[tuple[int, int]]:
     first: dict[bytes, int] = {}
-    for number, group in enumerate(groups):
-        if group is not None:
+    for number, of_image in enumerate(groups):
+        for group in of_image:
             yield first.setdefault(group, number), number
 
 

@@ -164,11 +164,14 @@ class PartWriter:
             "deep": np.array(list(deep), dtype=np.int64),
             "highest_levels": np.array(list(deep.values()), dtype=np.int64),
         }
-        name = hashlib.sha256(b"".join(arrays[key].tobytes() for key in ("identities", "digests"))).hexdigest()[:16]
-        part = f"{self._folder}/{name}"
+        for file_name, file in self._files.items():
+            arrays |= {f"{file_name}{ending}": array for ending, array in file.described().items()}
+        named = hashlib.sha256()
+        for key in sorted(arrays):
+            named.update(key.encode() + arrays[key].tobytes())
+        part = f"{self._folder}/{named.hexdigest()[:16]}"
         with published(self._storage.below(part), IMAGES_FILE) as folder:
             for file_name, file in self._files.items():
-                arrays |= {f"{file_name}{ending}": array for ending, array in file.described().items()}
                 sha256 = _write_npy(folder / f"{file_name}.npy", (len(file.digests), *file.shape), file.pixels)
                 arrays[f"{file_name}_sha256"] = np.array(sha256)
             with (folder / IMAGES_FILE).open("wb") as opened:

@@ -44,7 +44,7 @@ def _describe_near_duplicates(manifest: Manifest, say: Say) -> None:
         return
     first, pairs = manifest.near_examples[0], manifest.near_duplicates
     example = f"{first.paths[0]} and {first.paths[1]}"
-    if any(near.leaks for near in manifest.near_examples):
+    if manifest.near_leaks:
         say(
             f"warning: {pairs:,} pairs of images are nearly the same, as {example}; the source has some in its "
             "training split and in one that judges it, which flatters the accuracy"

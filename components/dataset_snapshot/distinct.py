@@ -37,10 +37,12 @@ class Conflict:
 class Distinct:
     """Which images of a listing are used: one of each content, none of a content that lies in several classes.
 
-    ``indices``: of those used, rising. ``duplicates``: copies left out inside their class.
+    ``indices``: of those used, rising. ``copies_of``: by index of one that is used, those of all its copies.
+    ``duplicates``: copies left out inside their class.
     """
 
     indices: list[int]
+    copies_of: dict[int, list[int]]
     duplicates: int
     conflicts: list[Conflict]
 
@@ -54,16 +56,21 @@ def distinct_images(images: list[ListedImage]) -> Distinct:
     for index, image in enumerate(images):
         copies[image.digest].append(index)
     indices: list[int] = []
+    copies_of: dict[int, list[int]] = {}
     duplicates = 0
     conflicts = []
     for digest, same in copies.items():
+        if images[same[0]].broken:
+            indices += same  # each is a file that is no image, whatever class it would be of
+            continue
         classes = sorted({images[index].class_name for index in same})
         if len(classes) > 1:
             conflicts.append(Conflict(digest, sorted(images[index].path for index in same), classes))
         else:
             indices.append(min(same, key=lambda index: HELD_OUT_FIRST.index(images[index].split or "train")))
+            copies_of[indices[-1]] = same
             duplicates += len(same) - 1
-    return Distinct(sorted(indices), duplicates, sorted(conflicts, key=lambda conflict: conflict.paths))
+    return Distinct(sorted(indices), copies_of, duplicates, sorted(conflicts, key=lambda conflict: conflict.paths))
 
 
 def require_classes(settings: DataSettings, images: list[ListedImage]) -> None:

@@ -8,9 +8,11 @@ import numpy as np
 
 from sanefit.components.dataset_snapshot.decoded_images import IMAGES_FILE
 from sanefit.components.dataset_snapshot.split_ledger import SplitLedger, read_ledger
+from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.image_dataset.shards import FILE, MANIFEST_FILE, ROW
 from sanefit.components.foundation.image_dataset.splits import digest_rows
 from sanefit.components.foundation.schemas.images import SPLITS, SplitName
+from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.storage.object_store import join
@@ -18,16 +20,19 @@ from sanefit.components.foundation.storage.object_store import join
 WITHOUT_LEDGER = 3  # format_version of manifests
 
 
-def earlier_splits(storage: Storage, digests: Iterable[bytes], digest_of_file: Mapping[bytes, bytes]) -> SplitLedger:
+def earlier_splits(
+    storage: Storage, digests: Iterable[bytes], digest_of_file: Mapping[bytes, bytes], say: Say
+) -> SplitLedger:
     """The split of each image that any data set of this storage has held: so a source may be renamed, or upgraded.
 
     Args:
         storage: that runs share.
         digests: of the images' pixels.
         digest_of_file: the digest of an image's pixels by that of its file.
+        say: prints a line about a snapshot that lacks files.
 
     Raises:
-        StorageError: when something cannot be read.
+        StorageError: when a ledger cannot be read.
     """
     wanted, found = set(digests), SplitLedger()
     for name in object_store.list_folders(storage.split_ledgers):
@@ -35,7 +40,12 @@ def earlier_splits(storage: Storage, digests: Iterable[bytes], digest_of_file: M
             if digest in wanted:
                 found.hold_out(digest, split)
     for name in object_store.list_folders(storage.snapshots):
-        for file_digest, split in _in_old_snapshot(storage, join(storage.snapshots, name)):
+        try:
+            held = list(_in_old_snapshot(storage, join(storage.snapshots, name)))
+        except StorageError:
+            say(f"warning: snapshot {name} of an earlier version lacks its images; what it held out is not known")
+            continue
+        for file_digest, split in held:
             if digest_of_file.get(file_digest) in wanted:
                 found.hold_out(digest_of_file[file_digest], split)
     return found

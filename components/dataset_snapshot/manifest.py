@@ -63,11 +63,13 @@ def write_indices(fingerprint: str, found: Found, decoded: DecodedImages, folder
         per_class = Counter(image.class_name for image in members)
         counts[split] = {name: per_class[name] for name in class_names}
     conflicts, passed_over = found.distinct.conflicts, found.listing.passed_over
-    shards.take([conflict.digest for conflict in conflicts[:EXAMPLES] if conflict.digest in decoded.place_of])
+    shape = _shape(images, decoded)
+    shown = {one.digest for one in conflicts[:EXAMPLES] if _can_be_shown(one.digest, shape, decoded)}
+    shards.take(sorted(shown))
     return Manifest(
         fingerprint=fingerprint,
         class_names=class_names,
-        image_shape=_shape(images, decoded),
+        image_shape=shape,
         images_per_class=counts,
         passed_over=[
             PassedOver(reason=reason, files=files, example=found.listing.example_of[reason])
@@ -75,9 +77,14 @@ def write_indices(fingerprint: str, found: Found, decoded: DecodedImages, folder
         ],
         duplicates=found.distinct.duplicates,
         near_duplicates=len(found.placed.near),
+        near_leaks=sum(_leaks(found.placed, pair) for pair in found.placed.near),
         near_examples=_near_examples(found.placed, shards),
         label_conflicts=[
-            LabelConflict(paths=one.paths, class_names=one.class_names, place=shards.known_place(one.digest))
+            LabelConflict(
+                paths=one.paths,
+                class_names=one.class_names,
+                place=shards.place(one.digest) if one.digest in shown else None,
+            )
             for one in conflicts
         ],
         quarantined=found.quarantined,
@@ -112,10 +119,6 @@ class _Shards:
         shard, row = self._decoded.place_of[digest]
         return self._numbers[shard], row
 
-    def known_place(self, digest: bytes) -> tuple[int, int] | None:
-        shard, row = self._decoded.place_of.get(digest, (-1, 0))
-        return (self._numbers[shard], row) if shard in self._numbers else None
-
 
 def _shape(images: Sequence[ListedImage], decoded: DecodedImages) -> tuple[int, int, int]:
     """One channel when all images are gray."""
@@ -123,18 +126,37 @@ def _shape(images: Sequence[ListedImage], decoded: DecodedImages) -> tuple[int, 
     return max(shapes, key=lambda shape: shape[2])
 
 
+def _can_be_shown(digest: bytes, shape: tuple[int, int, int], decoded: DecodedImages) -> bool:
+    """Whether an image of no class can be read beside the others: of their size, and not colored among gray ones."""
+    if digest not in decoded.place_of:
+        return False
+    height, width, channels = decoded.shapes[decoded.place_of[digest][0]]
+    return (height, width) == shape[:2] and channels <= shape[2]
+
+
+def _leaks(placed: ImagesInSplits, pair: tuple[int, int]) -> bool:
+    splits = {placed.images[number].split for number in pair}
+    return len(splits) > 1 and "train" in splits
+
+
 def _near_examples(placed: ImagesInSplits, shards: _Shards) -> list[NearDuplicate]:
     """Those of several classes first, then those of which one is trained on."""
+
+    def order(pair: tuple[int, int]) -> tuple[bool, bool]:
+        one, other = (placed.images[number].class_name for number in pair)
+        return one == other, not _leaks(placed, pair)
+
     found = []
-    for one, other in placed.near:
-        pair = placed.images[one], placed.images[other]
-        if pair[0].split and pair[1].split:
-            found.append(
-                NearDuplicate(
-                    paths=(pair[0].path, pair[1].path),
-                    class_names=(pair[0].class_name, pair[1].class_name),
-                    splits=(pair[0].split, pair[1].split),
-                    places=(shards.place(pair[0].digest), shards.place(pair[1].digest)),
-                )
+    for pair in sorted(placed.near, key=order)[:EXAMPLES]:
+        one, other = (placed.images[number] for number in pair)
+        assert one.split is not None
+        assert other.split is not None
+        found.append(
+            NearDuplicate(
+                paths=(one.path, other.path),
+                class_names=(one.class_name, other.class_name),
+                splits=(one.split, other.split),
+                places=(shards.place(one.digest), shards.place(other.digest)),
             )
-    return sorted(found, key=lambda near: (len(set(near.class_names)) == 1, not near.leaks))[:EXAMPLES]
+        )
+    return found

@@ -47,9 +47,10 @@ def low_frequencies(thumbnails: Thumbnails, whitening: Whitening) -> Floats:
     lowest = np.flatnonzero((rows < LOW_FREQUENCIES) & (columns < LOW_FREQUENCIES))
     found = np.empty((len(thumbnails), len(lowest)), dtype=np.float32)
     for start in range(0, len(thumbnails), THUMBNAILS_AT_ONCE):
-        coefficients = _coefficients(thumbnails[start : start + THUMBNAILS_AT_ONCE])
+        part = thumbnails[start : start + THUMBNAILS_AT_ONCE]
+        coefficients = _coefficients(part)
         white = (_of_length_one(coefficients) - whitening.mean) * whitening.scale
-        white[~coefficients.any(axis=1)] = 0
+        white[np.ptp(part, axis=(1, 2)) == 0] = 0
         found[start : start + len(white)] = _of_length_one(white[:, lowest])
     return found
 

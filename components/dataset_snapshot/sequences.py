@@ -9,24 +9,28 @@ from numpy.typing import NDArray
 
 from sanefit.components.dataset_snapshot.distinct import ListedImage
 from sanefit.components.dataset_snapshot.picture_frequencies import low_frequencies, whitening_of
+from sanefit.components.foundation.schemas.images import SplitName
 
 NUMBERED = re.compile(r"^(?P<before>.*?)(?P<number>\d+)\.[^./]*$")
 LOOKED_AT = 2_000  # pairs of neighbors
-FEWEST = 30
+FEWEST = 10
 ALIKE, MORE_ALIKE = 0.5, 0.3  # mean correlation of neighbors, and how much above that of others of their class
 BLOCKS = 10  # of each class, at least
 BY_SEQUENCE = r"pattern:^(.*?)[-_ ]?\d+\.[^./]*$"
 BY_BLOCK = {1: r"pattern:^(.*)\d\.[^./]*$", 2: r"pattern:^(.*)\d\d\.[^./]*$"}
 
 
-def sequence_advice(images: Sequence[ListedImage], thumbnails: NDArray[np.uint8], seed: int = 0) -> str:
-    """The ``data.group`` to set when neighbors by number are nearly alike; empty when they are not.
+def sequence_advice(
+    images: Sequence[ListedImage], splits: Sequence[SplitName], thumbnails: NDArray[np.uint8], seed: int = 0
+) -> str:
+    """The ``data.group`` to set when neighbors by number are nearly alike and lie in different splits; else empty.
 
     Numbers alone say nothing: many a data set numbers photographs of different things. So neighbors are compared with
     other images of their class.
 
     Args:
         images: with their paths.
+        splits: of the same images.
         thumbnails: uint8 (images, side, side), of the same images.
         seed: of the images that neighbors are compared with.
     """
@@ -35,7 +39,7 @@ def sequence_advice(images: Sequence[ListedImage], thumbnails: NDArray[np.uint8]
         (numbers[number], numbers[number + 1])
         for numbers in numbered.values()
         for number in numbers
-        if number + 1 in numbers
+        if number + 1 in numbers and splits[numbers[number]] != splits[numbers[number + 1]]
     ]
     if len(neighbors) < FEWEST:
         return ""

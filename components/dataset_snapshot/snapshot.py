@@ -68,12 +68,14 @@ def take_snapshot(settings: DataSettings, storage: str, say: Say, workers: int |
         ]
         require_few_broken(settings, [bad.reason for bad in quarantined], len(distinct.indices), finished=True)
         used = [number for number in distinct.indices if not images[number].broken]
+        highest = max((decoded.highest_level.get(image.digest, 0) for image in images), default=0)
+        if warning := unused_bits(highest, settings.bit_depth):
+            say(warning)
         require_classes(settings, [images[number] for number in used])
         writer.write(decoded)
     _require_one_size([images[number] for number in used], decoded)
-    placed = put_in_splits(
-        [images[number] for number in used], [groups[number] for number in used], decoded, settings, shared, cores, say
-    )
+    groups_of_used = [sorted({groups[copy] for copy in distinct.copies_of[number]} - {b""}) for number in used]
+    placed = put_in_splits([images[number] for number in used], groups_of_used, decoded, settings, shared, cores, say)
     require_splits(settings, placed.images)
     placed.write()
     fingerprint = fingerprint_of(
@@ -89,9 +91,6 @@ def take_snapshot(settings: DataSettings, storage: str, say: Say, workers: int |
             manifest = write_indices(fingerprint, found, decoded, snapshot)
             (snapshot / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1))
     describe(read_manifest(dataset), say)
-    highest = max((decoded.highest_level.get(image.digest, 0) for image in placed.images), default=0)
-    if warning := unused_bits(highest, settings.bit_depth):
-        say(warning)
     return dataset
 
 

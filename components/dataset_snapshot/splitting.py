@@ -18,6 +18,7 @@ from sanefit.components.dataset_snapshot.split_ledger import (
     read_ledger,
     write_ledger,
 )
+from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.schemas.images import DataSettings, SplitName
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage.layout import Storage
@@ -47,7 +48,7 @@ class ImagesInSplits:
 
 def put_in_splits(
     images: Sequence[ListedImage],
-    groups: Sequence[bytes | None],
+    groups: Sequence[Sequence[bytes]],
     decoded: DecodedImages,
     settings: DataSettings,
     storage: Storage,
@@ -58,7 +59,7 @@ def put_in_splits(
 
     Args:
         images: one of each content, with the splits of the source, where those are asked for.
-        groups: of each image, the digest of its group.
+        groups: of each image, the digests of its groups.
         decoded: their thumbnails.
         settings: the shares of the splits, and who makes them.
         storage: has the ledger; nothing is written yet.
@@ -71,8 +72,10 @@ def put_in_splits(
     folder = ledger_folder(settings, storage)
     ledger = read_ledger(folder)
     searched = set(ledger.split_of)
-    if not searched and settings.splits == "by_content":  # a source's own splits begin with its own word
-        ledger = earlier_splits(storage, (image.digest for image in images), decoded.digest_of_file)
+    unknown = [image.digest for image in images if image.digest not in searched]
+    if unknown and settings.splits == "by_content":  # a source's own splits begin with its own word
+        for digest, split in earlier_splits(storage, unknown, decoded.digest_of_file, say).split_of.items():
+            ledger.hold_out(digest, split)
     new_near = _near_new_ones(images, decoded, searched, workers)
     number_of = {image.digest: number for number, image in enumerate(images)}
     near = [
@@ -83,9 +86,10 @@ def put_in_splits(
     near = _without_alike_classes(images, near, say)
     belonging = Belonging(near, groups)
     if settings.splits == "by_content":
-        _say_what_leaks(images, decoded, settings, say)
         _say_fractions(images, ledger, settings, say)
         splits = deal(images, belonging, ledger.split_of, settings)
+        _require_known_groups(images, groups, splits, ledger, settings)
+        _say_what_leaks(images, splits, decoded, settings, say)
     else:
         splits = _own(images, belonging, ledger, settings, say)
     placed = [replace(image, split=split) for image, split in zip(images, splits, strict=True)]
@@ -100,23 +104,50 @@ def put_in_splits(
 def _without_alike_classes(
     images: Sequence[ListedImage], near: Sequence[tuple[int, int]], say: Say
 ) -> list[tuple[int, int]]:
-    """No pairs of a class whose images are nearly the same throughout: there, they are no copies."""
+    """No pairs of classes whose images are nearly the same throughout: there, they are no copies."""
     alike = classes_too_alike(images, near)
     if alike:
         some = ", ".join(sorted(alike)[:SHOWN])
         say(f"the images of {len(alike):,} classes, as {some}, are nearly the same throughout: each is dealt by itself")
     classes = [image.class_name for image in images]
-    return [(one, other) for one, other in near if not (classes[one] == classes[other] and classes[one] in alike)]
+    return [(one, other) for one, other in near if not {classes[one], classes[other]} <= alike]
 
 
-def _say_what_leaks(images: Sequence[ListedImage], decoded: DecodedImages, settings: DataSettings, say: Say) -> None:
+def _require_known_groups(
+    images: Sequence[ListedImage],
+    groups: Sequence[Sequence[bytes]],
+    splits: Sequence[SplitName],
+    ledger: SplitLedger,
+    settings: DataSettings,
+) -> None:
+    """Raise DataError when groups are new to images that were dealt one by one, and most would be held out for it."""
+    moved = sum(
+        split != "train"
+        and ledger.split_of.get(image.digest) == "train"
+        and not any(group in ledger.split_of for group in of_image)
+        for image, of_image, split in zip(images, groups, splits, strict=True)
+    )
+    if settings.group is not None and moved:
+        raise DataError(
+            f"data.group={settings.group!r} is new here: {moved:,} training images would be held out, as one "
+            "of each group was before; expected groups from the first run on; choose another storage (--workdir)"
+        )
+
+
+def _say_what_leaks(
+    images: Sequence[ListedImage],
+    splits: Sequence[SplitName],
+    decoded: DecodedImages,
+    settings: DataSettings,
+    say: Say,
+) -> None:
     if settings.group is not None:
         return
-    advice = sequence_advice(images, decoded.thumbnails_of([image.digest for image in images]))
+    advice = sequence_advice(images, splits, decoded.thumbnails_of([image.digest for image in images]))
     if advice:
         say(
             "warning: images whose numbers follow each other show nearly the same, as frames of a film do, and lie in "
-            f"different splits, which flatters every accuracy; set data.group='{advice}' to keep neighbors together"
+            f"different splits, which flatters every accuracy; set data.group='{advice}', and another --workdir"
         )
 
 
@@ -143,12 +174,10 @@ def _near_new_ones(
     return {(min(pair), max(pair)) for pair in ((ordered[one], ordered[other]) for one, other in pairs.tolist())}
 
 
-def _of_groups(images: Sequence[ListedImage], groups: Sequence[bytes | None]) -> dict[bytes, SplitName]:
-    found: dict[bytes, SplitName] = {}
-    for image, group in zip(images, groups, strict=True):
-        if group is not None and image.split:
-            found[group] = image.split
-    return found
+def _of_groups(images: Sequence[ListedImage], groups: Sequence[Sequence[bytes]]) -> dict[bytes, SplitName]:
+    return {
+        group: image.split for image, of_image in zip(images, groups, strict=True) for group in of_image if image.split
+    }
 
 
 def _own(

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 What = Literal["dark", "bright", "blurred", "sharp"]
 FAR = 6.0  # robust standard deviations
 MOST = 6  # of each kind
+AT_ONCE = 10_000
 SPREAD = 1.4826  # standard deviations in a median absolute deviation, of normal values
 
 
@@ -24,11 +25,15 @@ def unusual_images(thumbnails: NDArray[np.uint8]) -> list[tuple[int, What]]:
     """
     if not len(thumbnails):
         return []
-    levels = thumbnails.astype(np.float32)
-    change = np.abs(np.diff(levels, axis=1)).mean(axis=(1, 2)) + np.abs(np.diff(levels, axis=2)).mean(axis=(1, 2))
+    brightness, change = (np.empty(len(thumbnails), dtype=np.float32) for _ in range(2))
+    for start in range(0, len(thumbnails), AT_ONCE):
+        levels = thumbnails[start : start + AT_ONCE].astype(np.float32)
+        down, right = (np.abs(np.diff(levels, axis=axis)).mean(axis=(1, 2)) for axis in (1, 2))
+        brightness[start : start + AT_ONCE] = levels.mean(axis=(1, 2))
+        change[start : start + AT_ONCE] = down + right
     found: list[tuple[int, What]] = []
     kinds: tuple[tuple[NDArray[np.float32], What, What], ...] = (
-        (levels.mean(axis=(1, 2)), "dark", "bright"),
+        (brightness, "dark", "bright"),
         (np.log1p(change), "blurred", "sharp"),
     )
     for values, low, high in kinds:

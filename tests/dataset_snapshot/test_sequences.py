@@ -9,6 +9,7 @@ from PIL import Image
 from said import Said
 
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
+from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.shards import read_split
 from sanefit.components.foundation.schemas.images import SPLITS, DataSettings
 
@@ -46,6 +47,10 @@ def test_the_advice_helps(films: int, frames: int, tmp_path: Path) -> None:
             film(tmp_path / "images" / str(label), f"film{number:02d}_frame_", frames, 100 * label + number)
     [line] = warned(tmp_path / "images", tmp_path / "storage")
     group = advice_in(line)
+    with pytest.raises(
+        DataError, match=r"is new here: [\d,]+ training images would be held out.*choose another storage"
+    ):
+        warned(tmp_path / "images", tmp_path / "storage", group=group)
     assert warned(tmp_path / "images", tmp_path / "other", group=group) == []
     settings = DataSettings(source=f"folder:{tmp_path / 'images'}", group=group)
     dataset = take_snapshot(settings, str(tmp_path / "other"), Said())

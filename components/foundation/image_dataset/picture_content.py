@@ -28,8 +28,10 @@ def _equal_channels(pixels: NDArray[np.uint8]) -> bool:
 
 
 def pixel_digest(pixels: NDArray[np.uint8]) -> bytes:
-    """SHA-256 of a picture's pixels, as ``as_gray`` gives them, row by row: 32 bytes."""
-    return hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
+    """SHA-256 of a picture's shape and pixels, as ``as_gray`` gives them, row by row: 32 bytes."""
+    digest = hashlib.sha256(f"{pixels.shape} ".encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.digest()
 
 
 def thumbnail(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -140,7 +140,8 @@ class Manifest(Artifact):
     """What a snapshot holds, and what of its source it does not. ``image_shape`` is (height, width, channels).
 
     ``duplicates``: how many images were left out because their class has the same image already. ``near_duplicates``:
-    how many pairs of pictures are nearly the same; ``near_examples``: some of them. ``unusual``: images that stand out.
+    how many pairs of pictures are nearly the same; ``near_leaks``: of how many of them one is trained on, and one is
+    not; ``near_examples``: some of them. ``unusual``: images that stand out.
     """
 
     format_version: Literal[4] = 4
@@ -151,6 +152,7 @@ class Manifest(Artifact):
     passed_over: list[PassedOver] = Field(default=[])
     duplicates: int = 0
     near_duplicates: int = 0
+    near_leaks: int = 0
     near_examples: list[NearDuplicate] = Field(default=[])
     label_conflicts: list[LabelConflict] = Field(default=[])
     quarantined: list[QuarantinedFile] = Field(default=[])
