@@ -259,8 +259,12 @@ def test_each_epoch_prints_a_line_in_the_names_of_its_record(final_run: FinalRun
             f"learning_rate: {record.learning_rate:.6e}"
         )
     trained = final_run.trained
-    assert final_run.events[-1].startswith(f"epoch {trained.best_epoch} kept")
-    assert f"test accuracy {trained.test_accuracy:.4f} on {trained.test_images} images" in final_run.events[-1]
+    kept, tested = final_run.events[-2:]
+    assert kept.startswith(
+        f"epoch {trained.best_epoch} kept: validation accuracy {trained.validation_accuracy:.4f} (95 %"
+    )
+    assert tested.startswith(f"test accuracy {trained.test_accuracy:.4f} (95 % interval ")
+    assert tested.endswith(f" on {trained.test_images} images")
 
 
 def test_the_best_epoch_is_the_most_accurate_on_the_validation_split(final_run: FinalRun) -> None:

@@ -97,7 +97,8 @@ def assert_complete(client: Client, run: Run) -> None:
     steps: dict[str, list[int]] = {}
     for name, step, _, _ in points(client, run):
         steps.setdefault(name, []).append(step)
-    curves = ("learning_rate", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+    of_training = ("learning_rate", "train_loss", "train_accuracy")
+    curves = (*of_training, "validation_loss", "validation_accuracy", "validation_balanced_accuracy")
     assert steps == dict.fromkeys(curves, STEPS) | {"validation_accuracy_fold_1": [0]}
 
 
