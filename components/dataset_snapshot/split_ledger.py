@@ -2,7 +2,7 @@
 
 A ledger lies in ``splits/KEY/`` below the storage, in parts that are named by their content and never change. An image
 that several parts put in several splits is in the one that is held out most: so what was held out is never trained on,
-whatever is added, renamed or encoded anew without loss, and whichever runs wrote at the same time.
+whatever is added, renamed or encoded anew, and whichever runs wrote at the same time.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ Pair = tuple[bytes, bytes]
 class SplitLedger:
     """What all parts say.
 
-    ``split_of``: by the digest of an image's pixels, or of a group's name. ``near``: pairs of near-duplicates.
+    ``split_of``: by the digest of an image's pixels, of its file, or of a group's name. ``near``: pairs of near-duplicates.
     ``fractions``: of validation and test, that images were dealt by.
     """
 

@@ -1,7 +1,7 @@
 """Put the images of a data set in splits: what belongs together is found, dealt, and written down for good."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sanefit.components.dataset_snapshot.dealing import Belonging, classes_too_alike, deal
@@ -72,18 +72,18 @@ def put_in_splits(
     folder = ledger_folder(settings, storage)
     ledger = read_ledger(folder)
     searched = set(ledger.split_of)
-    unknown = [image.digest for image in images if image.digest not in searched]
-    if unknown and settings.splits == "by_content":  # a source's own splits begin with its own word
-        for digest, split in earlier_splits(storage, unknown, decoded.digest_of_file, say).split_of.items():
-            ledger.hold_out(digest, split)
+    files_of = _files_of(images, decoded)
+    if settings.splits == "by_content":  # a source's own splits begin with its own word
+        _recall(images, files_of, ledger, searched, storage, decoded, say)
     new_near = _near_new_ones(images, decoded, searched, workers)
     number_of = {image.digest: number for number, image in enumerate(images)}
-    near = [
-        (number_of[one], number_of[other])
-        for one, other in sorted(ledger.near | new_near)
-        if one in number_of and other in number_of
-    ]
-    near = _without_alike_classes(images, near, say)
+    pairs = sorted(ledger.near | new_near)
+    here = [(number_of[one], number_of[other]) for one, other in pairs if one in number_of and other in number_of]
+    alike = _alike_classes(images, here, say)
+    classes = [image.class_name for image in images]
+    near = [(one, other) for one, other in here if not {classes[one], classes[other]} <= alike]
+    if settings.splits == "by_content":
+        _hold_out_copies(images, number_of, pairs, alike, ledger)
     belonging = Belonging(near, groups)
     if settings.splits == "by_content":
         _say_fractions(images, ledger, settings, say)
@@ -94,6 +94,7 @@ def put_in_splits(
         splits = _own(images, belonging, ledger, settings, say)
     placed = [replace(image, split=split) for image, split in zip(images, splits, strict=True)]
     now = {image.digest: image.split for image in placed if image.split}
+    now |= {file: now[digest] for digest, files in files_of.items() for file in files}
     now |= _of_groups(placed, groups)
     new_splits = {
         digest: split for digest, split in now.items() if digest not in searched or ledger.split_of[digest] != split
@@ -101,16 +102,59 @@ def put_in_splits(
     return ImagesInSplits(placed, near, settings, folder, new_splits, new_near)
 
 
-def _without_alike_classes(
-    images: Sequence[ListedImage], near: Sequence[tuple[int, int]], say: Say
-) -> list[tuple[int, int]]:
-    """No pairs of classes whose images are nearly the same throughout: there, they are no copies."""
+def _files_of(images: Sequence[ListedImage], decoded: DecodedImages) -> dict[bytes, list[bytes]]:
+    """The digests of the files that show each image: they stay when images are decoded in another way."""
+    files: dict[bytes, list[bytes]] = {image.digest: [] for image in images}
+    for file, digest in decoded.digest_of_file.items():
+        if digest in files and file != digest:
+            files[digest].append(file)
+    return files
+
+
+def _recall(
+    images: Sequence[ListedImage],
+    files_of: Mapping[bytes, Sequence[bytes]],
+    ledger: SplitLedger,
+    searched: set[bytes],
+    storage: Storage,
+    decoded: DecodedImages,
+    say: Say,
+) -> None:
+    """Add to the ledger what is known of its new images: by their files, and from other data sets."""
+    unknown = [image.digest for image in images if image.digest not in searched]
+    if not unknown:
+        return
+    wanted = [*unknown, *(file for digest in unknown for file in files_of[digest])]
+    for digest, split in earlier_splits(storage, wanted, decoded.digest_of_file, say).split_of.items():
+        ledger.hold_out(digest, split)
+    for digest in unknown:
+        for file in files_of[digest]:
+            if file in ledger.split_of:
+                ledger.hold_out(digest, ledger.split_of[file])
+
+
+def _alike_classes(images: Sequence[ListedImage], near: Sequence[tuple[int, int]], say: Say) -> set[str]:
+    """Classes whose images are nearly the same throughout: there, pairs are no copies."""
     alike = classes_too_alike(images, near)
     if alike:
         some = ", ".join(sorted(alike)[:SHOWN])
         say(f"the images of {len(alike):,} classes, as {some}, are nearly the same throughout: each is dealt by itself")
-    classes = [image.class_name for image in images]
-    return [(one, other) for one, other in near if not {classes[one], classes[other]} <= alike]
+    return alike
+
+
+def _hold_out_copies(
+    images: Sequence[ListedImage],
+    number_of: Mapping[bytes, int],
+    pairs: Iterable[Pair],
+    alike: set[str],
+    ledger: SplitLedger,
+) -> None:
+    """Put new images where near-duplicates were that are not here any more: a whole set may be encoded anew."""
+    gone = ((one, other) for pair in pairs for one, other in (pair, pair[::-1]) if other not in number_of)
+    for one, other in gone:
+        is_new = one in number_of and one not in ledger.split_of
+        if is_new and other in ledger.split_of and images[number_of[one]].class_name not in alike:
+            ledger.hold_out(one, ledger.split_of[other])
 
 
 def _require_known_groups(
@@ -165,12 +209,13 @@ def _say_fractions(images: Sequence[ListedImage], ledger: SplitLedger, settings:
 def _near_new_ones(
     images: Sequence[ListedImage], decoded: DecodedImages, searched: set[bytes], workers: int
 ) -> set[Pair]:
-    """Pairs of near-duplicates of which one at least was not compared before."""
-    ordered = sorted((image.digest for image in images), key=lambda digest: (digest not in searched, digest))
-    first_new = sum(digest in searched for digest in ordered)
-    if first_new == len(ordered):
+    """Pairs of near-duplicates of which one at least was not compared before; those that are gone are compared too."""
+    new = sorted(image.digest for image in images if image.digest not in searched)
+    if not new:
         return set()
-    pairs = near_duplicate_pairs(decoded.thumbnails_of(ordered), first_new, workers)
+    known = sorted(digest for digest in searched if digest in decoded.place_of)
+    ordered = [*known, *new]
+    pairs = near_duplicate_pairs(decoded.thumbnails_of(ordered), len(known), workers)
     return {(min(pair), max(pair)) for pair in ((ordered[one], ordered[other]) for one, other in pairs.tolist())}
 
 

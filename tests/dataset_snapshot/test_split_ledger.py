@@ -174,7 +174,8 @@ def test_the_ledger_lies_where_documents_say(image_folder: ImageFolder, tmp_path
     dataset = take_snapshot(settings, str(tmp_path), Said())
     folder = ledger_folder(settings, Storage(str(tmp_path)))
     assert Path(folder).parent == tmp_path / "splits"
-    assert read_ledger(folder).split_of == splits_of(dataset)
+    known = read_ledger(folder).split_of
+    assert {digest: known[digest] for digest in splits_of(dataset)} == splits_of(dataset)
     assert Path(snapshot_folder(dataset)).is_dir()
 
 
@@ -196,3 +197,46 @@ def test_own_splits_begin_with_the_source_s_word(image_folder: ImageFolder, tmp_
     splits = snapshot_of(f"folder:{tmp_path / 'own'}", tmp_path / "storage", said, splits="own")
     assert sorted(splits.values()) == sorted(["train"] * 40 + ["validation"] * 40 + ["test"] * 40)
     assert not any("held out" in line for line in said)
+
+
+def shapes_in(root: Path, count: int, seed: int = 0) -> None:
+    random = np.random.default_rng(seed)
+    for name in ("cat", "dog"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            rough = Image.fromarray(random.integers(50, 180, (7, 7, 3), dtype=np.uint8))
+            rough.resize((40, 40), Image.Resampling.BICUBIC).save(root / name / f"{number}.png")
+
+
+def by_name(source: Path, storage: Path, **options: object) -> dict[str, str]:
+    """The split of each picture, by its class and the name of its file without the ending."""
+    settings = DataSettings.model_validate({"source": f"folder:{source}", **options})
+    dataset = take_snapshot(settings, str(storage), Said(), workers=1)
+    known = read_ledger(ledger_folder(settings, Storage(str(storage)))).split_of
+    assert set(splits_of(dataset).items()) <= set(known.items()) or options
+    return {f"{path.parent.name}/{path.stem}": known[content_digest(path.read_bytes())] for path in source.rglob("*.*")}
+
+
+def test_a_set_that_is_encoded_anew_with_loss_stays_held_out(tmp_path: Path) -> None:
+    shapes_in(tmp_path / "images", 60)
+    before = by_name(tmp_path / "images", tmp_path / "storage")
+    for path in sorted((tmp_path / "images").rglob("*.png")):
+        with Image.open(path) as picture:
+            picture.save(path.with_suffix(".jpg"), quality=90)
+        path.unlink()
+    assert by_name(tmp_path / "images", tmp_path / "storage") == before
+
+
+@pytest.mark.parametrize("options", [{"background": (0, 0, 0)}, {"bit_depth": 12}])
+def test_images_that_are_decoded_otherwise_stay_held_out(options: dict[str, object], tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for number in range(40):
+            path = tmp_path / "images" / name / f"{number}.png"
+            if "bit_depth" in options:
+                Image.fromarray(random.integers(0, 4096, (9, 9), dtype=np.uint16)).save(path)
+            else:
+                Image.fromarray(random.integers(0, 256, (9, 9, 4), dtype=np.uint8), "RGBA").save(path)
+    before = by_name(tmp_path / "images", tmp_path / "storage")
+    assert by_name(tmp_path / "images", tmp_path / "storage", **options) == before
