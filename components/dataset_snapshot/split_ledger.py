@@ -28,7 +28,7 @@ Pair = tuple[bytes, bytes]
 class SplitLedger:
     """What all parts say.
 
-    ``split_of``: by the digest of an image's pixels, of its file, or of a group's name. ``near``: pairs of near-duplicates.
+    ``split_of``: by the digest of an image's pixels, of its file, or of a group. ``near``: pairs of near-duplicates.
     ``fractions``: of validation and test, that images were dealt by.
     """
 

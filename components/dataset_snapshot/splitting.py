@@ -1,6 +1,5 @@
 """Put the images of a data set in splits: what belongs together is found, dealt, and written down for good."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,12 +8,12 @@ from sanefit.components.dataset_snapshot.decoded_images import DecodedImages
 from sanefit.components.dataset_snapshot.distinct import ListedImage
 from sanefit.components.dataset_snapshot.earlier_splits import earlier_splits
 from sanefit.components.dataset_snapshot.near_duplicates import near_duplicate_pairs
+from sanefit.components.dataset_snapshot.own_splits import keep_own_splits
 from sanefit.components.dataset_snapshot.sequences import sequence_advice
 from sanefit.components.dataset_snapshot.split_ledger import (
     Pair,
     SplitLedger,
     ledger_folder,
-    most_held_out,
     read_ledger,
     write_ledger,
 )
@@ -91,7 +90,7 @@ def put_in_splits(
         _require_known_groups(images, groups, splits, ledger, settings)
         _say_what_leaks(images, splits, decoded, settings, say)
     else:
-        splits = _own(images, belonging, ledger, settings, say)
+        splits = keep_own_splits(images, belonging, ledger, settings, say)
     placed = [replace(image, split=split) for image, split in zip(images, splits, strict=True)]
     now = {image.digest: image.split for image in placed if image.split}
     now |= {file: now[digest] for digest, files in files_of.items() for file in files}
@@ -223,50 +222,3 @@ def _of_groups(images: Sequence[ListedImage], groups: Sequence[Sequence[bytes]])
     return {
         group: image.split for image, of_image in zip(images, groups, strict=True) for group in of_image if image.split
     }
-
-
-def _own(
-    images: Sequence[ListedImage], belonging: Belonging, ledger: SplitLedger, settings: DataSettings, say: Say
-) -> list[SplitName]:
-    """Those of the source, but nothing that was held out is trained on; validation is carved out where it lacks."""
-    splits: list[SplitName] = [image.split or "train" for image in images]
-    if "validation" not in splits:
-        _carve_validation(splits, images, belonging, ledger, settings, say)
-    held = [
-        number
-        for number, image in enumerate(images)
-        if splits[number] == "train" and ledger.split_of.get(image.digest, "train") != "train"
-    ]
-    if held:
-        say(
-            f"warning: {len(held):,} images of the source's training split, as {images[held[0]].path}, were held out "
-            "before, and still are; to begin anew, choose another storage"
-        )
-    return [
-        most_held_out([split, ledger.split_of.get(image.digest, split)])
-        for split, image in zip(splits, images, strict=True)
-    ]
-
-
-def _carve_validation(
-    splits: list[SplitName],
-    images: Sequence[ListedImage],
-    belonging: Belonging,
-    ledger: SplitLedger,
-    settings: DataSettings,
-    say: Say,
-) -> None:
-    pool = [number for number, split in enumerate(splits) if split == "train"]
-    place_of = {number: place for place, number in enumerate(pool)}
-    near = [(place_of[one], place_of[other]) for one, other in belonging.near if one in place_of and other in place_of]
-    among = Belonging(near, [belonging.groups[number] for number in pool])
-    known: Mapping[bytes, SplitName] = {
-        digest: split for digest, split in ledger.split_of.items() if split in ("train", "validation")
-    }
-    dealt = deal([images[number] for number in pool], among, known, settings, ("train", "validation"))
-    for number, split in zip(pool, dealt, strict=True):
-        splits[number] = split
-    say(
-        f"no validation split in the source: {Counter(dealt)['validation']:,} images of its training split become one, "
-        "by their content"
-    )
