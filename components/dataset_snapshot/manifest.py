@@ -24,6 +24,7 @@ from sanefit.components.foundation.schemas.images import (
     SplitIndex,
     SplitName,
     UnusualImage,
+    leaks,
 )
 
 EXAMPLES = 24  # pictures, or pairs of them, that the page can show
@@ -135,8 +136,7 @@ def _can_be_shown(digest: bytes, shape: tuple[int, int, int], decoded: DecodedIm
 
 
 def _leaks(placed: ImagesInSplits, pair: tuple[int, int]) -> bool:
-    splits = {placed.images[number].split for number in pair}
-    return len(splits) > 1 and "train" in splits
+    return leaks(placed.images[number].split for number in pair)
 
 
 def _near_examples(placed: ImagesInSplits, shards: _Shards) -> list[NearDuplicate]:

@@ -1,6 +1,7 @@
 """Where images come from, and what a snapshot of them holds."""
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -113,6 +114,12 @@ class LabelConflict(Artifact):
     place: tuple[int, int] | None = None
 
 
+def leaks(splits: Iterable[SplitName | None]) -> bool:
+    """Whether some of these splits of copies is trained on, and another is not."""
+    found = set(splits)
+    return len(found) > 1 and "train" in found
+
+
 class NearDuplicate(Artifact):
     """Two pictures that are nearly the same: of each its path, class, split, and its shard and row."""
 
@@ -124,7 +131,7 @@ class NearDuplicate(Artifact):
     @property
     def leaks(self) -> bool:
         """Whether one of them is trained on, and the other is not."""
-        return len(set(self.splits)) > 1 and "train" in self.splits
+        return leaks(self.splits)
 
 
 class UnusualImage(Artifact):

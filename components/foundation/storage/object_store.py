@@ -114,18 +114,7 @@ def list_folders(uri: str) -> list[str]:
     Raises:
         StorageError: when it cannot be listed.
     """
-    with explained("list", uri):
-        if not is_s3(uri):
-            below = Path(uri).iterdir() if Path(uri).is_dir() else []
-            names = [path.name for path in below if path.is_dir()]
-        else:
-            bucket, key = bucket_and_key(uri)
-            pages = (
-                s3_client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{key}/", Delimiter="/")
-            )
-            found = [prefix["Prefix"] for page in pages for prefix in page.get("CommonPrefixes", [])]
-            names = [prefix.rstrip("/").rpartition("/")[2] for prefix in found]
-    return sorted(name for name in names if not name.startswith("."))
+    return _listed(uri)[0]
 
 
 def list_files(uri: str) -> list[str]:
@@ -134,17 +123,25 @@ def list_files(uri: str) -> list[str]:
     Raises:
         StorageError: when it cannot be listed.
     """
+    return _listed(uri)[1]
+
+
+def _listed(uri: str) -> tuple[list[str], list[str]]:
+    """Folders and files."""
     with explained("list", uri):
         if not is_s3(uri):
-            below = Path(uri).iterdir() if Path(uri).is_dir() else []
-            names = [path.name for path in below if path.is_file()]
+            below = list(Path(uri).iterdir()) if Path(uri).is_dir() else []
+            folders = [path.name for path in below if path.is_dir()]
+            files = [path.name for path in below if path.is_file()]
         else:
             bucket, key = bucket_and_key(uri)
-            pages = (
-                s3_client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{key}/", Delimiter="/")
-            )
-            names = [found["Key"].rpartition("/")[2] for page in pages for found in page.get("Contents", [])]
-    return sorted(name for name in names if name and not name.startswith("."))
+            paginator = s3_client().get_paginator("list_objects_v2")
+            pages = list(paginator.paginate(Bucket=bucket, Prefix=f"{key}/", Delimiter="/"))
+            prefixes = [prefix["Prefix"] for page in pages for prefix in page.get("CommonPrefixes", [])]
+            folders = [prefix.rstrip("/").rpartition("/")[2] for prefix in prefixes]
+            files = [found["Key"].rpartition("/")[2] for page in pages for found in page.get("Contents", [])]
+    folders, files = (sorted(name for name in names if name and name[0] != ".") for names in (folders, files))
+    return folders, files
 
 
 def _write_aside_then_rename(path: Path, content: bytes) -> None:

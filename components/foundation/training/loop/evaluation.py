@@ -1,5 +1,6 @@
 """Loss and accuracy of a network on a split."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -16,14 +17,14 @@ EVALUATION_BATCH = 1000
 class Evaluation:
     """``loss`` is the mean cross-entropy, natural logarithm; ``predicted`` is int64 (images,).
 
-    ``recalls``: share of right answers of each class up to the last one that the split has, NaN for one that it has
-    not; ``balanced_accuracy``: their mean.
+    ``recalls``: float64 (classes,), share of right answers of each class up to the last one that the split has, NaN for
+    one that it has not; ``balanced_accuracy``: their mean.
     """
 
     loss: float
     accuracy: float
     balanced_accuracy: float
-    recalls: list[float]
+    recalls: Tensor
     predicted: Tensor
 
 
@@ -54,7 +55,7 @@ def evaluate(classifier: nn.Module, pixels: Images, labels: Tensor) -> Evaluatio
         loss=functional.cross_entropy(scores.double(), labels).item(),
         accuracy=right.double().mean().item(),
         balanced_accuracy=recalls.nanmean().item(),
-        recalls=recalls.tolist(),
+        recalls=recalls,
         predicted=predicted,
     )
 
@@ -70,3 +71,16 @@ def class_recalls(right: Tensor, labels: Tensor) -> Tensor:
     found = torch.zeros(len(right), len(sizes), dtype=torch.float64, device=labels.device)
     found.index_add_(1, labels, right.double())
     return found / sizes
+
+
+def recall_of(judged: int | None, recalls: Tensor) -> list[float]:
+    """Of the judged class, for each network; NaN where none is judged, or the split has no image of it.
+
+    Args:
+        judged: a label.
+        recalls: float64 (T, classes).
+    """
+    if judged is None or judged >= recalls.shape[1]:
+        return [math.nan] * len(recalls)
+    found: list[float] = recalls[:, judged].tolist()
+    return found

@@ -25,7 +25,7 @@ from sanefit.components.foundation.training.loop.augmented_batch import (
 from sanefit.components.foundation.training.loop.epoch_batches import epoch_batches
 from sanefit.components.foundation.training.loop.epoch_records import epoch_record
 from sanefit.components.foundation.training.loop.epoch_tally import LOOK_EVERY, EpochTally
-from sanefit.components.foundation.training.loop.evaluation import evaluate
+from sanefit.components.foundation.training.loop.evaluation import evaluate, recall_of
 from sanefit.components.foundation.training.loop.loss import decayed_weights, penalty
 from sanefit.components.foundation.training.loop.optimizers import (
     make_optimizer,
@@ -180,9 +180,7 @@ class Training:
         found = torch.zeros(4, dtype=torch.float64, device=self.device)
         if self.part.rank == 0:
             evaluation = evaluate(self.kept, self.data.validation_pixels, self.data.validation_labels)
-            judged = self.recipe.judged_class
-            has_judged = judged is not None and judged < len(evaluation.recalls)
-            recall = evaluation.recalls[judged] if has_judged and judged is not None else math.nan
+            [recall] = recall_of(self.recipe.judged_class, evaluation.recalls.unsqueeze(0))
             measured = [evaluation.loss, evaluation.accuracy, evaluation.balanced_accuracy, recall]
             found += torch.tensor(measured, dtype=torch.float64, device=self.device)
         loss, accuracy, balanced, recall = as_the_first_has_it(found, self.part).tolist()

@@ -1,7 +1,5 @@
 """Loss and accuracy of the networks of a stack on a split."""
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -37,16 +35,3 @@ def evaluate_stack(
         seen += len(batch)
     accuracies = right.sum(dim=1).double() / seen
     return (losses / seen).tolist(), accuracies.tolist(), class_recalls(right, labels)
-
-
-def recall_of(judged: int | None, recalls: Tensor) -> list[float]:
-    """Of the judged class, for each network; NaN where none is judged, or the split has no image of it.
-
-    Args:
-        judged: a label.
-        recalls: float64 (T, classes).
-    """
-    if judged is None or judged >= recalls.shape[1]:
-        return [math.nan] * len(recalls)
-    found: list[float] = recalls[:, judged].tolist()
-    return found

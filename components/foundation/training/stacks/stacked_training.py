@@ -12,13 +12,14 @@ from sanefit.components.foundation.schemas.training import EpochRecord
 from sanefit.components.foundation.training.loop.epoch_batches import epoch_batches
 from sanefit.components.foundation.training.loop.epoch_records import epoch_record, is_diverged
 from sanefit.components.foundation.training.loop.epoch_tally import LOOK_EVERY, EpochTally
+from sanefit.components.foundation.training.loop.evaluation import recall_of
 from sanefit.components.foundation.training.loop.optimizers import penalized
 from sanefit.components.foundation.training.loop.recipe import Recipe
 from sanefit.components.foundation.training.loop.training_data import TrainingData
 from sanefit.components.foundation.training.loop.training_images import read_batch
 from sanefit.components.foundation.training.loop.training_state import TrainingState
 from sanefit.components.foundation.training.stacks.epoch_tables import EpochTables, epoch_tables
-from sanefit.components.foundation.training.stacks.stacked_evaluation import evaluate_stack, recall_of
+from sanefit.components.foundation.training.stacks.stacked_evaluation import evaluate_stack
 from sanefit.components.foundation.training.stacks.stacked_network import (
     StackedDropout,
     StackedNetwork,
