@@ -62,6 +62,7 @@ def search_stage_pipeline(place: Placement) -> Any:
                 network=network,
                 optimizer=optimizer,
                 checks=checks,
+                dataset=dataset,
                 previous=previous,
                 run=run,
                 seed=seed,

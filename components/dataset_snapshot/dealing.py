@@ -89,6 +89,16 @@ def _bundle(
     return _Bundle(members, split, not before, position, classes)
 
 
+def bundles_of(images: Sequence[ListedImage], belonging: Belonging) -> list[bytes]:
+    """Of each image the lowest digest of all that it belongs together with; its own where it stands alone."""
+    found = [image.digest for image in images]
+    for members in _connected([*belonging.near, *_of_one_group(belonging.groups)]):
+        lowest = min(found[number] for number in members)
+        for number in members:
+            found[number] = lowest
+    return found
+
+
 def classes_too_alike(images: Sequence[ListedImage], near: Sequence[tuple[int, int]]) -> set[str]:
     """Classes most of whose images are near-duplicates of each other: they cannot be held together and be split."""
     counts = Counter(image.class_name for image in images)

@@ -119,21 +119,23 @@ def _advice(settings: DataSettings, split: SplitName, by_content: str) -> str:
     return by_content
 
 
-def fingerprint_of(settings: DataSettings, images: Iterable[ListedImage], split_of: Mapping[bytes, SplitName]) -> str:
+def fingerprint_of(
+    settings: DataSettings, images: Iterable[ListedImage], placed: Mapping[bytes, tuple[SplitName, bytes]]
+) -> str:
     """SHA-256, in hex, of all that decides a snapshot's content; the order of images does not.
 
     Args:
         settings: how images are decoded, and how many may be broken.
         images: all of the source.
-        split_of: what the ledger says of those that are used, by the digest of their pixels.
+        placed: the split and the bundle of those that are used, by the digest of their pixels.
     """
     digest = hashlib.sha256(
-        f"3 {settings.image_size} {settings.background} {settings.bit_depth} {settings.max_bad_fraction!r} "
+        f"4 {settings.image_size} {settings.background} {settings.bit_depth} {settings.max_bad_fraction!r} "
         f"{settings.splits}".encode()
     )
     for image in sorted(images, key=storage_order):
-        split = split_of.get(image.digest, "")
-        digest.update(image.digest + image.class_name.encode() + b"\0" + split.encode() + b"\0")
+        split, bundle = placed.get(image.digest, ("", b""))
+        digest.update(image.digest + image.class_name.encode() + b"\0" + split.encode() + b"\0" + bundle)
     return digest.hexdigest()
 
 

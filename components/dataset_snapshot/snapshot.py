@@ -78,9 +78,12 @@ def take_snapshot(settings: DataSettings, storage: str, say: Say, workers: int |
     placed = put_in_splits([images[number] for number in used], groups_of_used, decoded, settings, shared, cores, say)
     require_splits(settings, placed.images)
     placed.write()
-    fingerprint = fingerprint_of(
-        settings, images, {image.digest: image.split for image in placed.images if image.split}
-    )
+    where = {
+        image.digest: (image.split, bundle)
+        for image, bundle in zip(placed.images, placed.bundles, strict=True)
+        if image.split
+    }
+    fingerprint = fingerprint_of(settings, images, where)
     dataset = DatasetReference(storage=storage, fingerprint=fingerprint)
     folder = snapshot_folder(dataset)
     if object_store.exists(object_store.join(folder, MANIFEST_FILE)):

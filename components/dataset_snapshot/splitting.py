@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sanefit.components.dataset_snapshot.dealing import Belonging, classes_too_alike, deal
+from sanefit.components.dataset_snapshot.dealing import Belonging, bundles_of, classes_too_alike, deal
 from sanefit.components.dataset_snapshot.decoded_images import DecodedImages
 from sanefit.components.dataset_snapshot.distinct import ListedImage
 from sanefit.components.dataset_snapshot.earlier_splits import earlier_splits
@@ -27,9 +27,13 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class ImagesInSplits:
-    """``images``: each with its split. ``near``: pairs of numbers of images that are nearly the same."""
+    """``images``: each with its split; ``bundles``: of each, as ``bundles_of`` gives it.
+
+    ``near``: pairs of numbers of images that are nearly the same.
+    """
 
     images: list[ListedImage]
+    bundles: list[bytes]
     near: list[tuple[int, int]]
     settings: DataSettings
     ledger_folder: str
@@ -98,7 +102,7 @@ def put_in_splits(
     new_splits = {
         digest: split for digest, split in now.items() if digest not in searched or ledger.split_of[digest] != split
     }
-    return ImagesInSplits(placed, near, settings, folder, new_splits, new_near)
+    return ImagesInSplits(placed, bundles_of(images, belonging), near, settings, folder, new_splits, new_near)
 
 
 def _files_of(images: Sequence[ListedImage], decoded: DecodedImages) -> dict[bytes, list[bytes]]:

@@ -5,10 +5,20 @@ from kfp import dsl
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
 def plan_trials(
-    stage: str, search: str, network: str, optimizer: str, checks: str, previous: str, run: str, seed: int
+    stage: str,
+    search: str,
+    network: str,
+    optimizer: str,
+    checks: str,
+    dataset: str,
+    previous: str,
+    run: str,
+    seed: int,
 ) -> list[str]:
     """Draw the stage's trials; returns a short text for each pack, which names its PackPlan."""
+    from sanefit.components.foundation.image_dataset.shards import read_index, read_manifest
     from sanefit.components.foundation.schemas.checks import CheckReport
+    from sanefit.components.foundation.schemas.images import DatasetReference
     from sanefit.components.foundation.schemas.networks import network_settings
     from sanefit.components.foundation.schemas.runs import RunReference
     from sanefit.components.foundation.schemas.search import SearchSettings
@@ -16,13 +26,18 @@ def plan_trials(
     from sanefit.components.foundation.step_lines.step_log import running_step
     from sanefit.components.foundation.storage.packs import store_pack_plan
     from sanefit.components.foundation.storage.results import load_result
+    from sanefit.components.hyperparameter_search.plan.settled_folds import settle_folds
     from sanefit.components.hyperparameter_search.plan.trial_plan import plan_stage, read_previous_stage
 
     with running_step(f"{stage} plan") as say:
         parent = RunReference.model_validate_json(run)
+        settings = SearchSettings.model_validate_json(search)
+        snapshot = DatasetReference.model_validate_json(dataset)
+        manifest = read_manifest(snapshot)
+        folds = settle_folds(settings, manifest, read_index(snapshot, "train", manifest), say)
         plans = plan_stage(
             stage,  # type: ignore[arg-type]
-            SearchSettings.model_validate_json(search),
+            settings.model_copy(update={"folds": folds}),
             network_settings.validate_json(network),
             OptimizerSettings.model_validate_json(optimizer),
             load_result(CheckReport, checks).learning_rate_band,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sanefit.components.foundation.image_dataset.shards import LABEL, images_at, read_index
+from sanefit.components.foundation.image_dataset.shards import FILE, LABEL, ROW, images_at, read_index
 from sanefit.components.foundation.schemas.images import (
     DatasetReference,
     LabelConflict,
@@ -70,7 +70,7 @@ def _sampled_places(dataset: DatasetReference, manifest: Manifest) -> list[tuple
     return [
         (
             manifest.class_names[label],
-            [(shard, row) for shard, row, _ in index[index[:, LABEL] == label][:SAMPLES_PER_CLASS].tolist()],
+            [(shard, row) for shard, row in index[index[:, LABEL] == label][:SAMPLES_PER_CLASS, [FILE, ROW]].tolist()],
         )
         for label in chosen.tolist()
     ]

@@ -2,6 +2,7 @@
 
 import io
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,9 +17,9 @@ from sanefit.components.dataset_snapshot.near_duplicates import near_duplicate_p
 from sanefit.components.dataset_snapshot.picture_frequencies import low_frequencies, whitening_of
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.image_dataset.picture_content import thumbnail
-from sanefit.components.foundation.image_dataset.shards import read_manifest, read_split
+from sanefit.components.foundation.image_dataset.shards import BUNDLE, LABEL, read_index, read_manifest
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
-from sanefit.components.foundation.schemas.images import DataSettings
+from sanefit.components.foundation.schemas.images import SPLITS, DataSettings
 
 Pixels = NDArray[np.uint8]
 PLANTED = 300
@@ -203,7 +204,22 @@ def test_copies_share_a_split_and_are_listed(tmp_path: Path) -> None:
             Path(near.paths[0]).stem[:2].strip("-")
         }
     assert any("24 pairs of images are nearly the same" in line and "share a split" in line for line in said)
-    assert sum(len(read_split(dataset, split)[1]) for split in ("train", "validation", "test")) == 104
+    bundles = Counter(bundle for split in SPLITS for bundle in read_index(dataset, split, manifest)[:, BUNDLE].tolist())
+    assert Counter(bundles.values()) == {2: 24, 1: 56}
+
+
+def test_images_of_a_group_are_of_one_bundle_in_whatever_order_they_come(tmp_path: Path) -> None:
+    for number, picture in enumerate(shapes(60)):
+        folder = tmp_path / "images" / ("cat" if number % 12 < 6 else "dog") / f"patient{number // 6}"
+        folder.mkdir(parents=True, exist_ok=True)
+        picture.save(folder / f"{number}.png")
+    settings = DataSettings(source=f"folder:{tmp_path / 'images'}", group="folder:1")
+    dataset = take_snapshot(settings, str(tmp_path / "storage"), Said())
+    index = np.concatenate([read_index(dataset, split, read_manifest(dataset)) for split in SPLITS])
+    assert Counter(Counter(index[:, BUNDLE].tolist()).values()) == {6: 10}
+    assert all(len(set(index[index[:, BUNDLE] == bundle, LABEL])) == 1 for bundle in range(10))
+    alone = take_snapshot(DataSettings(source=settings.source), str(tmp_path / "other"), Said())
+    assert alone.fingerprint != dataset.fingerprint
 
 
 def test_a_set_that_is_all_alike_takes_little_memory() -> None:

@@ -351,7 +351,8 @@ def listed(seed: int, class_name: str = "cat", split: SplitName = "train") -> Li
 
 def test_the_fingerprint_knows_images_classes_and_settings() -> None:
     images = [listed(0), listed(1, "dog"), listed(2)]
-    trained: dict[bytes, SplitName] = {image.digest: "train" for image in images}
+    trained: dict[bytes, tuple[SplitName, bytes]] = {image.digest: ("train", image.digest) for image in images}
+    first, last = images[0].digest, images[2].digest
     variants = [
         fingerprint_of(Settings(), images, trained),
         fingerprint_of(Settings(), images[:2], trained),
@@ -361,8 +362,9 @@ def test_the_fingerprint_knows_images_classes_and_settings() -> None:
         fingerprint_of(Settings(image_size=8), images, trained),
         fingerprint_of(Settings(image_size=9), images, trained),
         fingerprint_of(Settings(bit_depth=12), images, trained),
-        fingerprint_of(Settings(), images, trained | {images[0].digest: "test"}),
-        fingerprint_of(Settings(), images, trained | {images[0].digest: "validation"}),
+        fingerprint_of(Settings(), images, trained | {first: ("test", first)}),
+        fingerprint_of(Settings(), images, trained | {first: ("validation", first)}),
+        fingerprint_of(Settings(), images, trained | {first: ("train", last)}),
     ]
     assert len(set(variants)) == len(variants)
     assert all(len(fingerprint) == 64 for fingerprint in variants)
@@ -370,11 +372,9 @@ def test_the_fingerprint_knows_images_classes_and_settings() -> None:
 
 @given(st.permutations([listed(0), listed(0, "dog"), listed(1, "dog"), listed(2), listed(2)]))
 def test_the_fingerprint_does_not_know_the_order(images: list[ListedImage]) -> None:
-    split_of: dict[bytes, SplitName] = {listed(1).digest: "train", listed(2).digest: "test"}
-    expected = fingerprint_of(
-        Settings(), [listed(0), listed(0, "dog"), listed(1, "dog"), listed(2), listed(2)], split_of
-    )
-    assert fingerprint_of(Settings(), images, split_of) == expected
+    placed: dict[bytes, tuple[SplitName, bytes]] = {listed(1).digest: ("train", b"1"), listed(2).digest: ("test", b"2")}
+    expected = fingerprint_of(Settings(), [listed(0), listed(0, "dog"), listed(1, "dog"), listed(2), listed(2)], placed)
+    assert fingerprint_of(Settings(), images, placed) == expected
 
 
 def test_a_second_snapshot_of_unchanged_data_decodes_nothing(

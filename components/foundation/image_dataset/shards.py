@@ -19,7 +19,7 @@ from sanefit.components.foundation.storage.object_store import join
 
 MANIFEST_FILE = "manifest.json"
 OPEN_FILES = 128
-FILE, ROW, LABEL = range(3)  # columns of a split's index file
+FILE, ROW, LABEL, BUNDLE = range(4)  # columns of a split's index file
 
 
 @dataclass
@@ -181,7 +181,9 @@ def open_split(
 def read_index(
     dataset: DatasetReference, split: SplitName, manifest: Manifest, cache_folder: Path | None = None
 ) -> NDArray[np.int64]:
-    """Where the images of a split are: int64 (images, 3), shard, row and label.
+    """Where the images of a split are: int64 (images, 4), shard, row, label and bundle.
+
+    Images that belong together, as near-duplicates and those of a group do, are of one bundle.
 
     Raises:
         DataError: when the file is not what the manifest says.
@@ -203,7 +205,7 @@ def images_at(
     Args:
         dataset, cache_folder: as for ``open_split``.
         manifest: of the snapshot.
-        index: int64 (images, 3), each image's shard and row, and its label.
+        index: int64 (images, 3 or 4), each image's shard and row, its label, and what else there is.
 
     Raises:
         StorageError: when a file cannot be read.

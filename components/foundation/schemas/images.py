@@ -151,7 +151,7 @@ class Manifest(Artifact):
     not; ``near_examples``: some of them. ``unusual``: images that stand out.
     """
 
-    format_version: Literal[4] = 4
+    format_version: Literal[5] = 5
     fingerprint: str
     class_names: list[str]
     image_shape: tuple[int, int, int]

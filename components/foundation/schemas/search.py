@@ -64,16 +64,16 @@ class SearchSettings(Settings):
 
     ``method``: how values are drawn; ``tpe`` draws the next from the results so far, of its own pack. ``folds``: above
     1, each trial is trained that many times, each time validated on another part of the training split, and the
-    validation split is left to the final training. ``reduction_factor``: above 1, successive halving: after 1,
-    ``reduction_factor``, ``reduction_factor``², ... epochs only the best one in so many of a pack's trials goes on.
-    ``metric``: of the validation split, what trials are ranked by, and which epoch the final training keeps.
-    ``engine``: how a pack trains its trials; ``fastest`` measures. ``networks_at_once``: 0 leaves it to the
-    measurement and to the memory that is free.
+    validation split is left to the final training; ``auto``: 5, where the validation split is too small.
+    ``reduction_factor``: above 1, successive halving: after 1, ``reduction_factor``, ``reduction_factor``², ... epochs
+    only the best one in so many of a pack's trials goes on. ``metric``: of the validation split, what trials are
+    ranked by, and which epoch the final training keeps. ``engine``: how a pack trains its trials; ``fastest``
+    measures. ``networks_at_once``: 0 leaves it to the measurement and to the memory that is free.
     """
 
     method: Literal["random", "grid", "quasi_random", "tpe"] = "random"
     packs: PositiveInt = 2
-    folds: Annotated[int, Field(ge=1, le=20)] = 1
+    folds: Literal["auto"] | Annotated[int, Field(ge=1, le=20)] = "auto"
     reduction_factor: Annotated[int, Field(ge=1, le=10)] = 1
     metric: Metric = "accuracy"
     engine: Engine = "fastest"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
+from torch import Tensor
 
 from sanefit.components.foundation.clock import Clock
 from sanefit.components.foundation.schemas.search import TrialResult, TrialSpec, TrialStatus
@@ -32,13 +33,15 @@ class Unit:
 
 @dataclass(frozen=True)
 class PackContext:
-    """What all chunks of a pack share. ``data``: both splits, on the problem's device."""
+    """What all chunks of a pack share.
+
+    ``data``: both splits, on the problem's device. ``fold_of``: as ``assign_folds`` gives it.
+    """
 
     problem: Problem
     data: TrainingData
     store: TrialStore
-    folds: int
-    fold_seed: int
+    fold_of: Tensor
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     clock: Clock = time.time
 
@@ -96,7 +99,7 @@ def train_chunk(context: PackContext, task: ChunkTask) -> list[ChunkOutcome]:
                 task.plan,
                 [unit.trial for unit in task.units],
                 context.problem,
-                fold_data(context.data, task.units[0].fold, context.folds, context.fold_seed),
+                fold_data(context.data, context.fold_of, task.units[0].fold),
                 until=task.until,
                 begun=_begun(context.store, task),
                 after_epoch=keep,

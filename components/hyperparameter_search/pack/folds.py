@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from statistics import fmean
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from sanefit.components.foundation.schemas.search import TrialResult, TrialSpec
 from sanefit.components.foundation.schemas.training import EpochRecord
@@ -11,21 +14,37 @@ from sanefit.components.foundation.training.loop.training_data import TrainingDa
 from sanefit.components.foundation.training.loop.training_images import select
 
 
-def fold_data(data: TrainingData, fold: int | None, folds: int, seed: int) -> TrainingData:
+def assign_folds(labels: Tensor, bundles: NDArray[np.int64], folds: int, seed: int) -> Tensor:
+    """Which fold each image of the training split is held out by: int64 (images,), from 0.
+
+    What belongs together is in one fold. Where nothing does, the folds' sizes differ by at most one image, and so do
+    the images of each class in them.
+
+    Args:
+        labels: int64 (images,).
+        bundles: int64 (images,), equal for images that belong together.
+        folds: at least 1.
+        seed: of the assignment.
+    """
+    _, first, bundle_of = np.unique(bundles, return_index=True, return_inverse=True)
+    chance = np.random.default_rng(seed).random(len(first))
+    order = np.lexsort((chance, labels.cpu().numpy()[first]))
+    fold_of_bundle = np.empty(len(first), dtype=np.int64)
+    fold_of_bundle[order] = np.arange(len(first)) % folds
+    return torch.from_numpy(fold_of_bundle[bundle_of])
+
+
+def fold_data(data: TrainingData, fold_of: Tensor, fold: int | None) -> TrainingData:
     """The training split without one of its parts, and that part to validate on.
 
     Args:
         data: both splits; without a fold it is what is returned.
+        fold_of: as ``assign_folds`` gives it.
         fold: from 0; None without cross-validation.
-        folds: into how many parts the training split is cut, sizes differing by at most one image.
-        seed: of the cut, which all trials share.
     """
     if fold is None:
         return data
-    order = torch.randperm(len(data.train_labels), generator=torch.Generator().manual_seed(seed))
-    held_out = torch.zeros(len(order), dtype=torch.bool)
-    held_out[order[fold::folds]] = True
-    kept, tested = torch.nonzero(~held_out).flatten(), torch.nonzero(held_out).flatten()
+    kept, tested = torch.nonzero(fold_of != fold).flatten(), torch.nonzero(fold_of == fold).flatten()
     return TrainingData(
         select(data.train_pixels, kept),
         data.train_labels[kept],

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from sanefit.components.foundation.clock import Clock
+from sanefit.components.foundation.image_dataset.shards import BUNDLE, read_index
 from sanefit.components.foundation.machine.arithmetic import arithmetic_of
 from sanefit.components.foundation.machine.cores import usable_cores
 from sanefit.components.foundation.machine.devices import CPU
@@ -22,6 +23,7 @@ from sanefit.components.foundation.training.loop.training_data import read_train
 from sanefit.components.foundation.training.score import judged_class
 from sanefit.components.foundation.training.stacks.trial import Problem
 from sanefit.components.hyperparameter_search.pack.chunk_training import PackContext
+from sanefit.components.hyperparameter_search.pack.folds import assign_folds
 from sanefit.components.hyperparameter_search.pack.pack_rounds import TrialsOfPack
 from sanefit.components.hyperparameter_search.pack.pack_workers import using_threads
 from sanefit.components.hyperparameter_search.pack.trial_log import TrialLog, shown
@@ -73,11 +75,13 @@ def run_pack(
     cores = max(1, usable_cores() // machine.packs)
     devices, seed = machine.devices, inputs.seed
     workers = cores if devices[0].type == "cpu" else len(devices)
+    data = read_training_data(inputs.dataset, devices[0] if len(devices) == 1 else CPU, inputs.manifest)
+    bundles = read_index(inputs.dataset, "train", inputs.manifest)[:, BUNDLE]
     trials = TrialsOfPack(
         plan=plan,
         context=PackContext(
             problem=Problem(inputs.manifest.image_shape, inputs.classes, inputs.stats, devices[0]),
-            data=read_training_data(inputs.dataset, devices[0] if len(devices) == 1 else CPU, inputs.manifest),
+            data=data,
             store=open_store(
                 run.storage,
                 inputs.dataset.fingerprint,
@@ -85,8 +89,7 @@ def run_pack(
                 inputs.network,
                 arithmetic=str(arithmetic_of(inputs.network, devices[0])),
             ),
-            folds=plan.folds,
-            fold_seed=derive_seed(seed, "folds"),
+            fold_of=assign_folds(data.train_labels, bundles, plan.folds, derive_seed(seed, "folds")),
             checkpoint_seconds=checkpoint_seconds,
             clock=clock,
         ),

@@ -65,7 +65,7 @@ def plan_stage(
 
     Args:
         stage: ``coarse`` or ``fine``.
-        search: method, trials, epochs, ranges and packs.
+        search: method, trials, epochs, ranges and packs; its folds are settled.
         network, optimizer: of the run; they hold what a trial does not search.
         band: of learning rates, from the probe: the coarse range when the user gave none.
         previous: the stage that the ranges come from; without one they are the coarse ranges.
@@ -76,6 +76,7 @@ def plan_stage(
         RunFailedError: when there is no range to search.
         SettingsError: when a grid has more points than the stage has trials.
     """
+    assert search.folds != "auto"
     settings = search.coarse if stage == "coarse" else search.fine
     results = previous.results if previous else []
     searched = fine_range(previous.search_range, results) if previous else coarse_range(search.coarse, band)

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -28,7 +29,7 @@ from sanefit.components.foundation.tracking.runs import open_run
 from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
 from sanefit.components.hyperparameter_search.pack import chunk_training
 from sanefit.components.hyperparameter_search.pack.chunk_training import Unit
-from sanefit.components.hyperparameter_search.pack.folds import fold_data
+from sanefit.components.hyperparameter_search.pack.folds import assign_folds, fold_data
 from sanefit.components.hyperparameter_search.pack.pack_rounds import cut, rungs
 from sanefit.components.hyperparameter_search.pack.trial_pack import PackMachine, run_pack
 
@@ -38,6 +39,7 @@ NETWORK = TwoLayerSettings(kind="two_layer", hidden=8)
 OPTIMIZER = OptimizerSettings(batch_size=64, momentum=0.5, schedule="constant")
 RANGE = SearchRange(learning_rate=(1e-3, 1.0), weight_decay=(1e-6, 1e-1), reasons=["because"])
 RunPlan = Callable[..., tuple[PackResult, Said]]
+SEEDS = st.integers(0, 2**32)
 
 
 def trials(count: int, epochs: int, **setting: Any) -> list[TrialSpec]:
@@ -212,7 +214,9 @@ def test_cross_validation_means_its_folds(run_plan: RunPlan, digits: DatasetRefe
     assert one.validation_accuracy == pytest.approx(fmean(one.fold_accuracies))
     assert one.epochs[-1].validation_accuracy == pytest.approx(one.validation_accuracy)
     data = read_training_data(digits)
-    held_out = [fold_data(data, fold, 3, derive_seed(0, "folds")) for fold in range(3)]
+    apart = np.arange(len(data.train_labels))
+    fold_of = assign_folds(data.train_labels, apart, 3, derive_seed(0, "folds"))
+    held_out = [fold_data(data, fold_of, fold) for fold in range(3)]
     for part, accuracy in zip(held_out, one.fold_accuracies, strict=True):
         right = accuracy * len(part.validation_labels)
         assert right == pytest.approx(round(right), abs=1e-6)
@@ -224,8 +228,9 @@ def test_folds_are_parts_of_the_training_split(folds: int, seed: int) -> None:
     pixels = torch.arange(images, dtype=torch.uint8).reshape(-1, 1, 1, 1)
     data = TrainingData(pixels, torch.arange(images), pixels[:2] + 100, torch.zeros(2, dtype=torch.int64))
     tested: list[int] = []
+    fold_of = assign_folds(data.train_labels, np.arange(images), folds, seed)
     for fold in range(folds):
-        part = fold_data(data, fold, folds, seed)
+        part = fold_data(data, fold_of, fold)
         kept, held_out = part.train_labels.tolist(), part.validation_labels.tolist()
         assert isinstance(part.train_pixels, torch.Tensor)
         assert part.train_pixels.flatten().tolist() == kept
@@ -233,12 +238,27 @@ def test_folds_are_parts_of_the_training_split(folds: int, seed: int) -> None:
         assert len(held_out) in (images // folds, math.ceil(images / folds))
         tested += held_out
     assert sorted(tested) == list(range(images))
-    assert fold_data(data, None, 1, seed) is data
+    assert fold_data(data, fold_of, None) is data
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 8)), min_size=1, max_size=60), st.integers(2, 6), SEEDS)
+def test_what_belongs_together_is_in_one_fold_and_classes_are_spread_evenly(
+    images: list[tuple[int, int]], folds: int, seed: int
+) -> None:
+    labels = torch.tensor([label for label, _ in images])
+    bundles = np.array([bundle for _, bundle in images])
+    fold_of = assign_folds(labels, bundles, folds, seed)
+    for bundle in set(bundles.tolist()):
+        assert len(set(fold_of[bundles == bundle].tolist())) == 1
+    apart = assign_folds(labels, np.arange(len(images)), folds, seed)
+    for of_class in (apart, *(apart[labels == label] for label in range(4))):
+        counts = torch.bincount(of_class, minlength=folds)
+        assert counts.max() - counts.min() <= 1
 
 
 def test_a_fold_that_diverges_is_a_trial_that_diverged(run_plan: RunPlan) -> None:
     [spec] = trials(1, 2)
-    bad = spec.model_copy(update={"setting": TrialSetting(learning_rate=1e6, weight_decay=0.0)})
+    bad = spec.model_copy(update={"setting": TrialSetting(learning_rate=1e30, weight_decay=0.0)})
     [one] = run_plan(plan_of([bad], folds=2))[0].results
     assert (one.status, len(one.epochs)) == ("diverged", 1)
 

@@ -24,7 +24,9 @@ BAND = (1e-4, 1e0)
 
 
 def plans(trials: int, packs: int, seed: int = 0) -> list[PackPlan]:
-    search = SearchSettings(method="tpe", packs=packs, coarse=CoarseSettings(trials=trials, epochs=3, width=(8, 16)))
+    search = SearchSettings(
+        method="tpe", packs=packs, folds=1, coarse=CoarseSettings(trials=trials, epochs=3, width=(8, 16))
+    )
     network = MlpSettings(kind="mlp")
     return plan_stage("coarse", search, network, OptimizerSettings(), BAND, None, seed, lambda _: None)
 

@@ -51,10 +51,18 @@ def planned(
     previous: PreviousStage | None = None,
     seed: int = 0,
     said: Said | None = None,
+    folds: int = 1,
 ) -> list[PackPlan]:
     # Not `or`: a Said that is empty is false.
     return plan_stage(
-        stage, search, NETWORK, OPTIMIZER, BAND, previous, seed=seed, say=Said() if said is None else said
+        stage,
+        search.model_copy(update={"folds": folds}),
+        NETWORK,
+        OPTIMIZER,
+        BAND,
+        previous,
+        seed=seed,
+        say=Said() if said is None else said,
     )
 
 
@@ -119,7 +127,7 @@ def test_random_draws_are_those_of_the_stages_seed() -> None:
 
 def test_the_coarse_stage_has_no_range_without_a_band(said: Said) -> None:
     with pytest.raises(RunFailedError):
-        plan_stage("coarse", SEARCH, NETWORK, OPTIMIZER, None, None, seed=0, say=said)
+        plan_stage("coarse", SEARCH.model_copy(update={"folds": 1}), NETWORK, OPTIMIZER, None, None, seed=0, say=said)
 
 
 def test_the_fine_stage_searches_where_the_best_coarse_trials_were(tmp_path: Path, said: Said) -> None:
@@ -169,11 +177,11 @@ def test_every_trial_is_in_one_pack_and_a_pack_is_of_one_kind(
     coarse = CoarseSettings(trials=trials, width=tuple(widths), batch_size=tuple(sizes), dropout=dropout)
     assume(method != "grid" or max(1, len(widths)) * max(1, len(sizes)) <= trials)
     search = SearchSettings.model_validate(
-        {"method": method, "packs": packs, "coarse": coarse, "folds": 3, "reduction_factor": 4, "networks_at_once": 5}
+        {"method": method, "packs": packs, "coarse": coarse, "reduction_factor": 4, "networks_at_once": 5}
     )
     said = Said()
-    plans = planned(search, seed=seed, said=said)
-    assert planned(search, seed=seed) == plans
+    plans = planned(search, seed=seed, said=said, folds=3)
+    assert planned(search, seed=seed, folds=3) == plans
     specs = in_order(plans)
     assert all(plan.trials for plan in plans)
     assert [spec.number for spec in specs] == list(range(len(specs)))
