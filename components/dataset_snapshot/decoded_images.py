@@ -138,7 +138,7 @@ class PartWriter:
         height, width, channels = read.shape
         name = f"{split}_gray" if channels == 1 else split
         if name not in self._files:
-            opened = tempfile.TemporaryFile(dir=self._scratch)  # noqa: SIM115
+            opened = tempfile.TemporaryFile(dir=self._scratch, buffering=COPIED_AT_ONCE)  # noqa: SIM115
             self._files[name] = _PixelFile((height, width, channels), opened)
         self._files[name].add(read, pixels)
 

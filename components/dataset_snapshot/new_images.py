@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 
 from sanefit.components.dataset_snapshot.decoded_images import DecodedImages, PartWriter
-from sanefit.components.dataset_snapshot.reading import BATCH_IMAGES, ReadImage, ReadingTask, read_batch
+from sanefit.components.dataset_snapshot.reading import BATCH_IMAGES, BUFFERED, ReadImage, ReadingTask, read_batch
 from sanefit.components.foundation.errors import DataError, StorageError
 from sanefit.components.foundation.image_dataset.reading import too_many_broken
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
@@ -92,7 +92,7 @@ class _Intake:
 
     def take_batch(self, batch: Sequence[int], read: Sequence[ReadImage], pixels_file: Path) -> None:
         """Take the images of these numbers, and their pixels out of a file, which is removed."""
-        with pixels_file.open("rb") as pixels:
+        with pixels_file.open("rb", buffering=BUFFERED) as pixels:
             for number, image in zip(batch, read, strict=True):
                 self._take(number, image, pixels)
         pixels_file.unlink()

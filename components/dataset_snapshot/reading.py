@@ -4,7 +4,7 @@ import functools
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from sanefit.components.foundation.image_dataset.splits import DIGEST_BYTES, con
 from sanefit.components.foundation.schemas.images import DataSettings
 
 BATCH_IMAGES = 256
+BUFFERED = 2**20  # bytes: images may be small
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class ReadingTask:
     pixels_file: Path
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class ReadImage:
     """One image.
 
@@ -60,7 +61,7 @@ def read_batch(task: ReadingTask) -> list[ReadImage]:
     known = _known_files(task.known_file)
     read: list[ReadImage] = []
     small: dict[int, NDArray[np.uint8]] = {}
-    with task.pixels_file.open("wb") as pixels_file:
+    with task.pixels_file.open("wb", buffering=BUFFERED) as pixels_file:
         for image, content in zip(task.images, contents_of(task.images), strict=True):
             file_digest = content_digest(content)
             digest = known.get(file_digest)
@@ -81,7 +82,7 @@ def read_batch(task: ReadingTask) -> list[ReadImage]:
                 made = thumbnail(decoded.pixels).tobytes()
             read.append(ReadImage(file_digest, digest, shape, made, decoded.highest_level))
     for number, made in _thumbnails_of_small(small):
-        read[number] = replace(read[number], thumbnail=made)
+        read[number].thumbnail = made
     return read
 
 
@@ -111,6 +112,8 @@ class KnownFiles:
 
     def get(self, file_digest: bytes) -> bytes | None:
         """The digest of the pixels of a file, where that is known."""
+        if not len(self.files):
+            return None
         place = int(np.searchsorted(self.files, np.bytes_(file_digest)))
         if place < len(self.files) and self.files[place] == np.bytes_(file_digest):
             return bytes(self.pixels[place])
