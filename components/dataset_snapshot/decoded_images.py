@@ -38,7 +38,8 @@ class DecodedImages:
     ``digest_of``: the digest of an image's pixels, by where it was. ``broken``: why there is no image there.
     ``digest_of_file``: that of its pixels by that of the file. ``place_of``: an image's shard and row, by the digest of
     its pixels. ``highest_level``: of 16-bit gray, by the digest of its pixels. ``shapes``: of the images of each shard.
-    ``thumbnails``: of each shard, uint8 (images, side, side).
+    Of each shard: ``thumbnails``, uint8 (images, side, side); ``sizes``, int32 (images, 2), width and height before
+    images were scaled; ``modes``, of their files, as Pillow calls them.
     """
 
     digest_of: dict[bytes, bytes] = field(default_factory=dict)
@@ -49,6 +50,8 @@ class DecodedImages:
     shards: list[Shard] = field(default_factory=list)
     shapes: list[Shape] = field(default_factory=list)
     thumbnails: list[NDArray[np.uint8]] = field(default_factory=list)
+    sizes: list[NDArray[np.int32]] = field(default_factory=list)
+    modes: list[NDArray[np.str_]] = field(default_factory=list)
 
     def thumbnails_of(self, digests: Sequence[bytes]) -> NDArray[np.uint8]:
         """Uint8 (len(digests), side, side)."""
@@ -64,7 +67,7 @@ def folder_of(settings: DataSettings) -> str:
     """Where the images decoded as these settings say are, below the storage."""
     content = settings.source_kind.content
     key = hashlib.sha256(
-        f"2 {content} {settings.image_size} {settings.background} {settings.bit_depth}".encode()
+        f"3 {content} {settings.image_size} {settings.background} {settings.bit_depth}".encode()
     ).hexdigest()
     return decoded_folder(key)
 
@@ -102,6 +105,8 @@ def _take(decoded: DecodedImages, path: str, arrays: dict[str, np.ndarray]) -> N
         decoded.shards.append(Shard(path=f"{path}/{name}.npy", sha256=str(arrays[f"{name}_sha256"]), images=len(rows)))
         decoded.shapes.append((height, width, channels))
         decoded.thumbnails.append(arrays[f"{name}_thumbnails"])
+        decoded.sizes.append(arrays[f"{name}_sizes"])
+        decoded.modes.append(arrays[f"{name}_modes"])
 
 
 class PartWriter:
@@ -194,12 +199,16 @@ class _PixelFile:
     pixels: IO[bytes]
     digests: list[bytes] = field(default_factory=list)
     thumbnails: list[bytes] = field(default_factory=list)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    modes: list[str] = field(default_factory=list)
     bytes_written: int = 0
 
     def add(self, read: ReadImage, pixels: bytes) -> None:
         self.pixels.write(pixels)
         self.digests.append(read.digest)
         self.thumbnails.append(read.thumbnail)
+        self.sizes.append(read.size)
+        self.modes.append(read.mode)
         self.bytes_written += len(pixels)
 
     def described(self) -> dict[str, np.ndarray]:
@@ -208,6 +217,8 @@ class _PixelFile:
             "": digest_array(self.digests),
             "_shape": np.array(self.shape),
             "_thumbnails": thumbnails.reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE),
+            "_sizes": np.array(self.sizes, dtype=np.int32),
+            "_modes": np.array(self.modes, dtype=np.str_),
         }
 
 

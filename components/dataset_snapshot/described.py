@@ -1,21 +1,29 @@
 """What a snapshot holds, in lines."""
 
+from collections.abc import Sequence
+
 from sanefit.components.foundation.image_dataset.sources.class_folders import NO_PICTURE
-from sanefit.components.foundation.schemas.images import Manifest
+from sanefit.components.foundation.schemas.images import Manifest, PassedOver
 from sanefit.components.foundation.step_lines.step_log import Say
 
 SHOWN = 3
 
 
-def describe(manifest: Manifest, say: Say) -> None:
-    """Say in lines what a snapshot holds, and what of its source it does not."""
+def describe(manifest: Manifest, passed_over: Sequence[PassedOver], say: Say) -> None:
+    """Say in lines what a snapshot holds, and what of its source it does not.
+
+    Args:
+        manifest: of the snapshot, which may be an earlier one of the same images.
+        passed_over: files that are not taken now.
+        say: prints a line.
+    """
     totals = {split: sum(counts.values()) for split, counts in manifest.images_per_class.items()}
     height, width, channels = manifest.image_shape
     say(
         f"{sum(totals.values()):,} images of {width}x{height}x{channels} in {len(manifest.class_names)} classes: "
         + ", ".join(f"{count:,} {split}" for split, count in totals.items())
     )
-    for passed in manifest.passed_over:
+    for passed in passed_over:
         level = "" if passed.reason.startswith(NO_PICTURE) else "warning: "  # a file of notes is nothing to worry about
         plural = "s" * (passed.files > 1)
         say(f"{level}passed over {passed.files:,} file{plural}, as {passed.example}: {passed.reason}")

@@ -16,6 +16,7 @@ from sanefit.components.foundation.image_dataset.shards import BUNDLE
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceListing
 from sanefit.components.foundation.schemas.images import (
     SPLITS,
+    ImageSize,
     LabelConflict,
     Manifest,
     NearDuplicate,
@@ -28,6 +29,7 @@ from sanefit.components.foundation.schemas.images import (
     leaks,
 )
 
+SIZES = 10
 EXAMPLES = 24  # pictures, or pairs of them, that the page can show
 
 
@@ -69,8 +71,9 @@ def write_indices(fingerprint: str, found: Found, decoded: DecodedImages, folder
         splits[split] = SplitIndex(images=len(members), index_file=path.name, index_sha256=digest)
         per_class = Counter(image.class_name for image in members)
         counts[split] = {name: per_class[name] for name in class_names}
-    conflicts, passed_over = found.distinct.conflicts, found.listing.passed_over
+    conflicts = found.distinct.conflicts
     shape = _shape(images, decoded)
+    sizes, modes = _sizes_and_modes(images, decoded)
     shown = {one.digest for one in conflicts[:EXAMPLES] if _can_be_shown(one.digest, shape, decoded)}
     shards.take(sorted(shown))
     return Manifest(
@@ -78,10 +81,7 @@ def write_indices(fingerprint: str, found: Found, decoded: DecodedImages, folder
         class_names=class_names,
         image_shape=shape,
         images_per_class=counts,
-        passed_over=[
-            PassedOver(reason=reason, files=files, example=found.listing.example_of[reason])
-            for reason, files in passed_over.most_common()
-        ],
+        passed_over=passed_over(found.listing),
         duplicates=found.distinct.duplicates,
         near_duplicates=len(found.placed.near),
         near_leaks=sum(_leaks(found.placed, pair) for pair in found.placed.near),
@@ -104,9 +104,22 @@ def write_indices(fingerprint: str, found: Found, decoded: DecodedImages, folder
             )
             for number, what in unusual_images(decoded.thumbnails_of([image.digest for image in images]))
         ],
+        sizes=[
+            ImageSize(width=width, height=height, images=count) for (width, height), count in sizes.most_common(SIZES)
+        ],
+        different_sizes=len(sizes),
+        modes=dict(modes.most_common()),
         splits=splits,
         shards=shards.listed,
     )
+
+
+def passed_over(listing: SourceListing) -> list[PassedOver]:
+    """Files of a source that are not taken; the most frequent reason first."""
+    return [
+        PassedOver(reason=reason, files=files, example=listing.example_of[reason])
+        for reason, files in listing.passed_over.most_common()
+    ]
 
 
 class _Shards:
@@ -131,6 +144,20 @@ def _shape(images: Sequence[ListedImage], decoded: DecodedImages) -> tuple[int, 
     """One channel when all images are gray."""
     shapes = {decoded.shapes[decoded.place_of[image.digest][0]] for image in images}
     return max(shapes, key=lambda shape: shape[2])
+
+
+def _sizes_and_modes(
+    images: Sequence[ListedImage], decoded: DecodedImages
+) -> tuple[Counter[tuple[int, int]], Counter[str]]:
+    """How many images there are of each width and height, and of each mode."""
+    sizes: Counter[tuple[int, int]] = Counter()
+    modes: Counter[str] = Counter()
+    places = np.array([decoded.place_of[image.digest] for image in images])
+    for shard in np.unique(places[:, 0]).tolist():
+        rows = places[places[:, 0] == shard, 1]
+        sizes.update(map(tuple, decoded.sizes[shard][rows].tolist()))
+        modes.update(decoded.modes[shard][rows].tolist())
+    return sizes, modes
 
 
 def _can_be_shown(digest: bytes, shape: tuple[int, int, int], decoded: DecodedImages) -> bool:

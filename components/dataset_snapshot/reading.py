@@ -40,14 +40,17 @@ class ReadImage:
     """One image.
 
     ``file_digest``: SHA-256 of what was read. ``digest``: of its pixels; of the file where it is no image.
-    ``shape``: of the pixels that were written, if any, and ``thumbnail``, of the same image, as bytes. ``broken``: why
-    it is no image, if it is none. ``highest_level``: of 16-bit gray, else 0.
+    ``shape``: of the pixels that were written, if any, and ``thumbnail``, of the same image, as bytes. ``size``: width
+    and height before it was scaled, and ``mode``, as Pillow calls it. ``highest_level``: of 16-bit gray, else 0.
+    ``broken``: why it is no image, if it is none.
     """
 
     file_digest: bytes
     digest: bytes
     shape: tuple[int, ...] | None = None
     thumbnail: bytes = b""
+    size: tuple[int, int] = (0, 0)
+    mode: str = ""
     highest_level: int = 0
     broken: str = ""
 
@@ -80,7 +83,10 @@ def read_batch(task: ReadingTask) -> list[ReadImage]:
                 made = b""
             else:
                 made = thumbnail(decoded.pixels).tobytes()
-            read.append(ReadImage(file_digest, digest, shape, made, decoded.highest_level))
+            height, width, _ = decoded.unscaled.shape
+            read.append(
+                ReadImage(file_digest, digest, shape, made, (width, height), decoded.mode, decoded.highest_level)
+            )
     for number, made in _thumbnails_of_small(small):
         read[number].thumbnail = made
     return read

@@ -12,7 +12,7 @@ from sanefit.components.dataset_snapshot.distinct import (
     require_splits,
 )
 from sanefit.components.dataset_snapshot.groups import groups_of
-from sanefit.components.dataset_snapshot.manifest import Found, write_indices
+from sanefit.components.dataset_snapshot.manifest import Found, passed_over, write_indices
 from sanefit.components.dataset_snapshot.new_images import (
     ListedSource,
     read_new_images,
@@ -93,7 +93,7 @@ def take_snapshot(settings: DataSettings, storage: str, say: Say, workers: int |
             found = Found(listing, distinct, quarantined, placed)
             manifest = write_indices(fingerprint, found, decoded, snapshot)
             (snapshot / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1))
-    describe(read_manifest(dataset), say)
+    describe(read_manifest(dataset), passed_over(listing), say)
     return dataset
 
 

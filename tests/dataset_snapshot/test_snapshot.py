@@ -2,6 +2,7 @@ import hashlib
 import io
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -377,6 +378,42 @@ def test_the_fingerprint_does_not_know_the_order(images: list[ListedImage]) -> N
     assert fingerprint_of(Settings(), images, placed) == expected
 
 
+def test_sizes_and_modes_are_those_of_the_files(storage: str, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    modes = {"RGB": 20, "L": 12, "RGBA": 8, "P": 5, "CMYK": 4}
+    for mode, count in modes.items():
+        for number in range(count):
+            pixels = random.integers(0, 256, (10, 10 + number % 12, 3), dtype=np.uint8)
+            folder = tmp_path / "images" / ("cat" if number % 2 else "dog")
+            folder.mkdir(parents=True, exist_ok=True)
+            picture = Image.fromarray(pixels).convert(mode)
+            picture.save(folder / f"{mode}{number}.{'tif' if mode == 'CMYK' else 'png'}")
+    heic = Path(__file__).parent.parent / "foundation" / "image_dataset" / "gradient.heic"
+    shutil.copy(heic, tmp_path / "images" / "cat" / "photo.HEIC")
+    manifest = read_manifest(snapshot_of(tmp_path / "images", storage, image_size=8))
+    assert manifest.modes == {**modes, "RGB": 21}
+    assert manifest.different_sizes == 13
+    widths = Counter(10 + number % 12 for count in modes.values() for number in range(count))
+    assert {(size.width, size.height, size.images) for size in manifest.sizes} <= {
+        *((width, 10, count) for width, count in widths.items()),
+        (32, 24, 1),
+    }
+    assert [size.images for size in manifest.sizes] == sorted(widths.values(), reverse=True)[:10]
+    again = read_manifest(snapshot_of(tmp_path / "images", storage, image_size=8, max_bad_fraction=0.5))
+    assert (again.modes, again.sizes) == (manifest.modes, manifest.sizes)
+
+
+def test_blank_images_of_several_sizes_are_one_for_they_are_equal_once_scaled(
+    image_folder: ImageFolder, storage: str
+) -> None:
+    root = image_folder({"cat": 30, "dog": 30})
+    for number, color in enumerate([(200, 200, 200), (200, 200, 200), (200, 200, 201), (200, 200, 200)]):
+        Image.new("RGB", (20 + number, 30), color).save(root / "cat" / f"blank{number}.png")
+    manifest = read_manifest(snapshot_of(root, storage, image_size=16))
+    assert manifest.duplicates == 2
+    assert sum(index.images for index in manifest.splits.values()) == 62
+
+
 def test_a_second_snapshot_of_unchanged_data_decodes_nothing(
     image_folder: ImageFolder, storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -391,6 +428,16 @@ def test_a_second_snapshot_of_unchanged_data_decodes_nothing(
     assert take_snapshot(DataSettings(source=f"folder:{root}"), storage, said) == first
     assert {path: path.stat().st_mtime_ns for path in Path(snapshot_folder(first)).iterdir()} == stamps
     assert "unchanged" in said[0]
+
+
+def test_files_that_came_since_are_counted_though_no_image_did(image_folder: ImageFolder, storage: str) -> None:
+    root = image_folder({"cat": 30, "dog": 30})
+    first = snapshot_of(root, storage)
+    for number in range(3):
+        (root / "cat" / f"{number}.jxl").write_bytes(b"")
+    said = Said()
+    assert take_snapshot(DataSettings(source=f"folder:{root}"), storage, said) == first
+    assert any("passed over 3 files" in line and ".jxl" in line for line in said)
 
 
 def test_what_is_said_are_the_numbers_of_the_snapshot(image_folder: ImageFolder, storage: str) -> None:

@@ -3,8 +3,10 @@
 import io
 import struct
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
+import pi_heif
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -34,29 +36,40 @@ UNDECODABLE = (
 )
 FULL_DEPTH = 16  # bits of a level, at most
 UNUSED_BITS = 2  # that are worth a word
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "HEIF")
+pi_heif.register_heif_opener()
 
 
 def decode(
     content: bytes, path: str, background: tuple[int, int, int] = WHITE, bit_depth: int = FULL_DEPTH
 ) -> NDArray[np.uint8]:
-    """The pixels of an image file: uint8 (height, width, 3). As ``decode_levels``."""
-    return decode_levels(content, path, background, bit_depth)[0]
+    """The pixels of an image file: uint8 (height, width, 3). As ``decode_picture``."""
+    return decode_picture(content, path, background, bit_depth).pixels
 
 
-def decode_levels(
+@dataclass(frozen=True)
+class Picture:
+    """What a file holds.
+
+    ``pixels``: uint8 (height, width, 3). ``mode``: in the file, as Pillow calls it. ``highest_level``: of 16-bit gray,
+    else 0.
+    """
+
+    pixels: NDArray[np.uint8]
+    mode: str
+    highest_level: int = 0
+
+
+def decode_picture(
     content: bytes, path: str, background: tuple[int, int, int] = WHITE, bit_depth: int = FULL_DEPTH
-) -> tuple[NDArray[np.uint8], int]:
+) -> Picture:
     """Decode an image file to RGB: its first frame, upright, over a background where it is transparent.
 
     Args:
-        content: the file; JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or PNM, of any mode that Pillow reads.
+        content: the file; JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF, HEIC or PNM, of any mode that Pillow reads.
         path: its name, for the error.
         background: levels 0-255 of red, green and blue.
         bit_depth: how many bits of 16-bit gray hold levels, 8 to 16; the highest 8 of them are kept.
-
-    Returns:
-        uint8 (height, width, 3), and the highest level in the file where it is gray of 16 bits, else 0.
 
     Raises:
         DataError: when the file is broken, truncated, empty, a decompression bomb, or no image, or its levels need
@@ -64,10 +77,9 @@ def decode_levels(
     """
     pixels = _plain_jpeg(content)
     if pixels is not None:
-        return pixels, 0
+        return Picture(pixels, "RGB")
     try:
-        picture, highest = _picture(content, background, bit_depth)
-        return np.asarray(picture, dtype=np.uint8), highest
+        return _picture(content, background, bit_depth)
     except UNDECODABLE as error:
         reason = "no image that can be identified" if isinstance(error, UnidentifiedImageError) else str(error)
         raise DataError(
@@ -107,14 +119,14 @@ def scale(pixels: NDArray[np.uint8], image_size: int) -> NDArray[np.uint8]:
     return scaled.reshape(image_size, image_size, pixels.shape[2])
 
 
-def _picture(content: bytes, background: tuple[int, int, int], bit_depth: int) -> tuple[Image.Image, int]:
+def _picture(content: bytes, background: tuple[int, int, int], bit_depth: int) -> Picture:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, on odd metadata
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             image.load()
             picture, highest = _eight_bits(ImageOps.exif_transpose(image), bit_depth)
-            return _rgb(picture, background), highest
+            return Picture(np.asarray(_rgb(picture, background), dtype=np.uint8), image.mode, highest)
 
 
 def _plain_jpeg(content: bytes) -> NDArray[np.uint8] | None:

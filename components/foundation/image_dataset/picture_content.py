@@ -9,6 +9,7 @@ from PIL import Image
 
 THUMBNAIL_SIDE = 16
 BRIGHTNESS = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # of red, green and blue, ITU-R BT.601
+SPARSE = 16
 SMALL = 2**14  # pixels; larger pictures are averaged in whole boxes first
 LEAST_SIDE = 4 * THUMBNAIL_SIDE  # that this leaves
 
@@ -28,10 +29,20 @@ def _equal_channels(pixels: NDArray[np.uint8]) -> bool:
 
 
 def pixel_digest(pixels: NDArray[np.uint8]) -> bytes:
-    """SHA-256 of a picture's shape and pixels, as ``as_gray`` gives them, row by row: 32 bytes."""
+    """SHA-256 of a picture's shape and pixels, as ``as_gray`` gives them, row by row: 32 bytes.
+
+    Of one color alone it is that of one pixel: such pictures are equal as soon as they are scaled.
+    """
+    if _is_blank(pixels):
+        pixels = pixels[:1, :1]
     digest = hashlib.sha256(f"{pixels.shape} ".encode())
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.digest()
+
+
+def _is_blank(pixels: NDArray[np.uint8]) -> bool:
+    some = pixels[::SPARSE, ::SPARSE]  # of most pictures, a few pixels tell
+    return bool((some == pixels[0, 0]).all()) and bool((pixels == pixels[0, 0]).all())
 
 
 def thumbnail(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

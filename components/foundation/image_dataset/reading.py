@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.image_dataset.decoding import decode_levels, scale
+from sanefit.components.foundation.image_dataset.decoding import decode_picture, scale
 from sanefit.components.foundation.image_dataset.picture_content import as_gray
 from sanefit.components.foundation.image_dataset.sources.s3_object import S3Object
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
@@ -35,11 +35,12 @@ class DecodedImage:
     """One image.
 
     ``pixels``: uint8 (height, width, 1 or 3), contiguous. ``unscaled``: the same before it was scaled.
-    ``highest_level``: of 16-bit gray, else 0.
+    ``mode``: of the file, as Pillow calls it. ``highest_level``: of 16-bit gray, else 0.
     """
 
     pixels: NDArray[np.uint8]
     unscaled: NDArray[np.uint8]
+    mode: str
     highest_level: int = 0
 
 
@@ -52,11 +53,11 @@ def decode_image(image: SourceImage, content: bytes, settings: DataSettings) -> 
     shape = settings.source_kind.pixels
     if shape is not None:
         pixels = as_gray(np.frombuffer(content, dtype=np.uint8).reshape(shape))
-        return DecodedImage(pixels, pixels)
-    colored, highest = decode_levels(content, image.path, settings.background, settings.bit_depth)
-    pixels = as_gray(colored)
+        return DecodedImage(pixels, pixels, "RGB" if shape[2] == 3 else "L")
+    picture = decode_picture(content, image.path, settings.background, settings.bit_depth)
+    pixels = as_gray(picture.pixels)
     scaled = pixels if settings.image_size is None else scale(pixels, settings.image_size)
-    return DecodedImage(np.ascontiguousarray(scaled), pixels, highest)
+    return DecodedImage(np.ascontiguousarray(scaled), pixels, picture.mode, picture.highest_level)
 
 
 def too_many_broken(settings: DataSettings, reasons: Sequence[str], files: int, *, so_far: bool = False) -> DataError:

@@ -60,7 +60,10 @@ class DataSettings(Settings):
                 "data.group deals whole groups into splits; with data.splits=own the source does: remove one"
             )
         if self.group is not None and self.group.startswith("column:") and not self.source_kind.is_table:
-            raise ValueError(f"data.group={self.group!r}: only csv: and parquet: sources have columns")
+            raise ValueError(
+                f"data.group={self.group!r}: data.source={self.source!r} has no columns; expected a csv: or parquet: "
+                "source, or data.group=folder:LEVEL or pattern:REGEX; change one of them"
+            )
         return self
 
     @property
@@ -84,7 +87,7 @@ class Shard(Artifact):
 
 
 class SplitIndex(Artifact):
-    """A split: a file of int64 (images, 3), each image's shard, its row there, and its label, by rising digest."""
+    """A split: a file of int64 (images, 4), each image's shard, its row there, its label, and its bundle, by digest."""
 
     images: int
     index_file: str
@@ -143,12 +146,21 @@ class UnusualImage(Artifact):
     place: tuple[int, int]
 
 
+class ImageSize(Artifact):
+    """How many images were of a size before they were scaled."""
+
+    width: int
+    height: int
+    images: int
+
+
 class Manifest(Artifact):
     """What a snapshot holds, and what of its source it does not. ``image_shape`` is (height, width, channels).
 
     ``duplicates``: how many images were left out because their class has the same image already. ``near_duplicates``:
     how many pairs of pictures are nearly the same; ``near_leaks``: of how many of them one is trained on, and one is
-    not; ``near_examples``: some of them. ``unusual``: images that stand out.
+    not; ``near_examples``: some of them. ``unusual``: images that stand out. ``sizes``: the most frequent ones;
+    ``different_sizes``: how many there are. ``modes``: images by the mode of their file, as Pillow calls it.
     """
 
     format_version: Literal[5] = 5
@@ -164,6 +176,9 @@ class Manifest(Artifact):
     label_conflicts: list[LabelConflict] = Field(default=[])
     quarantined: list[QuarantinedFile] = Field(default=[])
     unusual: list[UnusualImage] = Field(default=[])
+    sizes: list[ImageSize] = Field(default=[])
+    different_sizes: int = 0
+    modes: dict[str, int] = Field(default={})
     splits: dict[SplitName, SplitIndex]
     shards: list[Shard]
 

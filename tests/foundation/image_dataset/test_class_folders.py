@@ -103,11 +103,11 @@ def test_a_class_of_pictures_that_cannot_be_read_stops_the_run(pack: Pack, suffi
 
 @packed
 def test_single_pictures_that_cannot_be_read_are_counted(pack: Pack, tmp_path: Path) -> None:
-    tree = Tree({**PETS, "cat/3.heic": b"", "dog/4.HEIC": b"", "cat/notes.txt": b"", "cat/README": b""})
+    tree = Tree({**PETS, "cat/3.jxl": b"", "dog/4.JXL": b"", "cat/notes.txt": b"", "cat/README": b""})
     listing = listed(pack(tree, tmp_path), tmp_path)
     assert len(listing.images) == 3
     assert listing.passed_over == {
-        "pictures that cannot be decoded (.heic)": 2,
+        "pictures that cannot be decoded (.jxl)": 2,
         "no picture (.txt)": 1,
         "no picture (no suffix)": 1,
     }

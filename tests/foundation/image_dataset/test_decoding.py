@@ -2,6 +2,7 @@ import contextlib
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,6 +43,15 @@ def test_a_lossless_file_gives_back_its_pixels(kind: str, options: dict[str, boo
     seen = decode(encoded(Image.fromarray(pixels), kind, **options), "x")
     assert seen.dtype == np.uint8
     np.testing.assert_array_equal(seen, pixels)
+
+
+def test_a_heic_file_is_decoded() -> None:
+    """Red rises by 8 from left to right, green by 10 from top to bottom, blue falls by 4; encoded by libheif."""
+    seen = decode((Path(__file__).parent / "gradient.heic").read_bytes(), "x")
+    rows, columns = np.mgrid[0:24, 0:32]
+    expected = np.stack([columns * 8, rows * 10, 255 - columns * 4], axis=-1)
+    assert seen.shape == expected.shape
+    assert np.abs(seen - expected).mean() < 4
 
 
 def test_a_jpeg_is_decoded_as_pillow_does() -> None:

@@ -44,9 +44,9 @@ def test_a_location_can_be_sent_to_another_process(location: Location) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (DataSettings(), "2 digits None (255, 255, 255) 16"),
-        (DataSettings(source="folder:x", image_size=32), "2 image files 32 (255, 255, 255) 16"),
-        (DataSettings(source="s3://b/x", background=(0, 1, 2)), "2 image files None (0, 1, 2) 16"),
+        (DataSettings(), "3 digits None (255, 255, 255) 16"),
+        (DataSettings(source="folder:x", image_size=32), "3 image files 32 (255, 255, 255) 16"),
+        (DataSettings(source="s3://b/x", background=(0, 1, 2)), "3 image files None (0, 1, 2) 16"),
     ],
     ids=str,
 )

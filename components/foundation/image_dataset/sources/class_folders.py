@@ -11,12 +11,12 @@ from sanefit.components.foundation.image_dataset.sources.source_image import Sou
 from sanefit.components.foundation.schemas.images import SplitName
 
 IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".avif"}
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
     | {".ppm", ".pgm", ".pbm", ".pnm"}
 )
 # Pictures, but of kinds that nothing here decodes: a class of them is not to vanish.
 OTHER_PICTURES = frozenset(
-    {".heic", ".heif", ".jxl", ".jp2", ".j2k", ".psd", ".svg", ".eps", ".ico", ".tga", ".exr", ".hdr", ".dcm", ".pcx"}
+    {".jxl", ".jp2", ".j2k", ".psd", ".svg", ".eps", ".ico", ".tga", ".exr", ".hdr", ".dcm", ".pcx"}
     | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".raw"}
 )
 SPLIT_FOLDERS: dict[str, SplitName] = {
