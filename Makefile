@@ -13,7 +13,7 @@ LOCKED = --constraint requirements.lock --editable '.[dev]'
 ON_EVERY_CORE = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-containers k8s-check bench-start bench-checks bench-data bench-search bench-gpu check format lock images pin-base push clean
+.PHONY: help setup run test test-fast test-containers k8s-check bench-start bench-checks bench-data bench-search bench-long-tail bench-gpu check format lock images pin-base push clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ bench-data: $(INSTALLED)  ## channel statistics beside the usual code (ARGS="--c
 bench-search: $(INSTALLED)  ## a search beside the usual loops, Ray Tune and Optuna (ARGS="--cifar10 ARCHIVE")
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev,bench]'
 	$(BIN)/python tests/benchmarks/bench_search.py $(ARGS)
+
+bench-long-tail: $(INSTALLED)  ## balanced accuracy with class weights and without (ARGS="--cifar10 ARCHIVE")
+	$(BIN)/python tests/benchmarks/bench_long_tail.py $(ARGS)
 
 bench-gpu: $(INSTALLED)  ## the trial engine on a GPU (ARGS="--help" says what it takes)
 	$(BIN)/python tests/benchmarks/bench_gpu.py $(ARGS)

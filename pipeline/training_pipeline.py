@@ -108,6 +108,7 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
         checks: str,
         search: str,
         final: str,
+        registry: str,
         seed: int,
         storage: str,
         tracking_uri: str,
@@ -118,7 +119,7 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
 
         Args:
             name: of the registered model and the MLflow experiment.
-            data, stats, network, optimizer, checks, search, final: JSON of the settings sections.
+            data, stats, network, optimizer, checks, search, final, registry: JSON of the settings sections.
             seed: of everything random.
             storage: a folder or ``s3://`` prefix that every step can reach.
             tracking_uri: of MLflow.
@@ -162,7 +163,8 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
                 trained = place.final_training_step(
                     final_training(**inputs, final=final, ranking=fine, run=run)
                 ).outputs["Output"]
-                registration = place.trainer_step(register_model(name=name, **inputs, trained=trained, run=run)).output
+                registered = register_model(name=name, **inputs, registry=registry, trained=trained, run=run)
+                registration = place.trainer_step(registered).output
                 place.data_step(
                     run_report(**found, coarse=coarse, fine=fine, trained=trained, registration=registration)
                 )

@@ -12,7 +12,7 @@ from sanefit.components.dataset_snapshot.decoded_images import DecodedImages
 from sanefit.components.dataset_snapshot.distinct import Distinct, ListedImage, storage_order
 from sanefit.components.dataset_snapshot.splitting import ImagesInSplits
 from sanefit.components.dataset_snapshot.unusual_images import unusual_images
-from sanefit.components.foundation.image_dataset.shards import BUNDLE
+from sanefit.components.foundation.image_dataset.shards import DIGEST
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceListing
 from sanefit.components.foundation.schemas.images import (
     SPLITS,
@@ -62,11 +62,16 @@ def write_indices(fingerprint: str, found: Found, decoded: DecodedImages, folder
     for split in SPLITS:
         members = sorted((image for image in images if image.split == split), key=storage_order)
         rows = [
-            (*shards.place(image.digest), label_of[image.class_name], number_of[bundle_of[image.digest]])
+            (
+                *shards.place(image.digest),
+                label_of[image.class_name],
+                number_of[bundle_of[image.digest]],
+                int.from_bytes(image.digest[:8], "little", signed=True),
+            )
             for image in members
         ]
         path = folder / f"{split}.index.npy"
-        np.save(path, np.array(rows, dtype=np.int64).reshape(-1, BUNDLE + 1))
+        np.save(path, np.array(rows, dtype=np.int64).reshape(-1, DIGEST + 1))
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         splits[split] = SplitIndex(images=len(members), index_file=path.name, index_sha256=digest)
         per_class = Counter(image.class_name for image in members)

@@ -93,10 +93,19 @@ def compare_with_finished_runs(name: str, tracking_uri: str, identity: str) -> s
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
 def register_model(
-    name: str, dataset: str, stats: str, network: str, optimizer: str, seed: int, trained: str, run: str
+    name: str,
+    dataset: str,
+    stats: str,
+    network: str,
+    optimizer: str,
+    registry: str,
+    seed: int,
+    trained: str,
+    run: str,
 ) -> str:
     """Register the model and decide between champion and challenger; returns a reference to a Registration."""
     from sanefit.components.foundation.schemas.final_model import TrainedModel
+    from sanefit.components.foundation.schemas.registry import RegistrySettings
     from sanefit.components.foundation.schemas.runs import RunReference
     from sanefit.components.foundation.step_lines.step_log import running_step
     from sanefit.components.foundation.storage.layout import Storage
@@ -107,7 +116,8 @@ def register_model(
     with running_step("register") as say:
         inputs = read_training_inputs(dataset, stats, network, optimizer, seed)
         parent = RunReference.model_validate_json(run)
-        registration = register(name, inputs, load_result(TrainedModel, trained), parent, say)
+        settings = RegistrySettings.model_validate_json(registry)
+        registration = register(name, inputs, load_result(TrainedModel, trained), settings, parent, say)
         return store_result(Storage(parent.storage).run(parent.run_name).result("registration"), registration)
 
 

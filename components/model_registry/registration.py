@@ -1,54 +1,62 @@
 """Register the trained model and decide between champion and challenger."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 from sanefit.components.foundation.classifiers.classifier import ProbabilityModel
 from sanefit.components.foundation.errors import RunFailedError
-from sanefit.components.foundation.image_dataset.batch_size import images_at_once
-from sanefit.components.foundation.image_dataset.shards import SplitImages, open_split
+from sanefit.components.foundation.image_dataset.shards import open_split
 from sanefit.components.foundation.schemas.final_model import TrainedModel
-from sanefit.components.foundation.schemas.runs import Registration, RunReference
+from sanefit.components.foundation.schemas.registry import RegistrySettings
+from sanefit.components.foundation.schemas.runs import CHALLENGER, CHAMPION, Registration, RunReference
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.tracking.connection import Client, connect
-from sanefit.components.foundation.tracking.models import (
-    champion_version,
-    model_metadata,
-    predict,
-    register_model,
-    set_alias,
-)
+from sanefit.components.foundation.tracking.models import champion_version, register_model, set_alias
 from sanefit.components.foundation.tracking.tags import FINGERPRINT_TAG
 from sanefit.components.foundation.training.checkpoints.trained_model import read_trained
 from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.stacks.trial import Problem
-from sanefit.components.model_registry.promotion import Champion, decide
-
-PREDICTION_BATCH = 1000
-SHOWN = 20  # values of a list in a sentence
+from sanefit.components.model_registry.champion_comparison import (
+    TestAnswers,
+    compare_with_champion,
+    probabilities_of,
+)
+from sanefit.components.model_registry.promotion import WORN_OUT, Candidate, decide
+from sanefit.components.model_registry.required_metrics import shortfalls
+from sanefit.components.model_registry.seen_images import digests_of, note_look, write_seen_images
+from sanefit.components.model_registry.settlement import Proposal, propose, read_proposals, read_standing
 
 
 def register(
-    model_name: str, inputs: TrainingInputs, trained: TrainedModel, run: RunReference, say: Say
+    model_name: str,
+    inputs: TrainingInputs,
+    trained: TrainedModel,
+    settings: RegistrySettings,
+    run: RunReference,
+    say: Say,
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Registration:
-    """Register the model, score it and the champion on the test split, and set the alias.
+    """Register the model, compare it with the champion on the test split, and set the alias.
 
     The new version is loaded back from the registry and must give the accuracy that the final
-    training reported.
+    training reported. A step that is repeated goes on where it was.
 
     Args:
         model_name: the registered model.
         inputs: what the model is built from; the snapshot's test split judges.
         trained: the model.
+        settings: when it becomes champion.
         run: the parent run.
         say: prints a line.
+        now: the time.
 
     Raises:
         RunFailedError: when the loaded model's accuracy is not the reported one.
     """
-    manifest = inputs.manifest
-    client = connect(run.tracking_uri)
+    manifest, tracking = inputs.manifest, connect(run.tracking_uri)
     version = register_model(
-        client,
+        tracking,
         run,
         model=_served_model(inputs, trained),
         model_name=model_name,
@@ -58,64 +66,83 @@ def register(
     )
     model_uri = f"models:/{model_name}/{version}"
     test = open_split(inputs.dataset, "test", manifest=manifest)
-    accuracy = registered_accuracy(model_uri, test)
+    probabilities = probabilities_of(model_uri, test)
+    right = probabilities.argmax(axis=1) == test.labels
+    accuracy = float(right.mean())
     if accuracy != trained.test_accuracy:
         raise RunFailedError(
             f"{model_uri} scores {accuracy:.6f} on the test split; the final training reported "
             f"{trained.test_accuracy:.6f}; expected the same; the version keeps no alias"
         )
-    champion = score_champion(client, model_name, version, manifest.class_names, test)
-    promotion = decide(accuracy, trained.test, champion)
-    set_alias(client, model_name, promotion.alias, version)
-    say(f"{model_uri} is {promotion.alias}: {promotion.reason}")
+    write_seen_images(tracking, run.tracking_run_id, inputs.dataset, manifest)
+    missing = shortfalls(settings.require, test.labels, probabilities, manifest.class_names)
+    answers = TestAnswers(test, digests_of(inputs.dataset, "test", manifest), manifest.class_names, right)
+    candidate = Candidate(accuracy, trained.test, missing)
+    begun = read_proposals(tracking, model_name).get(version)
+    outcome, promoted = (
+        (begun, True) if begun else _judge(tracking, model_name, version, candidate, answers, settings, say, now())
+    )
+    champion = champion_version(tracking, model_name)
+    if promoted and not (begun and begun.settled):
+        champion = propose(tracking, model_name, version, outcome)
+    alias, reason = (CHAMPION if champion == version else CHALLENGER), outcome.reason
+    if alias == CHALLENGER:
+        set_alias(tracking, model_name, CHALLENGER, version)
+        if promoted:
+            reason = f"version {champion} took over meanwhile, and is at least as good; {reason}"
+    say(f"{model_uri} is {alias}: {reason}")
+    if outcome.look >= WORN_OUT:
+        say(
+            f"warning: this test split has compared versions {outcome.look} times, and takes ever more to convince; "
+            "renew it: choose another storage, or new data"
+        )
     return Registration(
         model_name=model_name,
         model_version=version,
         model_uri=model_uri,
-        alias=promotion.alias,
+        alias=alias,
         test_accuracy=accuracy,
-        champion_version_before=champion.version if champion else None,
-        champion_accuracy_before=champion.accuracy if champion else None,
-        reason=promotion.reason,
+        champion_version_before=outcome.over or None,
+        reason=reason,
+        comparison=outcome.comparison,
+        look=outcome.look,
     )
 
 
-def score_champion(
-    client: Client,
+def _judge(
+    tracking: Client,
     model_name: str,
-    new_version: str,
-    class_names: Sequence[str],
-    images: SplitImages,
-) -> Champion | None:
-    """The present champion with its accuracy on these images; None when there is none.
-
-    A step that is repeated finds its own version to be champion: then there is none to compare.
-    """
-    version = champion_version(client, model_name)
-    if version is None or version == new_version:
-        return None
-    uri = f"models:/{model_name}/{version}"
-    known, wanted = model_metadata(uri), {"class_names": class_names, "image_shape": images.image_shape}
-    for key, value in wanted.items():
-        if known.get(key) != list(value):
-            return Champion(version, None, f"its {key} is {_shown(known.get(key))}, this run's is {_shown(value)}")
-    return Champion(version, registered_accuracy(uri, images))
-
-
-def registered_accuracy(model_uri: str, images: SplitImages) -> float:
-    """Share of images whose most probable class is the right one."""
-    size = images_at_once(images.image_shape, PREDICTION_BATCH)
-    predicted = predict(model_uri, images.batches(size)).argmax(axis=1)
-    return float((predicted == images.labels).mean())
+    version: str,
+    candidate: Candidate,
+    answers: TestAnswers,
+    settings: RegistrySettings,
+    say: Say,
+    now: datetime,
+) -> tuple[Proposal, bool]:
+    """What is to be proposed, and whether it is."""
+    standing = read_standing(tracking, model_name, now)  # before anything is compared
+    before = standing.champion if standing.champion != version else None
+    champion = compare_with_champion(tracking, model_name, before, answers, settings, say)
+    look = note_look(tracking, model_name, version, answers.digests) if champion and champion.comparison else 0
+    promotion = decide(candidate, champion, settings, max(look, 1))
+    promoted = promotion.promoted and settings.approval == "automatic"
+    reason = promotion.reason
+    if promotion.promoted and not promoted:
+        reason = (
+            f"registry.approval=manual: `sanefit registry promote {model_name} {version}` makes it champion; {reason}"
+        )
+    proposal = Proposal(
+        over=before or "",
+        score=candidate.accuracy,
+        past=standing.past,
+        reason=reason,
+        time=now.isoformat(timespec="seconds"),
+        comparison=champion.comparison if champion else None,
+        look=look,
+    )
+    return proposal, promoted
 
 
 def _served_model(inputs: TrainingInputs, trained: TrainedModel) -> ProbabilityModel:
     problem = Problem(inputs.manifest.image_shape, inputs.classes, inputs.stats)
     return ProbabilityModel(read_trained(trained, inputs.network, problem)).eval()
-
-
-def _shown(values: Sequence[object] | None) -> str:
-    """A short list whole, a long one by its ends."""
-    if values is None or len(values) <= SHOWN:
-        return str(values and list(values))
-    return f"{len(values):,} values from {values[0]!r} to {values[-1]!r}"

@@ -17,6 +17,7 @@ from sanefit.components.foundation.schemas.final_model import FinalTrainingSetti
 from sanefit.components.foundation.schemas.images import DataSettings
 from sanefit.components.foundation.schemas.network_refusals import kinds_of_network
 from sanefit.components.foundation.schemas.networks import NetworkSettings
+from sanefit.components.foundation.schemas.registry import RegistrySettings
 from sanefit.components.foundation.schemas.search import SearchSettings
 from sanefit.components.foundation.schemas.statistics import StatsSettings
 from sanefit.components.foundation.schemas.training import OptimizerSettings
@@ -41,6 +42,7 @@ class RunConfig(Settings):
     checks: CheckSettings = CheckSettings()
     search: SearchSettings = SearchSettings()
     final: FinalTrainingSettings = FinalTrainingSettings()
+    registry: RegistrySettings = RegistrySettings()
     cluster: ClusterSettings = ClusterSettings()
 
     @model_validator(mode="after")
@@ -92,7 +94,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
 
 def pipeline_arguments(config: RunConfig) -> dict[str, Any]:
     """The pipeline's parameters that come from the configuration."""
-    sections = ("data", "stats", "network", "optimizer", "checks", "search", "final")
+    sections = ("data", "stats", "network", "optimizer", "checks", "search", "final", "registry")
     dumped = {section: getattr(config, section).model_dump_json() for section in sections}
     return {"name": config.name, "seed": config.seed, **dumped}
 

@@ -28,9 +28,9 @@ from sanefit.components.foundation.training.stacks.trial import Problem, Trial
 
 IMBALANCE = 100
 LARGEST, TEST_IMAGES = 4000, 1000  # of a class
-RATES = (0.01, 0.03, 0.1)
+RATES = (0.03, 0.1)
 SEEDS = (0, 1)
-EPOCHS = 12
+EPOCHS = 20
 
 
 def main() -> None:
@@ -73,12 +73,12 @@ def _measure(folder: Path, weights: ClassWeights) -> float:
     manifest, stats = read_manifest(dataset), measure_channel_stats(dataset, StatsSettings(), print)
     problem = Problem(manifest.image_shape, len(manifest.class_names), stats)
     network = ConvNetSettings(kind="convnet", channels=(16, 32, 64), batch_norm=True, init="he")
-    optimizer = OptimizerSettings(batch_size=128, schedule="cosine", class_weights=weights)
+    optimizer = OptimizerSettings(batch_size=128, schedule="cosine", augmentation="flip_crop", class_weights=weights)
     data = read_training_data(dataset, manifest=manifest)
 
     def train(rate: float, seed: int) -> Training:
         recipe = recipe_of(
-            optimizer, learning_rate=rate, weight_decay=1e-4, epochs=EPOCHS, batch_seed=seed, noise_seed=seed
+            optimizer, learning_rate=rate, weight_decay=1e-3, epochs=EPOCHS, batch_seed=seed, noise_seed=seed
         )
         training = Training(problem.classifier(Trial(network, recipe, seed)), data, recipe)
         for epoch in range(1, EPOCHS + 1):

@@ -1,6 +1,7 @@
 """Registration against a real MLflow store."""
 
 import io
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from said import Said
 from training_inputs import inputs_of
 
@@ -27,7 +29,8 @@ from sanefit.components.foundation.schemas.networks import (
     ResNetSettings,
     TwoLayerSettings,
 )
-from sanefit.components.foundation.schemas.runs import RunReference
+from sanefit.components.foundation.schemas.registry import RegistrySettings
+from sanefit.components.foundation.schemas.runs import Registration, RunReference
 from sanefit.components.foundation.schemas.search import TrialSetting
 from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
 from sanefit.components.foundation.storage import object_store
@@ -126,7 +129,9 @@ def test_a_better_model_takes_over_and_a_worse_one_does_not(
     for run_name, steps in (("poor", 1), ("good", 60), ("worse", 5)):
         run = opened("three", run_name, storage, uri, digits)
         trained = trained_model(folder_of(run), digits, digits_stats, steps)
-        registration = register("three", inputs_of(digits, digits_stats, NETWORK), trained, run, Said())
+        registration = register(
+            "three", inputs_of(digits, digits_stats, NETWORK), trained, RegistrySettings(), run, Said()
+        )
         assert registration.test_accuracy == trained.test_accuracy
         seen.append((registration.model_version, registration.alias, registration.champion_version_before))
     assert seen == [("1", "champion", None), ("2", "champion", "1"), ("3", "challenger", "2")]
@@ -182,7 +187,7 @@ def test_a_searched_network_or_several_are_served_as_one_model_for_any_number_of
     ]
     settings = [TrialSetting(learning_rate=0.1, weight_decay=0, **values) for values in searched]
     trained = _save(folder_of(run), digits, members, settings)
-    registration = register(name, inputs_of(digits, digits_stats, network), trained, run, Said())
+    registration = register(name, inputs_of(digits, digits_stats, network), trained, RegistrySettings(), run, Said())
     assert registration.test_accuracy == trained.test_accuracy
     pixels, _ = read_split(digits, "test")
     served = mlflow.pyfunc.load_model(registration.model_uri)
@@ -201,9 +206,17 @@ def test_an_ensemble_is_champion_and_challenger_to_a_single_network(
         run = opened("mixed", run_name, storage, uri, digits)
         members = [trained_classifier(digits, digits_stats, 12, seed) for seed in range(count)]
         trained = _save(folder_of(run), digits, members, several[:count])
-        registration = register("mixed", inputs_of(digits, digits_stats, NETWORK), trained, run, Said())
+        registration = register(
+            "mixed", inputs_of(digits, digits_stats, NETWORK), trained, RegistrySettings(), run, Said()
+        )
         assert registration.test_accuracy == trained.test_accuracy
-        seen.append((registration.alias, registration.champion_version_before, registration.champion_accuracy_before))
+        seen.append(
+            (
+                registration.alias,
+                registration.champion_version_before,
+                registration.comparison and registration.comparison.old,
+            )
+        )
     single, ensemble = (_accuracy(uri, version) for version in ("1", "2"))
     assert ensemble > single, "else this test shows nothing"
     assert seen == [
@@ -224,8 +237,8 @@ def test_a_repeated_step_registers_nothing_twice(
     run = opened("twice", "r", storage, uri, digits)
     assert opened("twice", "r", storage, uri, digits) == run
     trained = trained_model(folder_of(run), digits, digits_stats, 3)
-    first = register("twice", inputs_of(digits, digits_stats, NETWORK), trained, run, Said())
-    again = register("twice", inputs_of(digits, digits_stats, NETWORK), trained, run, Said())
+    first = register("twice", inputs_of(digits, digits_stats, NETWORK), trained, RegistrySettings(), run, Said())
+    again = register("twice", inputs_of(digits, digits_stats, NETWORK), trained, RegistrySettings(), run, Said())
     assert first == again
     assert len(connect(uri).search_model_versions("name = 'twice'")) == 1
 
@@ -237,7 +250,7 @@ def test_a_model_that_does_not_give_the_reported_accuracy_gets_no_alias(
     trained = trained_model(folder_of(run), digits, digits_stats, 3)
     boasting = trained.model_copy(update={"test_accuracy": trained.test_accuracy + 0.1})
     with pytest.raises(RunFailedError, match="reported"):
-        register("liar", inputs_of(digits, digits_stats, NETWORK), boasting, run, Said())
+        register("liar", inputs_of(digits, digits_stats, NETWORK), boasting, RegistrySettings(), run, Said())
     assert champion_version(connect(uri), "liar") is None
 
 
@@ -264,7 +277,9 @@ def test_a_champion_for_other_images_stays(
         stats = measure_channel_stats(dataset, StatsSettings(normalization="channel_mean_std"), Said())
         run = opened(name, f"r{number}", storage, uri, dataset)
         trained = trained_model(folder_of(run), dataset, stats, 2)
-        registrations.append(register(name, inputs_of(dataset, stats, NETWORK), trained, run, Said()))
+        registrations.append(
+            register(name, inputs_of(dataset, stats, NETWORK), trained, RegistrySettings(), run, Said())
+        )
     assert [registration.alias for registration in registrations] == ["champion", "challenger"]
     assert "cannot be compared" in registrations[1].reason
     assert obstacle in registrations[1].reason
@@ -296,3 +311,107 @@ def test_settings_become_flat_names() -> None:
         "search.coarse.trials": "100",
         "search.coarse.learning_rate": "None",
     }
+
+
+def registered(
+    name: str, number: int, dataset: DatasetReference, storage: Path, uri: str, steps: int = 2, **settings: object
+) -> tuple[Registration, Said]:
+    stats = measure_channel_stats(dataset, StatsSettings(normalization="channel_mean_std"), Said())
+    run = opened(name, f"r{number}", storage, uri, dataset)
+    said, rule = Said(), RegistrySettings.model_validate(settings)
+    trained = trained_model(folder_of(run), dataset, stats, steps)
+    return register(name, inputs_of(dataset, stats, NETWORK), trained, rule, run, said), said
+
+
+def test_the_champion_is_judged_on_images_that_it_was_neither_trained_nor_chosen_on(
+    image_folder: Callable[..., Path], tmp_path: Path, uri: str
+) -> None:
+    folder = image_folder({"cat": 60, "dog": 60}, (6, 6))
+    source = f"folder:{folder}"
+    first = take_snapshot(DataSettings(source=source), str(tmp_path / "one"), Said())
+    second = take_snapshot(DataSettings(source=source, test_fraction=0.4), str(tmp_path / "two"), Said())
+    registered("fair", 0, first, tmp_path / "one", uri)
+    registration, said = registered("fair", 1, second, tmp_path / "two", uri)
+    seen = {image.tobytes() for split in ("train", "validation") for image in read_split(first, split)[0]}
+    today = [image.tobytes() for image in read_split(second, "test")[0]]
+    fair = sum(image not in seen for image in today)
+    assert 0 < fair < len(today)
+    assert registration.comparison is not None
+    assert registration.comparison.images == fair
+    assert any(f"{len(today) - fair} of {len(today)} test images are left out" in line for line in said)
+
+
+def test_a_champion_trained_on_all_test_images_cannot_be_compared(
+    image_folder: Callable[..., Path], tmp_path: Path, uri: str
+) -> None:
+    root = image_folder({"cat": 40, "dog": 40}, (6, 6))
+    first = take_snapshot(DataSettings(source=f"folder:{root}"), str(tmp_path / "one"), Said())
+    trained_on = {image.tobytes() for image in read_split(first, "train")[0]}
+    own = tmp_path / "own"
+    for path in sorted(root.glob("*/*.*")):
+        pixels = np.asarray(Image.open(path).convert("RGB"))
+        split = "test" if pixels.tobytes() in trained_on else "train"
+        (own / split / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, own / split / path.parent.name / path.name)
+    second = take_snapshot(DataSettings(source=f"folder:{own}", splits="own"), str(tmp_path / "two"), Said())
+    registered("seen", 0, first, tmp_path / "one", uri)
+    registration, _ = registered("seen", 1, second, tmp_path / "two", uri)
+    assert registration.alias == "challenger"
+    assert "trained or chosen on all of today's test images" in registration.reason
+
+
+def test_a_champion_whose_files_are_gone_stays_and_the_way_out_is_said(
+    digits: DatasetReference, tmp_path: Path
+) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    first, _ = registered("gone", 0, digits, tmp_path, uri)
+    shutil.rmtree(tmp_path / "mlflow-artifacts")
+    again, _ = registered("gone", 1, digits, tmp_path, uri, steps=30)
+    assert (first.alias, again.alias) == ("champion", "challenger")
+    assert "it cannot be loaded" in again.reason
+    assert "sanefit registry promote gone VERSION" in again.reason
+    assert "\n" not in again.reason
+    assert champion_version(connect(uri), "gone") == "1"
+
+
+def test_a_version_without_a_record_of_its_images_is_compared_with_a_warning(
+    digits: DatasetReference, tmp_path: Path
+) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    registered("old", 0, digits, tmp_path, uri)
+    for file in tmp_path.rglob("seen_images.npy"):
+        file.unlink()
+    registration, said = registered("old", 1, digits, tmp_path, uri, steps=30)
+    assert registration.alias == "champion"
+    assert any("not on record which images version 1 was trained on" in line for line in said)
+
+
+def test_looks_at_a_test_split_are_counted_and_a_worn_out_one_is_told(digits: DatasetReference, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    looks = [registered("looks", number, digits, tmp_path, uri)[0].look for number in range(3)]
+    assert looks == [0, 1, 2]
+    client = connect(uri)
+    look = client.get_model_version("looks", "3").tags["sanefit.look"]
+    for _ in range(20):
+        client.create_model_version("looks", source="file:///nowhere", tags={"sanefit.look": look})
+    registration, said = registered("looks", 3, digits, tmp_path, uri)
+    assert registration.look == 23
+    assert "at look 23" in registration.reason
+    assert any("has compared versions 23 times" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"require": {"recall.3": 1.0}}, "registry.require: recall.3 "),
+        ({"promotion": "never"}, "registry.promotion=never"),
+        ({"approval": "manual"}, "`sanefit registry promote unmet"),
+    ],
+    ids=str,
+)
+def test_a_first_version_that_may_not_be_champion_is_challenger(
+    settings: dict[str, object], reason: str, digits: DatasetReference, tmp_path: Path
+) -> None:
+    registration, _ = registered("unmet", 0, digits, tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}", **settings)
+    assert registration.alias == "challenger"
+    assert reason in registration.reason

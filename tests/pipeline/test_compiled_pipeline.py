@@ -25,6 +25,7 @@ PARAMETERS = {
     "checks": ("STRING", False),
     "search": ("STRING", False),
     "final": ("STRING", False),
+    "registry": ("STRING", False),
     "seed": ("NUMBER_INTEGER", False),
     "storage": ("STRING", False),
     "tracking_uri": ("STRING", False),
@@ -162,7 +163,7 @@ def secrets(pod: dict[str, Any]) -> dict[str, set[str]]:
 
 def test_the_public_parameters_are_these(compiled: Compiled) -> None:
     parameters = compiled.pipeline["root"]["inputDefinitions"]["parameters"]
-    given = {"name", "data", "stats", "network", "optimizer", "checks", "search", "final", "seed"}
+    given = {"name", "data", "stats", "network", "optimizer", "checks", "search", "final", "registry", "seed"}
     seen = {
         name: (entry["parameterType"], entry.get("isOptional", False) and name not in given)
         for name, entry in parameters.items()

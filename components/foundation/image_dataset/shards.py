@@ -19,7 +19,7 @@ from sanefit.components.foundation.storage.object_store import join
 
 MANIFEST_FILE = "manifest.json"
 OPEN_FILES = 128
-FILE, ROW, LABEL, BUNDLE = range(4)  # columns of a split's index file
+FILE, ROW, LABEL, BUNDLE, DIGEST = range(5)  # columns of a split's index file
 
 
 @dataclass
@@ -69,6 +69,10 @@ class SplitImages:
             if not alike:
                 pixels[place] = gray
         return pixels
+
+    def part(self, numbers: NDArray[np.int64]) -> "SplitImages":
+        """The images with these numbers, in this order."""
+        return SplitImages(self.shards, self.index[numbers], self.labels[numbers], self.image_shape)
 
     def read_all(self) -> NDArray[np.uint8]:
         """Every image, in order: uint8 (images, height, width, channels).
@@ -181,7 +185,7 @@ def open_split(
 def read_index(
     dataset: DatasetReference, split: SplitName, manifest: Manifest, cache_folder: Path | None = None
 ) -> NDArray[np.int64]:
-    """Where the images of a split are: int64 (images, 4), shard, row, label and bundle.
+    """Where the images of a split are: int64 (images, 5), shard, row, label, bundle, and the digest's first 8 bytes.
 
     Images that belong together, as near-duplicates and those of a group do, are of one bundle.
 
@@ -205,7 +209,7 @@ def images_at(
     Args:
         dataset, cache_folder: as for ``open_split``.
         manifest: of the snapshot.
-        index: int64 (images, 3 or 4), each image's shard and row, its label, and what else there is.
+        index: int64 (images, 3 or more), each image's shard and row, its label, and what else there is.
 
     Raises:
         StorageError: when a file cannot be read.

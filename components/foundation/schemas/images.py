@@ -87,7 +87,7 @@ class Shard(Artifact):
 
 
 class SplitIndex(Artifact):
-    """A split: a file of int64 (images, 4), each image's shard, its row there, its label, and its bundle, by digest."""
+    """A split: its file is the index that ``read_index`` reads, by rising digest."""
 
     images: int
     index_file: str

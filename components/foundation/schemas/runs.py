@@ -6,6 +6,7 @@ from pydantic import AliasChoices, Field
 
 from sanefit.components.foundation.schemas.bases import Artifact
 from sanefit.components.foundation.schemas.final_model import Judgement
+from sanefit.components.foundation.schemas.registry import Comparison
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
@@ -31,7 +32,11 @@ class RunReference(Artifact):
 
 
 class Registration(Artifact):
-    """The registered version and the alias that it took."""
+    """The registered version and the alias that it took.
+
+    ``comparison``: with the champion before it, where there was one that could be compared; ``look``: how often the
+    test split has compared versions, this time included.
+    """
 
     model_name: str
     model_version: str
@@ -39,8 +44,9 @@ class Registration(Artifact):
     alias: Alias
     test_accuracy: float
     champion_version_before: str | None
-    champion_accuracy_before: float | None
     reason: str
+    comparison: Comparison | None = None
+    look: int = 0
 
 
 class RunSummary(Artifact):

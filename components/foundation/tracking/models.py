@@ -1,11 +1,14 @@
 """Registered models: a version for each run that trained one, and the aliases of the best."""
 
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow
 import numpy as np
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from numpy.typing import NDArray
 
@@ -58,6 +61,43 @@ def champion_version(tracking: Client, model_name: str) -> str | None:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise
+
+
+def versions_of(tracking: Client, model_name: str) -> list[ModelVersion]:
+    """All versions, the first one first; none of a model that is not registered."""
+    found: list[ModelVersion] = []
+    token = None
+    while True:
+        page = tracking.search_model_versions(f"name = '{model_name}'", max_results=1000, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return sorted(found, key=lambda version: int(version.version))
+
+
+def attach_file(tracking: Client, run_id: str, file: Path, folder: str) -> None:
+    """Keep a file with a run, in a folder of its files."""
+    tracking.log_artifact(run_id, str(file), folder)
+
+
+def read_attached(tracking: Client, model_name: str, version: str, path: str) -> bytes | None:
+    """A file that is kept with a version's run; None where there is none."""
+    run_id = tracking.get_model_version(model_name, version).run_id
+    if not run_id:
+        return None
+    folder, _, _ = path.rpartition("/")
+    try:
+        if not any(file.path == path for file in tracking.list_artifacts(run_id, folder)):
+            return None
+        with tempfile.TemporaryDirectory(prefix="sanefit-") as target:
+            return Path(tracking.download_artifacts(run_id, path, target)).read_bytes()
+    except (MlflowException, OSError):  # of a run that is deleted, or whose files are
+        return None
+
+
+def tag_version(tracking: Client, model_name: str, version: str, tag: str, value: str) -> None:
+    """Write a tag of a version."""
+    tracking.set_model_version_tag(model_name, version, tag, value)
 
 
 def set_alias(tracking: Client, model_name: str, alias: str, version: str) -> None:

@@ -25,7 +25,7 @@ def settle_folds(search: SearchSettings, manifest: Manifest, train: NDArray[np.i
         search: says how many, or ``auto``: 5, where the 95 % interval of an accuracy on the validation split may be
             wider than ±10 points. Of ``recall.CLASS``, the images of that class count.
         manifest: of the snapshot.
-        train: int64 (images, 4), the index of the training split.
+        train: int64 (images, 5), the index of the training split.
         say: prints a line about what is done, and why.
 
     Raises:

@@ -56,9 +56,7 @@ def select(images: Images, numbers: Tensor) -> Images:
     """The images with these numbers, int64, in this order; images on disk stay there."""
     if isinstance(images, Tensor):
         return images[numbers]
-    chosen, disk = numbers.cpu().numpy(), images.images
-    part = SplitImages(disk.shards, disk.index[chosen], disk.labels[chosen], disk.image_shape)
-    return StreamedImages(part, images.device)
+    return StreamedImages(images.images.part(numbers.cpu().numpy()), images.device)
 
 
 def read_batch(images: Images, numbers: Tensor) -> Tensor:

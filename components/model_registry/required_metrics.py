@@ -1,0 +1,74 @@
+"""The conditions of ``registry.require`` on the test split."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sanefit.components.foundation.errors import SettingsError
+from sanefit.components.foundation.schemas.registry import AT_MOST
+
+BINS = 15  # as in Guo et al., "On Calibration of Modern Neural Networks" (2017)
+
+
+def require_known_classes(require: Mapping[str, float], class_names: Sequence[str]) -> None:
+    """Raise SettingsError when a condition names a class that there is not: before anything is trained."""
+    for metric in require:
+        _, dot, name = metric.partition(".")
+        if dot and name not in class_names:
+            raise SettingsError(
+                f"registry.require: {metric}: there is no class {name!r}; expected one of "
+                f"{', '.join(class_names[:5])}; correct it"
+            )
+
+
+def shortfalls(
+    require: Mapping[str, float],
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.float32],
+    class_names: Sequence[str],
+) -> list[str]:
+    """The conditions that are not met, in words.
+
+    Args:
+        require: the least value of each metric, of ``calibration_error`` the most.
+        labels: int64 (images,).
+        probabilities: float32 (images, classes).
+        class_names: of the labels.
+    """
+    found = {metric: measure(metric, labels, probabilities, class_names) for metric in require}
+    return [
+        f"{metric} {found[metric]:.4f}, expected at {'most' if metric in AT_MOST else 'least'} {limit:g}"
+        for metric, limit in require.items()
+        if not (found[metric] <= limit if metric in AT_MOST else found[metric] >= limit)
+    ]
+
+
+def measure(
+    metric: str, labels: NDArray[np.int64], probabilities: NDArray[np.float32], class_names: Sequence[str]
+) -> float:
+    """A metric of ``registry.require``; 0 of a class of which there is nothing to measure."""
+    predicted = probabilities.argmax(axis=1)
+    right = predicted == labels
+    if metric == "accuracy":
+        return float(right.mean())
+    if metric == "balanced_accuracy":
+        return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
+    if metric == "calibration_error":
+        return calibration_error(right, probabilities.max(axis=1))
+    kind, _, name = metric.partition(".")
+    label = list(class_names).index(name)
+    both, of_class, called = (
+        int(flags.sum()) for flags in (right & (labels == label), labels == label, predicted == label)
+    )
+    recall, precision = both / max(of_class, 1), both / max(called, 1)
+    if kind == "f1":
+        return 2 * both / max(of_class + called, 1)
+    return recall if kind == "recall" else precision
+
+
+def calibration_error(right: NDArray[np.bool_], confidence: NDArray[np.float32]) -> float:
+    """Expected calibration error: over 15 equal bins of confidence, the mean distance to the share of right answers."""
+    bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+    gaps = np.bincount(bins, weights=right - confidence.astype(np.float64), minlength=BINS)
+    return float(np.abs(gaps).sum() / len(right))

@@ -1,0 +1,118 @@
+"""Which of several versions that were found better at the same time is champion.
+
+MLflow moves an alias without looking at where it was. So each run writes down that its version is to be champion before
+it moves the alias, and looks again afterwards: whoever writes last has seen every proposal there was, and all choose
+among them by the same rule. What a killed run left is settled by the next.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pydantic import Field, ValidationError
+
+from sanefit.components.foundation.schemas.bases import Artifact
+from sanefit.components.foundation.schemas.registry import Comparison
+from sanefit.components.foundation.schemas.runs import CHAMPION
+from sanefit.components.foundation.tracking.connection import Client
+from sanefit.components.foundation.tracking.models import champion_version, set_alias, tag_version, versions_of
+from sanefit.components.foundation.tracking.tags import PROPOSAL_TAG
+
+AT_WORK = timedelta(minutes=10)  # a run moves its alias within seconds of its proposal
+
+
+class Proposal(Artifact):
+    """That a version is to be champion.
+
+    ``over``: the version that it was found better than; empty without one. ``score``: on its own run's test split.
+    ``past``: proposals that were settled when its run looked at the champion. ``settled``: whether its run, or another
+    in its place, has looked again after moving the alias.
+    ``reason``, ``time``: why, and when, in UTC. ``comparison``, ``look``: what it was found better by.
+    """
+
+    over: str
+    score: float
+    past: list[str] = Field(default=[])
+    settled: bool = False
+    time: str
+    reason: str = ""
+    comparison: Comparison | None = None
+    look: int = 0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a run has to see before it compares: first the proposals, then the champion, in this order."""
+
+    proposals: Mapping[str, Proposal]
+    champion: str | None
+
+    @property
+    def past(self) -> list[str]:
+        """Proposals that were settled by now: whatever they led to is seen in the champion."""
+        return [version for version, known in self.proposals.items() if known.settled]
+
+
+def read_standing(tracking: Client, model_name: str, now: datetime) -> Standing:
+    """Whatever a run has begun that may have been killed is settled first.
+
+    One that began lately may be at work still, and write its alias again: its proposal stays open, for it or for the
+    next run to look at.
+    """
+    for version, proposal in read_proposals(tracking, model_name).items():
+        if not proposal.settled:
+            move_alias(tracking, model_name, version, proposal)
+            if now - datetime.fromisoformat(proposal.time) > AT_WORK:
+                _close(tracking, model_name, version, proposal)
+    proposals = read_proposals(tracking, model_name)
+    return Standing(proposals, champion_version(tracking, model_name))
+
+
+def read_proposals(tracking: Client, model_name: str) -> dict[str, Proposal]:
+    """By version."""
+    found = {}
+    for version in versions_of(tracking, model_name):
+        try:
+            found[str(version.version)] = Proposal.model_validate_json(version.tags.get(PROPOSAL_TAG, ""))
+        except ValidationError:
+            continue  # none, or another program's
+    return found
+
+
+def propose(tracking: Client, model_name: str, version: str, proposal: Proposal) -> str:
+    """Write down that a version is to be champion, and settle who is; that version."""
+    tag_version(tracking, model_name, version, PROPOSAL_TAG, proposal.model_dump_json())
+    champion = move_alias(tracking, model_name, version, proposal)
+    _close(tracking, model_name, version, proposal)
+    return champion
+
+
+def move_alias(tracking: Client, model_name: str, version: str, proposal: Proposal) -> str:
+    """Move the alias to the best of those that were proposed since this one's run looked; until nothing changes.
+
+    Returns:
+        The champion's version.
+    """
+    best = ""
+    while True:
+        found = best_of(version, proposal, read_proposals(tracking, model_name))
+        if found == best and champion_version(tracking, model_name) == best:
+            return best
+        best = found
+        set_alias(tracking, model_name, CHAMPION, best)
+
+
+def best_of(version: str, proposal: Proposal, proposals: Mapping[str, Proposal]) -> str:
+    """Of a proposal and its rivals, the one with the best score; of equals, the first version.
+
+    Rivals are all proposals but those that were settled when its run looked, and those that a rival was found better
+    than: on the images of that rival's run.
+    """
+    rivals = {other: rival for other, rival in proposals.items() if other not in proposal.past} | {version: proposal}
+    beaten = {rival.over for rival in rivals.values()}
+    return min(rivals.keys() - beaten, key=lambda rival: (-rivals[rival].score, int(rival)))
+
+
+def _close(tracking: Client, model_name: str, version: str, proposal: Proposal) -> None:
+    done = proposal.model_copy(update={"settled": True})
+    tag_version(tracking, model_name, version, PROPOSAL_TAG, done.model_dump_json())
