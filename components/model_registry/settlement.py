@@ -102,6 +102,13 @@ def move_alias(tracking: Client, model_name: str, version: str, proposal: Propos
         set_alias(tracking, model_name, CHAMPION, best)
 
 
+def close_all(tracking: Client, model_name: str) -> None:
+    """Nothing that a run has begun moves the alias any more: a person does."""
+    for version, proposal in read_proposals(tracking, model_name).items():
+        if not proposal.settled:
+            _close(tracking, model_name, version, proposal)
+
+
 def best_of(version: str, proposal: Proposal, proposals: Mapping[str, Proposal]) -> str:
     """Of a proposal and its rivals, the one with the best score; of equals, the first version.
 

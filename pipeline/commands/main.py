@@ -1,7 +1,6 @@
 """The command ``sanefit``."""
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -17,12 +16,25 @@ from sanefit.pipeline.commands import (
     lecture as lecture_cli,
 )
 from sanefit.pipeline.commands import (
+    registry as registry_cli,
+)
+from sanefit.pipeline.commands import (
     schedule as schedule_cli,
 )
 from sanefit.pipeline.commands import (
     stats as stats_cli,
 )
-from sanefit.pipeline.commands.options import CaCert, Config, Endpoint, Json, Namespace, Set, Workdir
+from sanefit.pipeline.commands.options import (
+    DEFAULT_WORKDIR,
+    CaCert,
+    Config,
+    Endpoint,
+    Json,
+    Namespace,
+    Set,
+    Workdir,
+    tracking_uri_of,
+)
 from sanefit.pipeline.commands.terminal import print_error, step_printer
 from sanefit.pipeline.settings.example_configs import DEFAULT_CONFIG
 
@@ -34,8 +46,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-DEFAULT_WORKDIR = Path("sanefit-runs")
-
 
 @app.command(epilog="Example: sanefit run my.yaml --set data.source=folder:photos --set data.image_size=32")
 def run(
@@ -43,13 +53,14 @@ def run(
 ) -> None:
     """Run the whole pipeline on this machine."""
     from sanefit.pipeline.local import run_results
-    from sanefit.pipeline.local.local_run import new_run_name, require_reachable, run_training
+    from sanefit.pipeline.local.local_run import new_run_name, run_training
+    from sanefit.pipeline.local.reachable_places import require_reachable
     from sanefit.pipeline.settings.run_config import load_config
 
     started = time.time()
     settings = load_config(config, set_ or ())
     workdir = _writable(workdir)
-    tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workdir / 'mlflow.db'}"
+    tracking_uri = tracking_uri_of(workdir)
     require_reachable(tracking_uri)
     run_name = new_run_name(settings.name)
     outcome = run_training(settings, workdir, tracking_uri, run_name, step_printer(as_json))
@@ -128,6 +139,7 @@ app.command(epilog="Example: sanefit submit my.yaml --idempotency-key nightly-1 
 app.command(epilog="Example: sanefit doctor my.yaml --namespace sanefit")(cluster_cli.doctor)
 app.add_typer(cluster_cli.runs, name="runs")
 app.add_typer(schedule_cli.schedule, name="schedule")
+app.add_typer(registry_cli.registry, name="registry")
 
 
 def main() -> None:
@@ -141,7 +153,7 @@ def main() -> None:
 
 def _writable(workdir: Path) -> Path:
     """The work directory as an absolute path that can be written."""
-    from sanefit.pipeline.local.local_run import require_writable
+    from sanefit.pipeline.local.reachable_places import require_writable
 
     absolute = workdir.expanduser().absolute()
     require_writable(absolute)

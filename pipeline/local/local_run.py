@@ -7,10 +7,7 @@ import logging
 import os
 import shutil
 import signal
-import socket
-import tempfile
 import time
-import urllib.parse
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,11 +19,12 @@ import psutil
 from kfp import dsl, local
 
 from sanefit.components.foundation.clock import Clock
-from sanefit.components.foundation.errors import SettingsError, StorageError
+from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.step_lines.line_forms import StepError, StepTiming
 from sanefit.components.foundation.step_lines.reading import Show
 from sanefit.components.foundation.storage.layout import RunFolder, Storage
 from sanefit.components.model_registry.component import close_run
+from sanefit.pipeline.local.full_disk import require_room, told_when_full
 from sanefit.pipeline.local.task_output import TaskOutput
 from sanefit.pipeline.placement import ON_THIS_MACHINE
 from sanefit.pipeline.settings.run_config import RunConfig, pipeline_arguments
@@ -35,7 +33,6 @@ from sanefit.pipeline.training_pipeline import check_pipeline, training_pipeline
 LOCAL_PACKS_AT_ONCE = 2  # kfp.local runs no more iterations of a loop side by side
 LOG_FILE = "run.log"
 TASKS_FOLDER = "tasks"
-CONNECT_SECONDS = 5.0
 PATIENCE_SECONDS = 3.0  # with tasks that were told to end
 
 
@@ -83,10 +80,14 @@ def run_training(config: RunConfig, workdir: Path, tracking_uri: str, run_name: 
     created = _create(folder)
     try:
         pipeline = training_pipeline(ON_THIS_MACHINE, skip_unchanged=config.skip_unchanged)
-        return _run(pipeline, arguments, folder, created, show)
+        outcome = _run(pipeline, arguments, folder, created, show)
     except BaseException as error:  # kfp.local leaves the exit handler out when the orchestrator itself is stopped
-        _close_as_failed(names, f"stopped: {type(error).__name__}")
+        try:
+            _close_as_failed(names, f"stopped: {type(error).__name__}")
+        finally:
+            require_room(workdir, error)
         raise
+    return told_when_full(outcome, workdir)
 
 
 def run_checks(config: RunConfig, workdir: Path, run_name: str, show: Show) -> LocalOutcome:
@@ -94,7 +95,12 @@ def run_checks(config: RunConfig, workdir: Path, run_name: str, show: Show) -> L
     arguments = pipeline_arguments(config)
     wanted = {key: arguments[key] for key in ("data", "stats", "network", "optimizer", "checks", "search", "seed")}
     folder = Path(Storage(str(workdir)).checked(run_name))
-    return _run(check_pipeline(ON_THIS_MACHINE), {**wanted, "storage": str(workdir)}, folder, _create(folder), show)
+    given, created = {**wanted, "storage": str(workdir)}, _create(folder)
+    try:
+        return told_when_full(_run(check_pipeline(ON_THIS_MACHINE), given, folder, created, show), workdir)
+    except Exception as error:
+        require_room(workdir, error)
+        raise
 
 
 def _close_as_failed(names: dict[str, str], reason: str) -> None:
@@ -133,36 +139,6 @@ def _run(pipeline: Any, arguments: dict[str, Any], folder: Path, created: Path, 
                 print(error)
                 succeeded = False
     return LocalOutcome(succeeded, output.errors[0] if output.errors else None, output.timings, folder, created)
-
-
-def require_writable(workdir: Path) -> None:
-    """Raise StorageError unless files can be written in the work directory, or where it will be created."""
-    existing = next(folder for folder in (workdir, *workdir.parents) if folder.exists())
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise StorageError(
-            f"--workdir {str(workdir)!r}: {error.strerror}; expected a folder that can be written; choose another"
-        ) from None
-
-
-def require_reachable(tracking_uri: str) -> None:
-    """Raise SettingsError unless the host of an ``http`` tracking URI takes connections.
-
-    MLflow itself tries for minutes before it gives up.
-    """
-    address = urllib.parse.urlsplit(tracking_uri)
-    if address.scheme not in ("http", "https"):
-        return
-    try:
-        port = address.port or {"http": 80, "https": 443}[address.scheme]
-        socket.create_connection((address.hostname or "", port), timeout=CONNECT_SECONDS).close()
-    except (OSError, ValueError) as error:
-        raise SettingsError(
-            f"MLFLOW_TRACKING_URI={tracking_uri!r}: {error}; expected a reachable MLflow server; "
-            "start it, correct the variable, or unset it to use a local store"
-        ) from None
 
 
 def _create(folder: Path) -> Path:

@@ -1,5 +1,6 @@
 """What the tasks of a local run print, read line by line while they run."""
 
+import contextlib
 import threading
 from typing import TextIO
 
@@ -31,9 +32,10 @@ class TaskOutput:
         with self._lock:
             *lines, self._pending = (self._pending + text).split("\n")
             for line in lines:
-                self._log.write(line + "\n")
                 self._sort(line)
-            self._log.flush()
+            with contextlib.suppress(OSError):  # a disk without room; what is read is for the user, and goes on
+                self._log.writelines(line + "\n" for line in lines)
+                self._log.flush()
         return len(text)
 
     def flush(self) -> None:

@@ -75,6 +75,16 @@ def versions_of(tracking: Client, model_name: str) -> list[ModelVersion]:
             return sorted(found, key=lambda version: int(version.version))
 
 
+def model_names(tracking: Client) -> list[str]:
+    """Of registered models, some."""
+    return [str(model.name) for model in tracking.search_registered_models(max_results=100)]
+
+
+def aliases_of(tracking: Client, model_name: str) -> dict[str, str]:
+    """The version under each alias."""
+    return {alias: str(version) for alias, version in tracking.get_registered_model(model_name).aliases.items()}
+
+
 def attach_file(tracking: Client, run_id: str, file: Path, folder: str) -> None:
     """Keep a file with a run, in a folder of its files."""
     tracking.log_artifact(run_id, str(file), folder)
@@ -108,6 +118,15 @@ def set_alias(tracking: Client, model_name: str, alias: str, version: str) -> No
 def model_metadata(model_uri: str) -> dict[str, Any]:
     """What ``register_model`` noted with a model: ``class_names`` and ``image_shape``; empty for others."""
     return dict(mlflow.models.get_model_info(model_uri).metadata or {})
+
+
+def why_not_loaded(model_uri: str) -> str:
+    """What is wrong with a registered model's files, in one line; empty when they are there."""
+    try:
+        mlflow.models.get_model_info(model_uri)
+    except (MlflowException, OSError) as error:
+        return " ".join(str(error).split())
+    return ""
 
 
 def predict(model_uri: str, batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:

@@ -1,0 +1,103 @@
+"""The commands ``sanefit registry``."""
+
+import getpass
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sanefit.components.foundation.errors import SettingsError
+from sanefit.pipeline.commands.options import DEFAULT_WORKDIR, Json, Workdir, tracking_uri_of
+
+if TYPE_CHECKING:
+    from sanefit.components.foundation.tracking.connection import Client
+
+registry = typer.Typer(
+    help="Versions of a model in MLflow, and which is champion.", no_args_is_help=True, rich_markup_mode=None
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The registered model: the configuration's name.")]
+Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; kept with the version.")]
+
+
+@registry.command(epilog="Example: sanefit registry show digits")
+def show(name: Name, workdir: Workdir = DEFAULT_WORKDIR, as_json: Json = False) -> None:
+    """All versions, with their test accuracies and aliases."""
+    from sanefit.components.model_registry.by_hand import list_versions
+
+    records = list_versions(_connected(workdir), name)
+    if as_json:
+        found = [
+            {"version": one.version, "aliases": one.aliases, "test_accuracy": one.test_accuracy} for one in records
+        ]
+        _print({"name": name, "versions": found})
+        return
+    for one in records:
+        accuracy = "      " if one.test_accuracy is None else f"{one.test_accuracy:.4f}"
+        print(f"{one.version:>5}  test accuracy {accuracy}  {', '.join(one.aliases)}".rstrip())
+
+
+@registry.command(epilog="Example: sanefit registry history digits")
+def history(name: Name, workdir: Workdir = DEFAULT_WORKDIR, as_json: Json = False) -> None:
+    """Every version that became champion, or was to: when, over which, by whom and why."""
+    from sanefit.components.model_registry.by_hand import list_changes
+
+    changes = list_changes(_connected(workdir), name)
+    if as_json:
+        _print({"name": name, "changes": [vars(change) for change in changes]})
+        return
+    for change in changes:
+        over = f" over {change.over}" if change.over else ""
+        print(f"{change.time}  version {change.version}{over}, by {change.by}: {change.why}")
+    if not changes:
+        print(f"no version of {name!r} was ever to be champion")
+
+
+@registry.command(epilog="Example: sanefit registry promote digits 7 --reason 'checked on the shop floor'")
+def promote(
+    name: Name,
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="Its number.")],
+    reason: Reason = "",
+    workdir: Workdir = DEFAULT_WORKDIR,
+    as_json: Json = False,
+) -> None:
+    """Make a version champion, whatever its test says."""
+    from sanefit.components.model_registry import by_hand
+
+    placed = by_hand.promote(_connected(workdir), name, version, getpass.getuser(), reason, datetime.now(UTC))
+    _report(name, version, placed.replaced, as_json)
+
+
+@registry.command(epilog="Example: sanefit registry rollback digits --reason 'calls every cat a dog'")
+def rollback(name: Name, reason: Reason = "", workdir: Workdir = DEFAULT_WORKDIR, as_json: Json = False) -> None:
+    """Put the champion before the present one back."""
+    from sanefit.components.model_registry import by_hand
+
+    version, placed = by_hand.roll_back(_connected(workdir), name, getpass.getuser(), reason, datetime.now(UTC))
+    _report(name, version, placed.replaced, as_json)
+
+
+def _connected(workdir: Path) -> "Client":
+    from sanefit.components.foundation.tracking.connection import connect, store_exists
+    from sanefit.pipeline.local.reachable_places import require_reachable
+
+    uri = tracking_uri_of(workdir.expanduser().absolute())
+    if not store_exists(uri):
+        raise SettingsError(
+            f"no MLflow store in {str(workdir)!r}; expected that of a run; set --workdir, or MLFLOW_TRACKING_URI"
+        )
+    require_reachable(uri)
+    return connect(uri)
+
+
+def _report(name: str, version: str, replaced: str, as_json: bool) -> None:
+    if as_json:
+        _print({"name": name, "champion": version, "replaced": replaced or None})
+        return
+    print(f"models:/{name}/{version} is champion" + (f", in place of version {replaced}" if replaced else ""))
+
+
+def _print(result: dict[str, Any]) -> None:
+    print(json.dumps({"status": "succeeded", **result}))
