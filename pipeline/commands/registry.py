@@ -4,15 +4,11 @@ import getpass
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from sanefit.components.foundation.errors import SettingsError
 from sanefit.pipeline.commands.options import DEFAULT_WORKDIR, Json, Workdir, tracking_uri_of
-
-if TYPE_CHECKING:
-    from sanefit.components.foundation.tracking.connection import Client
 
 registry = typer.Typer(
     help="Versions of a model in MLflow, and which is champion.", no_args_is_help=True, rich_markup_mode=None
@@ -25,9 +21,9 @@ Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; kept with the ve
 @registry.command(epilog="Example: sanefit registry show digits")
 def show(name: Name, workdir: Workdir = DEFAULT_WORKDIR, as_json: Json = False) -> None:
     """All versions, with their test accuracies and aliases."""
-    from sanefit.components.model_registry.by_hand import list_versions
+    from sanefit.components.model_registry.api import list_versions, open_registry
 
-    records = list_versions(_connected(workdir), name)
+    records = list_versions(open_registry(_store(workdir)), name)
     if as_json:
         found = [
             {"version": one.version, "aliases": one.aliases, "test_accuracy": one.test_accuracy} for one in records
@@ -42,9 +38,9 @@ def show(name: Name, workdir: Workdir = DEFAULT_WORKDIR, as_json: Json = False) 
 @registry.command(epilog="Example: sanefit registry history digits")
 def history(name: Name, workdir: Workdir = DEFAULT_WORKDIR, as_json: Json = False) -> None:
     """Every version that became champion, or was to: when, over which, by whom and why."""
-    from sanefit.components.model_registry.by_hand import list_changes
+    from sanefit.components.model_registry.api import list_changes, open_registry
 
-    changes = list_changes(_connected(workdir), name)
+    changes = list_changes(open_registry(_store(workdir)), name)
     if as_json:
         _print({"name": name, "changes": [vars(change) for change in changes]})
         return
@@ -64,32 +60,29 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Make a version champion, whatever its test says."""
-    from sanefit.components.model_registry import by_hand
+    from sanefit.components.model_registry import api
 
-    placed = by_hand.promote(_connected(workdir), name, version, getpass.getuser(), reason, datetime.now(UTC))
+    tracking = api.open_registry(_store(workdir))
+    placed = api.promote(tracking, name, version, getpass.getuser(), reason, datetime.now(UTC))
     _report(name, version, placed.replaced, as_json)
 
 
 @registry.command(epilog="Example: sanefit registry rollback digits --reason 'calls every cat a dog'")
 def rollback(name: Name, reason: Reason = "", workdir: Workdir = DEFAULT_WORKDIR, as_json: Json = False) -> None:
     """Put the champion before the present one back."""
-    from sanefit.components.model_registry import by_hand
+    from sanefit.components.model_registry import api
 
-    version, placed = by_hand.roll_back(_connected(workdir), name, getpass.getuser(), reason, datetime.now(UTC))
+    tracking = api.open_registry(_store(workdir))
+    version, placed = api.roll_back(tracking, name, getpass.getuser(), reason, datetime.now(UTC))
     _report(name, version, placed.replaced, as_json)
 
 
-def _connected(workdir: Path) -> "Client":
-    from sanefit.components.foundation.tracking.connection import connect, store_exists
+def _store(workdir: Path) -> str:
     from sanefit.pipeline.local.reachable_places import require_reachable
 
     uri = tracking_uri_of(workdir.expanduser().absolute())
-    if not store_exists(uri):
-        raise SettingsError(
-            f"no MLflow store in {str(workdir)!r}; expected that of a run; set --workdir, or MLFLOW_TRACKING_URI"
-        )
     require_reachable(uri)
-    return connect(uri)
+    return uri
 
 
 def _report(name: str, version: str, replaced: str, as_json: bool) -> None:

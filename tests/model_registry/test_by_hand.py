@@ -15,7 +15,7 @@ from mlflow.types.schema import Schema, TensorSpec
 
 from sanefit.components.foundation.tracking.connection import Client, connect
 from sanefit.components.foundation.tracking.models import champion_version
-from sanefit.components.model_registry.by_hand import list_changes, promote, roll_back
+from sanefit.components.model_registry.api import list_changes, promote, roll_back
 from sanefit.components.model_registry.settlement import Proposal, propose, read_proposals, read_standing
 
 pytestmark = pytest.mark.slow

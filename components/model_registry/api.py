@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from sanefit.components.foundation.errors import SettingsError
 from sanefit.components.foundation.schemas.bases import Artifact
 from sanefit.components.foundation.schemas.runs import CHAMPION
-from sanefit.components.foundation.tracking.connection import Client
+from sanefit.components.foundation.tracking.connection import Client, connect, store_exists
 from sanefit.components.foundation.tracking.models import (
     aliases_of,
     champion_version,
@@ -53,6 +53,19 @@ class Change:
     over: str
     by: str
     why: str
+
+
+def open_registry(tracking_uri: str) -> Client:
+    """A client of a store that is there.
+
+    Raises:
+        SettingsError: when it is a local one that no run has made.
+    """
+    if not store_exists(tracking_uri):
+        raise SettingsError(
+            f"no MLflow store {tracking_uri!r}; expected that of a run; set --workdir, or MLFLOW_TRACKING_URI"
+        )
+    return connect(tracking_uri)
 
 
 def list_versions(tracking: Client, model_name: str) -> list[VersionRecord]:
