@@ -126,7 +126,12 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
             run_name: unique; by default the name that the orchestrator gives the run.
             packs_per_machine: packs that share one machine's cores.
         """
-        names = {"name": name, "run_name": run_name, "job_name": dsl.PIPELINE_JOB_NAME_PLACEHOLDER}
+        names = {
+            "name": name,
+            "run_name": run_name,
+            "job_name": dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+            "job_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+        }
         places = {"storage": storage, "tracking_uri": tracking_uri}
         sections = {
             "data": data,

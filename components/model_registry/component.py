@@ -46,6 +46,7 @@ def open_run(
     name: str,
     run_name: str,
     job_name: str,
+    job_id: str,
     storage: str,
     tracking_uri: str,
     identity: str,
@@ -76,7 +77,7 @@ def open_run(
             search=search,
             final=final,
         )
-        run = open_tracking_run(name, run_name or job_name, storage, tracking_uri, known, params, say)
+        run = open_tracking_run(name, run_name or job_name, job_id, storage, tracking_uri, known, params, say)
         return run.model_dump_json()
 
 
@@ -123,7 +124,13 @@ def register_model(
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
 def close_run(
-    name: str, run_name: str, job_name: str, storage: str, tracking_uri: str, status: dsl.PipelineTaskFinalStatus
+    name: str,
+    run_name: str,
+    job_name: str,
+    job_id: str,
+    storage: str,
+    tracking_uri: str,
+    status: dsl.PipelineTaskFinalStatus,
 ) -> None:
     """Close the MLflow run with the pipeline's true status, whatever happened."""
     from sanefit.components.foundation.step_lines.step_log import running_step
@@ -131,4 +138,4 @@ def close_run(
 
     with running_step("close run") as say:
         message = status.error_message or ""
-        close_tracking_run(name, run_name or job_name, storage, tracking_uri, status.state, message, say)
+        close_tracking_run(name, run_name or job_name, job_id, storage, tracking_uri, status.state, message, say)

@@ -80,8 +80,8 @@ def tango_score(wins: int, losses: int, images: int, gain: float) -> float:
         gain: in (0, 1).
     """
     linear = wins * (1 + gain) + losses * (1 - gain) - 2 * gain * images
-    share = (linear + math.sqrt(linear**2 + 8 * images * losses * gain * (1 - gain))) / (4 * images)
+    share = max(0.0, linear + math.sqrt(linear**2 + 8 * images * losses * gain * (1 - gain))) / (4 * images)
     variance = images * (2 * share + gain * (1 - gain))
-    if variance == 0:
+    if variance <= 0:
         return 1.0  # of models that differ nowhere
     return float(norm.sf((wins - losses - images * gain) / math.sqrt(variance)))

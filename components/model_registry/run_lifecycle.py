@@ -9,15 +9,18 @@ from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import RunFolder, Storage
 from sanefit.components.foundation.tracking.connection import connect, store_exists
 from sanefit.components.foundation.tracking.finished_runs import identity_tags
-from sanefit.components.foundation.tracking.runs import close_run, find_run, open_run
-from sanefit.components.foundation.tracking.tags import FINGERPRINT_TAG
+from sanefit.components.foundation.tracking.runs import close_run, find_run, name_of_run, open_run
+from sanefit.components.foundation.tracking.tags import FINGERPRINT_TAG, RUN_TAG
 
 GOOD_STATES = frozenset({"SUCCEEDED", "COMPLETE", "CACHED"})  # kfp.local says the first, a cluster the others
+ENDED = GOOD_STATES | {"FAILED", "CANCELLED", "CANCELED", "SKIPPED"}
+WITHOUT_A_WORD = "it ended without a word; its steps' logs may say more"
 
 
 def open_tracking_run(
     model_name: str,
     run_name: str,
+    job_id: str,
     storage: str,
     tracking_uri: str,
     identity: TrainingIdentity,
@@ -28,7 +31,8 @@ def open_tracking_run(
 
     Args:
         model_name: also the experiment's name.
-        run_name: unique.
+        run_name: what it is called, unless another run is.
+        job_id: of the orchestrator's run.
         storage: a folder or ``s3://`` prefix; the run's folder is ``runs/RUN_NAME`` below it.
         tracking_uri: of MLflow.
         identity: of the run, kept in its tags.
@@ -36,17 +40,20 @@ def open_tracking_run(
         say: prints a line.
     """
     local_store = tracking_uri.startswith("sqlite:") and not object_store.is_s3(storage)
+    tracking = connect(tracking_uri)
     run_id = open_run(
-        connect(tracking_uri),
+        tracking,
         experiment=model_name,
         artifact_location=Path(Storage(storage).mlflow_artifacts).absolute().as_uri() if local_store else None,
         run_name=run_name,
+        job_id=job_id,
         tags={FINGERPRINT_TAG: identity.images, **identity_tags(identity.digest, identity.parts)},
         params=params,
     )
-    say(f"MLflow experiment {model_name!r}, run {run_name!r}")
+    name = name_of_run(tracking, run_id)
+    say(f"MLflow experiment {model_name!r}, run {name!r}")
     return RunReference(
-        run_name=run_name,
+        run_name=name,
         storage=storage,
         tracking_uri=tracking_uri,
         tracking_run_id=run_id,
@@ -54,13 +61,14 @@ def open_tracking_run(
 
 
 def close_tracking_run(
-    model_name: str, run_name: str, storage: str, tracking_uri: str, state: str, message: str, say: Say
+    model_name: str, run_name: str, job_id: str, storage: str, tracking_uri: str, state: str, message: str, say: Say
 ) -> None:
     """End the parent run as finished or failed, with the report and the reason of a failure.
 
     Args:
         model_name: the experiment.
         run_name: the run; when the data could not be read none was opened, and none is closed.
+        job_id: of the orchestrator's run; empty where it is not known.
         storage: as for ``open_tracking_run``.
         tracking_uri: of MLflow.
         state: the pipeline's state.
@@ -70,26 +78,30 @@ def close_tracking_run(
     run = None
     if store_exists(tracking_uri):
         client = connect(tracking_uri)
-        run = find_run(client, model_name, run_name)
+        run = find_run(client, model_name, run_name, job_id)
     if run is None:
         say(f"run {run_name!r} was never opened in MLflow; nothing to close")
         return
-    folder = Storage(storage).run(run_name)
-    succeeded = state in GOOD_STATES
+    folder = Storage(storage).run(run.data.tags[RUN_TAG])
+    summary = _summary(folder)
+    # Kubeflow 2.14 to 2.16 may call a run that has succeeded still running; what it wrote says whether it has.
+    unfinished = state not in ENDED
+    succeeded = state in GOOD_STATES or (unfinished and summary is not None and summary.model_uri is not None)
+    reason = " | ".join(summary.failed_checks) if summary else ""
     close_run(
         client,
         run.info.run_id,
         succeeded=succeeded,
-        failure="" if succeeded else _reason(folder) or message or state,
+        failure="" if succeeded else reason or message or (WITHOUT_A_WORD if unfinished else state),
         attach=_report(folder),
     )
     say(f"MLflow run closed as {'finished' if succeeded else 'failed'}")
 
 
-def _reason(folder: RunFolder) -> str:
+def _summary(folder: RunFolder) -> RunSummary | None:
     if not object_store.exists(folder.summary):
-        return ""
-    return " | ".join(RunSummary.model_validate_json(object_store.read_bytes(folder.summary)).failed_checks)
+        return None
+    return RunSummary.model_validate_json(object_store.read_bytes(folder.summary))
 
 
 def _report(folder: RunFolder) -> Path | None:

@@ -112,7 +112,7 @@ def _close_as_failed(names: dict[str, str], reason: str) -> None:
         error_message=reason,
     )
     with contextlib.redirect_stdout(io.StringIO()):
-        close_run.python_func(**names, job_name=names["run_name"], status=status)
+        close_run.python_func(**names, job_name=names["run_name"], job_id="", status=status)
 
 
 def _run(pipeline: Any, arguments: dict[str, Any], folder: Path, created: Path, show: Show) -> LocalOutcome:

@@ -30,7 +30,7 @@ from sanefit.components.foundation.schemas.networks import (
     TwoLayerSettings,
 )
 from sanefit.components.foundation.schemas.registry import RegistrySettings
-from sanefit.components.foundation.schemas.runs import Registration, RunReference
+from sanefit.components.foundation.schemas.runs import Registration, RunReference, RunSummary
 from sanefit.components.foundation.schemas.search import TrialSetting
 from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
 from sanefit.components.foundation.storage import object_store
@@ -119,7 +119,7 @@ def mean_probabilities(members: Sequence[Classifier], pixels: NDArray[np.uint8])
 
 def opened(name: str, run_name: str, storage: Path, uri: str, dataset: DatasetReference) -> RunReference:
     identity = TrainingIdentity(images=dataset.fingerprint, code="c", torch="t")
-    return open_tracking_run(name, run_name, str(storage), uri, identity, {"seed": "0"}, Said())
+    return open_tracking_run(name, run_name, run_name, str(storage), uri, identity, {"seed": "0"}, Said())
 
 
 def test_a_better_model_takes_over_and_a_worse_one_does_not(
@@ -293,14 +293,54 @@ def test_a_run_is_closed_with_its_true_status(
     state: str, status: str, digits: DatasetReference, storage: Path, uri: str
 ) -> None:
     run = opened("closing", state, storage, uri, digits)
-    close_tracking_run("closing", state, str(storage), uri, state, "a pod vanished", Said())
+    close_tracking_run("closing", state, state, str(storage), uri, state, "a pod vanished", Said())
     info = connect(uri).get_run(run.tracking_run_id)
     assert info.info.status == status
     assert info.data.tags.get("sanefit.failure") == (None if status == "FINISHED" else "a pod vanished")
 
 
+def test_a_cloned_run_is_a_new_run_and_a_repeated_step_is_not(
+    digits: DatasetReference, tmp_path: Path, uri: str
+) -> None:
+    def open_as(run_name: str, job_id: str) -> RunReference:
+        identity = TrainingIdentity(images=digits.fingerprint, code="c", torch="t")
+        return open_tracking_run("clones", run_name, job_id, str(tmp_path), uri, identity, {}, Said())
+
+    first = open_as("monday", "11111111-aaaa")
+    assert open_as("monday", "11111111-aaaa") == first
+    clone = open_as("monday", "22222222-bbbb")
+    assert clone.tracking_run_id != first.tracking_run_id
+    assert (first.run_name, clone.run_name) == ("monday", "monday-22222222")
+    assert open_as("monday", "22222222-bbbb") == clone
+    close_tracking_run("clones", "monday", "22222222-bbbb", str(tmp_path), uri, "FAILED", "no room", Said())
+    client = connect(uri)
+    assert client.get_run(clone.tracking_run_id).info.status == "FAILED"
+    assert client.get_run(first.tracking_run_id).info.status == "RUNNING"
+
+
+@pytest.mark.parametrize("run_name", ["it's", 'say "cheese"', """both ' and \"""", "100%", "plain"])
+def test_a_run_of_any_name_is_found_again(run_name: str, digits: DatasetReference, storage: Path, uri: str) -> None:
+    run, _ = (opened("names", run_name, storage, uri, digits) for _ in range(2))
+    opened("names", f"{run_name} too", storage, uri, digits)
+    assert opened("names", run_name, storage, uri, digits) == run
+    assert run.run_name == run_name
+
+
+@pytest.mark.parametrize(("model_uri", "status"), [("models:/m/1", "FINISHED"), (None, "FAILED")])
+def test_a_run_that_is_called_running_is_closed_as_what_it_wrote_says(
+    model_uri: str | None, status: str, digits: DatasetReference, storage: Path, uri: str
+) -> None:
+    run = opened("told running", str(model_uri), storage, uri, digits)
+    summary = RunSummary(run_name=run.run_name, fingerprint="f", failed_checks=[], model_uri=model_uri)
+    object_store.write_bytes(Storage(str(storage)).run(run.run_name).summary, summary.model_dump_json().encode())
+    close_tracking_run("told running", run.run_name, run.run_name, str(storage), uri, "RUNNING", "", Said())
+    found = connect(uri).get_run(run.tracking_run_id)
+    assert found.info.status == status
+    assert "RUNNING" not in found.data.tags.get("sanefit.failure", "")
+
+
 def test_closing_a_run_that_was_never_opened_creates_no_store(tmp_path: Path, said: Said) -> None:
-    close_tracking_run("digits", "r", str(tmp_path), f"sqlite:///{tmp_path}/mlflow.db", "FAILED", "", said)
+    close_tracking_run("digits", "r", "", str(tmp_path), f"sqlite:///{tmp_path}/mlflow.db", "FAILED", "", said)
     assert "never opened" in said[0]
     assert list(tmp_path.iterdir()) == []
 

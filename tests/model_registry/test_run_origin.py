@@ -43,10 +43,10 @@ def run(tmp_path: Path, uri: str) -> Callable[..., str]:
     """Open a run with a trial in it, and close it, if it is to be; its id."""
 
     def ended(name: str, identity: TrainingIdentity = IDENTITY, state: str = "SUCCEEDED", model: str = "digits") -> str:
-        opened = open_tracking_run(model, name, str(tmp_path), uri, identity, {}, Said())
+        opened = open_tracking_run(model, name, name, str(tmp_path), uri, identity, {}, Said())
         log_child_run(connect(uri), opened, TRIAL)
         if state:
-            close_tracking_run(model, name, str(tmp_path), uri, state, "", Said())
+            close_tracking_run(model, name, name, str(tmp_path), uri, state, "", Said())
         return opened.tracking_run_id
 
     return ended

@@ -12,6 +12,11 @@ def decoded_folder(key: str) -> str:
     return f"decoded/{key[:SHORT]}"
 
 
+def name_of_clone(run_name: str, job_id: str) -> str:
+    """What a run is called whose name another run has: by its orchestrator's id."""
+    return f"{run_name}-{job_id[:8]}"
+
+
 @dataclass(frozen=True)
 class Storage:
     """A local folder or ``s3://`` prefix, which runs share."""

@@ -1,5 +1,6 @@
 """The run of a pipeline run: opened once, found again by its tag, closed."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,8 +8,9 @@ from mlflow.entities import Metric, Param, Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from sanefit.components.foundation.errors import StorageError
+from sanefit.components.foundation.storage.layout import name_of_clone
 from sanefit.components.foundation.tracking.connection import Client
-from sanefit.components.foundation.tracking.tags import FAILURE_TAG, RUN_TAG
+from sanefit.components.foundation.tracking.tags import FAILURE_TAG, JOB_TAG, RUN_TAG
 
 PARAMS_PER_BATCH = 100
 
@@ -21,23 +23,30 @@ def open_run(
     run_name: str,
     tags: Mapping[str, str],
     params: Mapping[str, str],
+    job_id: str = "",
 ) -> str:
-    """Find or create the parent run of ``run_name``; its id.
+    """Find or create the parent run of an orchestrator's run; its id.
+
+    A run that was cloned has the name of the one before it: it is a new run, and gets a name of its own.
 
     Args:
         tracking: a client.
         experiment: created when missing.
         artifact_location: of a new experiment; None leaves it to the server.
-        run_name: one parent run each.
+        run_name: what it is called, unless another run is; without ``job_id``, one parent run each.
         tags, params: written when the run is created.
+        job_id: of the orchestrator's run; a step that is repeated has the same.
 
     Raises:
         StorageError: when the store cannot be reached.
     """
     experiment_id = _experiment_id(tracking, experiment, artifact_location)
-    if (found := find_run(tracking, experiment, run_name)) is not None:
+    if (found := find_run(tracking, experiment, run_name, job_id)) is not None:
         return str(found.info.run_id)
-    run = tracking.create_run(experiment_id, run_name=run_name, tags={RUN_TAG: run_name, **tags})
+    taken = bool(job_id) and find_run(tracking, experiment, run_name) is not None
+    name = name_of_clone(run_name, job_id) if taken else run_name
+    own_tags = {RUN_TAG: name, **({JOB_TAG: job_id} if job_id else {})}
+    run = tracking.create_run(experiment_id, run_name=name, tags={**own_tags, **tags})
     run_id = str(run.info.run_id)
     entries = [Param(key, value) for key, value in params.items()]
     for start in range(0, len(entries), PARAMS_PER_BATCH):
@@ -45,14 +54,26 @@ def open_run(
     return run_id
 
 
-def find_run(tracking: Client, experiment: str, run_name: str) -> Run | None:
-    """The parent run of ``run_name``, if there is one."""
+def name_of_run(tracking: Client, run_id: str) -> str:
+    """What the parent run is called."""
+    return str(tracking.get_run(run_id).data.tags[RUN_TAG])
+
+
+def find_run(tracking: Client, experiment: str, run_name: str, job_id: str = "") -> Run | None:
+    """The parent run of an orchestrator's run, if there is one; without its id, that of this name."""
     found = tracking.get_experiment_by_name(experiment)
     if found is None:
         return None
-    query = f"tags.`{RUN_TAG}` = '{run_name}'"
-    runs = tracking.search_runs([found.experiment_id], query, ViewType.ALL, max_results=1)
-    return runs[0] if runs else None
+    tag, value = (JOB_TAG, job_id) if job_id else (RUN_TAG, run_name)
+    # MLflow's filters know no way to write a quote: what stands before it is asked for, and the rest compared here.
+    start = re.split("['\"]", value)[0]
+    query = f"tags.`{tag}` = '{value}'" if start == value else f"tags.`{tag}` LIKE '{start}%'"
+    token = None
+    while True:
+        page = tracking.search_runs([found.experiment_id], query, ViewType.ALL, page_token=token)
+        if (run := next((run for run in page if run.data.tags.get(tag) == value), None)) or not page.token:
+            return run
+        token = page.token
 
 
 def log_summary(tracking: Client, run_id: str, metrics: Mapping[str, float], now: float) -> None:

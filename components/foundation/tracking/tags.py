@@ -1,6 +1,7 @@
 """The tags of runs and model versions. Needs no MLflow."""
 
 RUN_TAG = "sanefit.run"
+JOB_TAG = "sanefit.job"
 TRIAL_TAG = "sanefit.trial"
 STAGE_TAG = "sanefit.stage"
 STATUS_TAG = "sanefit.status"

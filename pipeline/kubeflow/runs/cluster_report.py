@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sanefit.components.foundation.errors import RunFailedError
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.layout import Storage
+from sanefit.components.foundation.storage.layout import Storage, name_of_clone
 from sanefit.pipeline.kubeflow.client.api import Kubeflow
 from sanefit.pipeline.kubeflow.runs.cluster_runs import find_run
 
@@ -23,12 +23,12 @@ def fetch_report(kubeflow: Kubeflow, run: str, workdir: Path) -> Path:
     """
     found = find_run(kubeflow, run)
     parameters = (found.runtime_config.parameters if found.runtime_config else None) or {}
-    name = str(parameters.get("run_name") or found.display_name)
-    uri = Storage(str(parameters.get("storage", ""))).run(name).report
-    if not object_store.exists(uri):
-        raise RunFailedError(
-            f"run {name!r} has no page at {uri!r} yet; expected one after its checks; look again later"
-        )
-    copy = Path(Storage(str(workdir)).run(name).report)
-    object_store.write_bytes(str(copy), object_store.read_bytes(uri))
-    return copy
+    storage, asked = Storage(str(parameters.get("storage", ""))), str(parameters.get("run_name") or found.display_name)
+    names = (name_of_clone(asked, str(found.run_id)), asked)
+    for name in names:
+        if object_store.exists(storage.run(name).report):
+            copy = Path(Storage(str(workdir)).run(name).report)
+            object_store.write_bytes(str(copy), object_store.read_bytes(storage.run(name).report))
+            return copy
+    uri = storage.run(asked).report
+    raise RunFailedError(f"run {asked!r} has no page at {uri!r} yet; expected one after its checks; look again later")
