@@ -148,7 +148,15 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
             identity = place.trainer_step(identify_training(dataset=dataset, seed=seed, **sections)).outputs
             with _if_news(place, skip_unchanged, name, tracking_uri, identity["run"]):
                 run = place.trainer_step(
-                    open_run(**names, **places, identity=identity["run"], seed=seed, **sections)
+                    open_run(
+                        **names,
+                        **places,
+                        identity=identity["run"],
+                        dataset=dataset,
+                        registry=registry,
+                        seed=seed,
+                        **sections,
+                    )
                 ).output
                 measured, verdicts, inputs = _checked(place, dataset, sections, seed, identity)
                 found = {"run": run, "dataset": dataset, "stats": measured, "checks": verdicts}

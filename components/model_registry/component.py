@@ -50,6 +50,8 @@ def open_run(
     storage: str,
     tracking_uri: str,
     identity: str,
+    dataset: str,
+    registry: str,
     data: str,
     stats: str,
     network: str,
@@ -59,13 +61,22 @@ def open_run(
     final: str,
     seed: int,
 ) -> str:
-    """Open the MLflow run; returns a RunReference."""
+    """Open the MLflow run, once all that registration will need is there; returns a RunReference."""
     from sanefit.components.foundation.identity.training_identity import TrainingIdentity
+    from sanefit.components.foundation.image_dataset.shards import read_manifest
+    from sanefit.components.foundation.schemas.images import DatasetReference
+    from sanefit.components.foundation.schemas.registry import RegistrySettings
+    from sanefit.components.foundation.schemas.search import SearchSettings
     from sanefit.components.foundation.step_lines.step_log import running_step
+    from sanefit.components.foundation.training.score import judged_class
+    from sanefit.components.model_registry.required_metrics import require_known_classes
     from sanefit.components.model_registry.run_identity import flat_settings
     from sanefit.components.model_registry.run_lifecycle import open_tracking_run
 
     with running_step("open run") as say:
+        class_names = read_manifest(DatasetReference.model_validate_json(dataset)).class_names
+        judged_class(SearchSettings.model_validate_json(search).metric, class_names)
+        require_known_classes(RegistrySettings.model_validate_json(registry), class_names)
         known = TrainingIdentity.model_validate_json(identity)
         params = flat_settings(
             seed,

@@ -6,20 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sanefit.components.foundation.errors import SettingsError
-from sanefit.components.foundation.schemas.registry import AT_MOST
+from sanefit.components.foundation.schemas.registry import AT_MOST, RegistrySettings
 
+SHOWN = 5
 BINS = 15  # as in Guo et al., "On Calibration of Modern Neural Networks" (2017)
 
 
-def require_known_classes(require: Mapping[str, float], class_names: Sequence[str]) -> None:
-    """Raise SettingsError when a condition names a class that there is not: before anything is trained."""
-    for metric in require:
-        _, dot, name = metric.partition(".")
-        if dot and name not in class_names:
-            raise SettingsError(
-                f"registry.require: {metric}: there is no class {name!r}; expected one of "
-                f"{', '.join(class_names[:5])}; correct it"
-            )
+def require_known_classes(settings: RegistrySettings, class_names: Sequence[str]) -> None:
+    """Raise SettingsError when the metric, or a condition, names a class that there is not."""
+    named = {"registry.metric": [settings.metric], "registry.require": list(settings.require)}
+    for key, metrics in named.items():
+        for metric in metrics:
+            _, dot, name = metric.partition(".")
+            if dot and name not in class_names:
+                known = ", ".join(class_names[:SHOWN]) + (", …" if len(class_names) > SHOWN else "")
+                raise SettingsError(f"{key}: {metric}: there is no class {name!r}; expected one of {known}; correct it")
 
 
 def shortfalls(

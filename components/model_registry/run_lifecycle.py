@@ -1,5 +1,6 @@
 """Open the MLflow run of a pipeline run, and close it with the true status."""
 
+import json
 from pathlib import Path
 
 from sanefit.components.foundation.identity.training_identity import TrainingIdentity
@@ -9,10 +10,17 @@ from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import RunFolder, Storage
 from sanefit.components.foundation.tracking.connection import connect, store_exists
 from sanefit.components.foundation.tracking.finished_runs import identity_tags
+from sanefit.components.foundation.tracking.readiness import (
+    require_free_name,
+    require_server,
+    require_writable_artifacts,
+    why_champion_not_loaded,
+)
 from sanefit.components.foundation.tracking.runs import close_run, find_run, name_of_run, open_run
 from sanefit.components.foundation.tracking.tags import FINGERPRINT_TAG, RUN_TAG
 
 GOOD_STATES = frozenset({"SUCCEEDED", "COMPLETE", "CACHED"})  # kfp.local says the first, a cluster the others
+SETTINGS_FILE = "settings.json"  # flat, among the run's files
 ENDED = GOOD_STATES | {"FAILED", "CANCELLED", "CANCELED", "SKIPPED"}
 WITHOUT_A_WORD = "it ended without a word; its steps' logs may say more"
 
@@ -38,9 +46,15 @@ def open_tracking_run(
         identity: of the run, kept in its tags.
         params: flat settings.
         say: prints a line.
+
+    Raises:
+        SettingsError: when the name is a prompt's, or the experiment is deleted.
+        StorageError: when there is no MLflow that can be used, or its artifact store cannot be written from here.
     """
     local_store = tracking_uri.startswith("sqlite:") and not object_store.is_s3(storage)
     tracking = connect(tracking_uri)
+    require_server(tracking, model_name)
+    require_free_name(tracking, model_name)
     run_id = open_run(
         tracking,
         experiment=model_name,
@@ -50,6 +64,9 @@ def open_tracking_run(
         tags={FINGERPRINT_TAG: identity.images, **identity_tags(identity.digest, identity.parts)},
         params=params,
     )
+    require_writable_artifacts(tracking, run_id, SETTINGS_FILE, json.dumps(params, indent=1))
+    if reason := why_champion_not_loaded(tracking, model_name):
+        say(f"warning: {reason}; whatever this run trains stays challenger; `sanefit registry promote` replaces it")
     name = name_of_run(tracking, run_id)
     say(f"MLflow experiment {model_name!r}, run {name!r}")
     return RunReference(

@@ -1,0 +1,99 @@
+"""What registration needs of MLflow, tried before anything is trained."""
+
+import re
+
+from mlflow.entities import LifecycleStage
+from mlflow.exceptions import MlflowException
+
+from sanefit.components.foundation.errors import SettingsError, StorageError
+from sanefit.components.foundation.schemas.runs import CHAMPION
+from sanefit.components.foundation.tracking.connection import Client
+from sanefit.components.foundation.tracking.models import champion_version, why_not_loaded
+
+SERVER = "expected a tracking server of MLflow"
+# What a server answers that is none, or takes no requests of this user.
+ANSWERS = (
+    ("error code 401", "it asks who you are (HTTP 401)", "set MLFLOW_TRACKING_USERNAME and _PASSWORD, or _TOKEN"),
+    ("UNAUTHENTICATED", "it asks who you are (HTTP 401)", "set MLFLOW_TRACKING_USERNAME and _PASSWORD, or _TOKEN"),
+    ("PERMISSION_DENIED", "it refuses this user (HTTP 403)", "ask for permission, or use another account"),
+    ("error code 403", "it refuses this user (HTTP 403)", "ask for permission, or use another account"),
+    ("error code 404", "it has no such address (HTTP 404)", "correct MLFLOW_TRACKING_URI: a prefix may be missing"),
+    ("not in a valid JSON", "it answers with a page, as of a login", "correct MLFLOW_TRACKING_URI, or pass the login"),
+)
+
+
+def require_server(tracking: Client, experiment: str) -> None:
+    """Raise StorageError unless what the tracking URI names is MLflow, takes requests and has the experiment, if any.
+
+    Raises:
+        SettingsError: when the experiment is deleted.
+    """
+    try:
+        found = tracking.get_experiment_by_name(experiment)
+    except MlflowException as error:
+        raise _not_usable(tracking.tracking_uri, error) from error
+    if found is not None and found.name != experiment:  # {} is an answer, too
+        raise StorageError(f"{_shown(tracking.tracking_uri)} answers, but is no MLflow; {SERVER}; correct the address")
+    if found is not None and found.lifecycle_stage == LifecycleStage.DELETED:
+        raise SettingsError(
+            f"MLflow's experiment {experiment!r} is deleted; expected one that takes runs; restore it (`mlflow "
+            f"experiments restore -x {found.experiment_id}`), or choose another name"
+        )
+
+
+def require_free_name(tracking: Client, model_name: str) -> None:
+    """Raise SettingsError when a prompt has the name: MLflow keeps prompts and models in one list."""
+    try:
+        prompt = tracking.get_prompt(model_name)
+    except MlflowException as error:
+        if error.error_code == "ENDPOINT_NOT_FOUND":  # a server from before there were prompts
+            return
+        raise _not_usable(tracking.tracking_uri, error) from error
+    if prompt is not None:
+        raise SettingsError(
+            f"name={model_name!r} is a prompt's in MLflow; expected a name that no prompt has; choose another"
+        )
+
+
+def require_writable_artifacts(tracking: Client, run_id: str, file: str, content: str) -> None:
+    """Keep a file with a run: whoever cannot would notice when the model is to be kept, hours later.
+
+    Raises:
+        StorageError: when the artifact store cannot be written from here.
+    """
+    try:
+        tracking.log_text(run_id, content, file)
+    except Exception as error:  # of whichever store it is: boto3's, an HTTP client's, the file system's
+        raise StorageError(
+            f"MLflow's artifact store at {tracking.get_run(run_id).info.artifact_uri!r} cannot be written from here: "
+            f"{_first_line(error)}; expected a store that takes files; check its address and credentials"
+        ) from error
+
+
+def why_champion_not_loaded(tracking: Client, model_name: str) -> str:
+    """One line; empty when there is no champion, or its files are there."""
+    version = champion_version(tracking, model_name)
+    if version is None:
+        return ""
+    reason = why_not_loaded(f"models:/{model_name}@{CHAMPION}")
+    return reason and f"champion version {version} cannot be loaded ({reason})"
+
+
+def _not_usable(uri: str, error: MlflowException) -> StorageError:
+    text = str(error)
+    for mark, what, fix in ANSWERS:
+        if mark in text:
+            return StorageError(f"{_shown(uri)}: {what}; {SERVER}; {fix}")
+    return StorageError(
+        f"cannot use MLflow at {_shown(uri)}: {_first_line(error)}; expected a reachable tracking server; "
+        "set MLFLOW_TRACKING_URI"
+    )
+
+
+def _shown(uri: str) -> str:
+    """Without a password."""
+    return repr(re.sub("//[^/@]*@", "//", uri))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
