@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.picture_content import SMALL, pixel_digest, thumbnail, thumbnails
-from sanefit.components.foundation.image_dataset.reading import DecodedImage, contents_of, decode_image
+from sanefit.components.foundation.image_dataset.prepared_pixels import DecodedImage
+from sanefit.components.foundation.image_dataset.reading import contents_of, decode_image
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
 from sanefit.components.foundation.image_dataset.splits import DIGEST_BYTES, content_digest
 from sanefit.components.foundation.schemas.images import DataSettings

@@ -13,6 +13,10 @@
 Every message becomes one line: what, the value, what was expected, the fix.
 """
 
+import re
+
+PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]*@")  # in an address; no message shows one
+
 
 class SanefitError(Exception):
     """Base of all errors whose message is meant for the user."""
@@ -20,7 +24,7 @@ class SanefitError(Exception):
     exit_status = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(PASSWORD.sub(r"\1…@", " ".join(message.split())))
 
 
 class BadInputError(SanefitError):

@@ -62,16 +62,20 @@ def open_run(
     seed: int,
 ) -> str:
     """Open the MLflow run, once all that registration will need is there; returns a RunReference."""
+    from datetime import UTC, datetime
+
     from sanefit.components.foundation.identity.training_identity import TrainingIdentity
     from sanefit.components.foundation.image_dataset.shards import read_manifest
     from sanefit.components.foundation.schemas.images import DatasetReference
     from sanefit.components.foundation.schemas.registry import RegistrySettings
     from sanefit.components.foundation.schemas.search import SearchSettings
     from sanefit.components.foundation.step_lines.step_log import running_step
+    from sanefit.components.foundation.tracking.connection import connect
     from sanefit.components.foundation.training.score import judged_class
     from sanefit.components.model_registry.required_metrics import require_known_classes
     from sanefit.components.model_registry.run_identity import flat_settings
     from sanefit.components.model_registry.run_lifecycle import open_tracking_run
+    from sanefit.components.model_registry.settlement import keep_standing
 
     with running_step("open run") as say:
         class_names = read_manifest(DatasetReference.model_validate_json(dataset)).class_names
@@ -89,6 +93,7 @@ def open_run(
             final=final,
         )
         run = open_tracking_run(name, run_name or job_name, job_id, storage, tracking_uri, known, params, say)
+        keep_standing(connect(tracking_uri), name, run.tracking_run_id, datetime.now(UTC))
         return run.model_dump_json()
 
 

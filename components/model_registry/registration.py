@@ -1,10 +1,11 @@
 """Register the trained model and decide between champion and challenger."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sanefit.components.foundation.classifiers.classifier import ProbabilityModel
-from sanefit.components.foundation.errors import RunFailedError
+from sanefit.components.foundation.errors import RunFailedError, SanefitError
 from sanefit.components.foundation.image_dataset.shards import open_split
 from sanefit.components.foundation.schemas.final_model import TrainedModel
 from sanefit.components.foundation.schemas.registry import RegistrySettings
@@ -24,7 +25,7 @@ from sanefit.components.model_registry.champion_comparison import (
 from sanefit.components.model_registry.promotion import WORN_OUT, Candidate, decide
 from sanefit.components.model_registry.required_metrics import shortfalls
 from sanefit.components.model_registry.seen_images import digests_of, note_look, write_seen_images
-from sanefit.components.model_registry.settlement import Proposal, propose, read_proposals, read_standing
+from sanefit.components.model_registry.settlement import Proposal, Standing, propose, read_proposals, standing_of
 
 
 def register(
@@ -55,15 +56,7 @@ def register(
         RunFailedError: when the loaded model's accuracy is not the reported one.
     """
     manifest, tracking = inputs.manifest, connect(run.tracking_uri)
-    version = register_model(
-        tracking,
-        run,
-        model=_served_model(inputs, trained),
-        model_name=model_name,
-        class_names=manifest.class_names,
-        image_shape=manifest.image_shape,
-        tags={FINGERPRINT_TAG: inputs.dataset.fingerprint, "test_accuracy": f"{trained.test_accuracy:.6f}"},
-    )
+    version = _kept_version(tracking, model_name, inputs, trained, run)
     model_uri = f"models:/{model_name}/{version}"
     test = open_split(inputs.dataset, "test", manifest=manifest)
     probabilities = probabilities_of(model_uri, test)
@@ -77,11 +70,13 @@ def register(
     write_seen_images(tracking, run.tracking_run_id, inputs.dataset, manifest)
     missing = shortfalls(settings.require, test.labels, probabilities, manifest.class_names)
     answers = TestAnswers(test, digests_of(inputs.dataset, "test", manifest), manifest.class_names, right)
-    candidate = Candidate(accuracy, trained.test, missing)
+    new = _NewVersion(version, Candidate(accuracy, trained.test, missing), answers)
     begun = read_proposals(tracking, model_name).get(version)
-    outcome, promoted = (
-        (begun, True) if begun else _judge(tracking, model_name, version, candidate, answers, settings, say, now())
-    )
+    if begun is None:
+        standing = standing_of(tracking, model_name, run.tracking_run_id, now())
+        outcome, promoted = _judge(tracking, model_name, new, standing, settings, say, now())
+    else:
+        outcome, promoted = begun, True
     champion = champion_version(tracking, model_name)
     if promoted and not (begun and begun.settled):
         champion = propose(tracking, model_name, version, outcome)
@@ -109,22 +104,53 @@ def register(
     )
 
 
+def _kept_version(
+    tracking: Client, model_name: str, inputs: TrainingInputs, trained: TrainedModel, run: RunReference
+) -> str:
+    manifest = inputs.manifest
+    try:
+        return register_model(
+            tracking,
+            run,
+            model=_served_model(inputs, trained),
+            model_name=model_name,
+            class_names=manifest.class_names,
+            image_shape=manifest.image_shape,
+            tags={FINGERPRINT_TAG: inputs.dataset.fingerprint, "test_accuracy": f"{trained.test_accuracy:.6f}"},
+        )
+    except SanefitError:
+        raise
+    except Exception as error:  # of whichever artifact store it is: an HTTP client's, boto3's, the file system's
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise RunFailedError(
+            f"the model cannot be kept in MLflow at {run.tracking_uri!r}: {reason}; expected a registry and "
+            f"an artifact store that take it; no version is registered; the weights stay in {trained.weights_uri!r}; "
+            "mend it, and run again: what is trained is not trained again"
+        ) from error
+
+
+@dataclass(frozen=True)
+class _NewVersion:
+    version: str
+    candidate: Candidate
+    answers: TestAnswers
+
+
 def _judge(
     tracking: Client,
     model_name: str,
-    version: str,
-    candidate: Candidate,
-    answers: TestAnswers,
+    new: _NewVersion,
+    standing: Standing,
     settings: RegistrySettings,
     say: Say,
     now: datetime,
 ) -> tuple[Proposal, bool]:
     """What is to be proposed, and whether it is."""
-    standing = read_standing(tracking, model_name, now)  # before anything is compared
-    before = standing.champion if standing.champion != version else None
-    champion = compare_with_champion(tracking, model_name, before, answers, settings, say)
-    look = note_look(tracking, model_name, version, answers.digests) if champion and champion.comparison else 0
-    promotion = decide(candidate, champion, settings, max(look, 1))
+    version = new.version
+    before = standing.champion if standing.champion != version else ""
+    champion = compare_with_champion(tracking, model_name, before or None, new.answers, settings, say)
+    look = note_look(tracking, model_name, version, new.answers.digests) if champion and champion.comparison else 0
+    promotion = decide(new.candidate, champion, settings, max(look, 1))
     promoted = promotion.promoted and settings.approval == "automatic"
     reason = promotion.reason
     if promotion.promoted and not promoted:
@@ -132,8 +158,8 @@ def _judge(
             f"registry.approval=manual: `sanefit registry promote {model_name} {version}` makes it champion; {reason}"
         )
     proposal = Proposal(
-        over=before or "",
-        score=candidate.accuracy,
+        over=before,
+        score=new.candidate.accuracy,
         past=standing.past,
         reason=reason,
         time=now.isoformat(timespec="seconds"),

@@ -6,7 +6,6 @@ among them by the same rule. What a killed run left is settled by the next.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pydantic import Field, ValidationError
@@ -16,7 +15,8 @@ from sanefit.components.foundation.schemas.registry import Comparison
 from sanefit.components.foundation.schemas.runs import CHAMPION
 from sanefit.components.foundation.tracking.connection import Client
 from sanefit.components.foundation.tracking.models import champion_version, set_alias, tag_version, versions_of
-from sanefit.components.foundation.tracking.tags import PROPOSAL_TAG
+from sanefit.components.foundation.tracking.runs import run_tags, tag_run
+from sanefit.components.foundation.tracking.tags import PROPOSAL_TAG, STANDING_TAG
 
 AT_WORK = timedelta(minutes=10)  # a run moves its alias within seconds of its proposal
 
@@ -25,7 +25,7 @@ class Proposal(Artifact):
     """That a version is to be champion.
 
     ``over``: the version that it was found better than; empty without one. ``score``: on its own run's test split.
-    ``past``: proposals that were settled when its run looked at the champion. ``settled``: whether its run, or another
+    ``past``: as its run saw them (``Standing``). ``settled``: whether its run, or another
     in its place, has looked again after moving the alias.
     ``reason``, ``time``: why, and when, in UTC. ``comparison``, ``look``: what it was found better by.
     """
@@ -40,17 +40,24 @@ class Proposal(Artifact):
     look: int = 0
 
 
-@dataclass(frozen=True)
-class Standing:
-    """What a run has to see before it compares: first the proposals, then the champion, in this order."""
+class Standing(Artifact):
+    """What a run sees before it compares: first the proposals, then the champion, in this order.
 
-    proposals: Mapping[str, Proposal]
-    champion: str | None
+    ``champion``: its version; empty without one. ``past``: proposals that were settled by then: whatever they led to is
+    seen in the champion.
+    """
 
-    @property
-    def past(self) -> list[str]:
-        """Proposals that were settled by now: whatever they led to is seen in the champion."""
-        return [version for version, known in self.proposals.items() if known.settled]
+    champion: str
+    past: list[str] = Field(default=[])
+
+    def before_rivals(self, now: "Standing", proposals: Mapping[str, Proposal]) -> "Standing":
+        """What counts for a run that saw this when it began, and sees the other when it registers.
+
+        Runs that ran at the same time are rivals, whichever registered first: each is compared with the champion from
+        before, and the best of them stays. A champion that none of them put there is the one to compare with.
+        """
+        rivals = proposals.keys() - set(self.past)
+        return self if now.champion == self.champion or now.champion in rivals else now
 
 
 def read_standing(tracking: Client, model_name: str, now: datetime) -> Standing:
@@ -65,7 +72,22 @@ def read_standing(tracking: Client, model_name: str, now: datetime) -> Standing:
             if now - datetime.fromisoformat(proposal.time) > AT_WORK:
                 _close(tracking, model_name, version, proposal)
     proposals = read_proposals(tracking, model_name)
-    return Standing(proposals, champion_version(tracking, model_name))
+    past = [version for version, proposal in proposals.items() if proposal.settled]
+    return Standing(champion=champion_version(tracking, model_name) or "", past=past)
+
+
+def keep_standing(tracking: Client, model_name: str, run_id: str, now: datetime) -> None:
+    """Note with a run what it sees when it begins; a step that is repeated leaves that as it was."""
+    if STANDING_TAG not in run_tags(tracking, run_id):
+        tag_run(tracking, run_id, STANDING_TAG, read_standing(tracking, model_name, now).model_dump_json())
+
+
+def standing_of(tracking: Client, model_name: str, run_id: str, now: datetime) -> Standing:
+    """What a run that registers now is to compare with, and who its rivals are."""
+    seen = read_standing(tracking, model_name, now)
+    kept = run_tags(tracking, run_id).get(STANDING_TAG)
+    begun = Standing.model_validate_json(kept) if kept else seen
+    return begun.before_rivals(seen, read_proposals(tracking, model_name))
 
 
 def read_proposals(tracking: Client, model_name: str) -> dict[str, Proposal]:

@@ -47,7 +47,9 @@ Duration = Annotated[str, _in_form(r"[1-9][0-9]*[smh]", "seconds, minutes or hou
 Bucket = Annotated[
     str, _in_form(r"(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?)?", "a bucket and prefix, as in s3://bucket/sanefit")
 ]
-Url = Annotated[str, _in_form(r"(https?://\S+)?", "a URL, as in http://mlflow.mlflow.svc:5000")]
+Url = Annotated[
+    str, _in_form(r"(https?://[^\s/@]+(/\S*)?)?", "a URL without a password, as in http://mlflow.mlflow.svc:5000")
+]
 
 
 class Toleration(Settings):

@@ -48,7 +48,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
         standing = read_standing(found, NAME, NOW)
         time = (NOW + timedelta(minutes=number)).isoformat()
         proposal = Proposal(
-            over=standing.champion or "", score=0.7 + number / 10, past=standing.past, time=time, reason="better"
+            over=standing.champion, score=0.7 + number / 10, past=standing.past, time=time, reason="better"
         )
         propose(found, NAME, str(number + 1), proposal)
     return found

@@ -3,6 +3,7 @@
 import io
 import shutil
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow
@@ -40,6 +41,7 @@ from sanefit.components.foundation.tracking.models import champion_version
 from sanefit.components.model_registry.registration import register
 from sanefit.components.model_registry.run_identity import flat_settings
 from sanefit.components.model_registry.run_lifecycle import close_tracking_run, open_tracking_run
+from sanefit.components.model_registry.settlement import keep_standing
 
 pytestmark = pytest.mark.slow
 
@@ -379,6 +381,31 @@ def test_the_champion_is_judged_on_images_that_it_was_neither_trained_nor_chosen
     assert registration.comparison is not None
     assert registration.comparison.images == fair
     assert any(f"{len(today) - fair} of {len(today)} test images are left out" in line for line in said)
+
+
+@pytest.mark.parametrize("better_first", [False, True])
+def test_of_runs_that_ran_at_the_same_time_the_best_stays_whichever_registered_first(
+    better_first: bool, digits: DatasetReference, digits_stats: ChannelStats, tmp_path: Path
+) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    found = []
+    both = [("one", 20), ("two", 30)]
+    runs = {name: opened("both", name, tmp_path, uri, digits) for name, _ in both}
+    for run in runs.values():
+        keep_standing(connect(uri), "both", run.tracking_run_id, datetime(2026, 11, 27, tzinfo=UTC))
+    for name, steps in reversed(both) if better_first else both:
+        trained = trained_model(folder_of(runs[name]), digits, digits_stats, steps)
+        inputs = inputs_of(digits, digits_stats, NETWORK)
+        found.append(register("both", inputs, trained, RegistrySettings(), runs[name], Said()))
+    accuracy_of = {one.model_version: one.test_accuracy for one in found}
+    assert len(set(accuracy_of.values())) == 2, "else this test shows nothing"
+    assert champion_version(connect(uri), "both") == max(accuracy_of, key=lambda version: accuracy_of[version])
+    # A run that began afterwards is no rival: it must be surely better.
+    late = opened("both", "late", tmp_path, uri, digits)
+    keep_standing(connect(uri), "both", late.tracking_run_id, datetime(2026, 11, 28, tzinfo=UTC))
+    trained = trained_model(folder_of(late), digits, digits_stats, 31)
+    registration = register("both", inputs_of(digits, digits_stats, NETWORK), trained, RegistrySettings(), late, Said())
+    assert registration.comparison is not None
 
 
 def test_a_champion_trained_on_all_test_images_cannot_be_compared(

@@ -20,6 +20,7 @@ from sanefit.components.foundation.tracking.connection import connect
 from sanefit.components.foundation.tracking.models import champion_version, set_alias
 from sanefit.components.model_registry.settlement import (
     Proposal,
+    Standing,
     best_of,
     propose,
     read_proposals,
@@ -73,7 +74,7 @@ class Registry:
 def promote(registry: Any, version: str, score: float) -> None:
     """As a registering run does, when its version is better than whatever is champion."""
     standing = read_standing(registry, NAME, NOW)
-    over = standing.champion or ""
+    over = standing.champion
     if over and (score <= SCORES.get(over, 0.8)):
         return
     propose(registry, NAME, version, Proposal(over=over, score=score, time=TIME, past=standing.past))
@@ -151,7 +152,7 @@ def test_the_next_run_settles_what_killed_ones_left(turns: list[int], kills: dic
     registry.before_call = lambda: None
     standing = read_standing(registry, NAME, NOW + timedelta(hours=1))  # as every run begins
     assert standing.champion == registry.champion == best_proposed(registry)
-    assert all(proposal.settled for proposal in standing.proposals.values())
+    assert all(proposal.settled for proposal in read_proposals(registry, NAME).values())
 
 
 def test_a_champion_that_was_put_back_is_not_replaced_by_what_was_settled_before() -> None:
@@ -166,6 +167,24 @@ def test_what_a_rival_was_found_better_than_is_not_champion_whatever_its_own_ima
     one = Proposal(over="1", score=0.95, time=TIME)
     two, three = Proposal(over="2", score=0.94, time=TIME), Proposal(over="1", score=0.9, time=TIME)
     assert best_of("4", three, {"2": one, "3": two, "4": three}) == "3"
+
+
+def proposal_over(version: str) -> Proposal:
+    return Proposal(over=version, score=0.9, time=TIME)
+
+
+def test_a_run_that_began_before_a_rival_registered_is_compared_with_the_champion_from_before() -> None:
+    began, proposals = Standing(champion="1"), {"2": proposal_over("1")}
+    assert began.before_rivals(Standing(champion="2", past=["2"]), proposals) == began
+    assert began.before_rivals(began, {}) == began
+
+
+def test_a_champion_that_no_rival_put_there_is_the_one_to_compare_with() -> None:
+    proposals = {"2": proposal_over("1"), "3": proposal_over("1")}
+    by_hand = Standing(champion="7", past=["2", "3"])
+    assert Standing(champion="1", past=["2"]).before_rivals(by_hand, proposals) == by_hand
+    put_back = Standing(champion="2", past=["2", "3"])  # a version from before this run
+    assert Standing(champion="3", past=["2", "3"]).before_rivals(put_back, proposals) == put_back
 
 
 def test_of_equals_the_first_version_is_best() -> None:
@@ -200,7 +219,7 @@ def _promote_there(uri: str, name: str, version: str, calls: int, start: Any) ->
     client = _Dying(connect(uri), calls)
     standing = read_standing(client, name, NOW)  # type: ignore[arg-type]
     start.wait(30)
-    over = standing.champion or ""
+    over = standing.champion
     proposal = Proposal(over=over, score=SCORES[version], time=TIME, past=standing.past)
     propose(client, name, version, proposal)  # type: ignore[arg-type]
 
@@ -231,7 +250,7 @@ def test_processes_that_promote_at_once_end_with_the_best_in_a_real_store(store:
         for process in processes:
             process.join(60)
         standing = read_standing(client, name, NOW + timedelta(hours=1))
-        best = max(standing.proposals, key=lambda version: SCORES[version])
+        best = max(read_proposals(client, name), key=lambda version: SCORES[version])
         assert standing.champion == champion_version(client, name) == best
         if not number % 2:
             assert best == "2"

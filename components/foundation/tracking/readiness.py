@@ -1,7 +1,5 @@
 """What registration needs of MLflow, tried before anything is trained."""
 
-import re
-
 from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 
@@ -33,7 +31,7 @@ def require_server(tracking: Client, experiment: str) -> None:
     except MlflowException as error:
         raise _not_usable(tracking.tracking_uri, error) from error
     if found is not None and found.name != experiment:  # {} is an answer, too
-        raise StorageError(f"{_shown(tracking.tracking_uri)} answers, but is no MLflow; {SERVER}; correct the address")
+        raise StorageError(f"{tracking.tracking_uri!r} answers, but is no MLflow; {SERVER}; correct the address")
     if found is not None and found.lifecycle_stage == LifecycleStage.DELETED:
         raise SettingsError(
             f"MLflow's experiment {experiment!r} is deleted; expected one that takes runs; restore it (`mlflow "
@@ -83,16 +81,11 @@ def _not_usable(uri: str, error: MlflowException) -> StorageError:
     text = str(error)
     for mark, what, fix in ANSWERS:
         if mark in text:
-            return StorageError(f"{_shown(uri)}: {what}; {SERVER}; {fix}")
+            return StorageError(f"{uri!r}: {what}; {SERVER}; {fix}")
     return StorageError(
-        f"cannot use MLflow at {_shown(uri)}: {_first_line(error)}; expected a reachable tracking server; "
+        f"cannot use MLflow at {uri!r}: {_first_line(error)}; expected a reachable tracking server; "
         "set MLFLOW_TRACKING_URI"
     )
-
-
-def _shown(uri: str) -> str:
-    """Without a password."""
-    return repr(re.sub("//[^/@]*@", "//", uri))
 
 
 def _first_line(error: Exception) -> str:

@@ -59,6 +59,16 @@ def name_of_run(tracking: Client, run_id: str) -> str:
     return str(tracking.get_run(run_id).data.tags[RUN_TAG])
 
 
+def run_tags(tracking: Client, run_id: str) -> dict[str, str]:
+    """All tags of a run."""
+    return dict(tracking.get_run(run_id).data.tags)
+
+
+def tag_run(tracking: Client, run_id: str, tag: str, value: str) -> None:
+    """Write a tag of a run."""
+    tracking.set_tag(run_id, tag, value)
+
+
 def find_run(tracking: Client, experiment: str, run_name: str, job_id: str = "") -> Run | None:
     """The parent run of an orchestrator's run, if there is one; without its id, that of this name."""
     found = tracking.get_experiment_by_name(experiment)

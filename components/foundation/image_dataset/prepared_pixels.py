@@ -1,0 +1,70 @@
+"""A file's bytes to pixels: the same in a snapshot and in a service that takes files."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.image_dataset.decoding import decode_picture, scale
+from sanefit.components.foundation.image_dataset.picture_content import as_gray
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """One image.
+
+    ``pixels``: uint8 (height, width, 1 or 3), contiguous. ``unscaled``: the same before it was scaled.
+    ``mode``: of the file, as Pillow calls it. ``highest_level``: of 16-bit gray, else 0.
+    """
+
+    pixels: NDArray[np.uint8]
+    unscaled: NDArray[np.uint8]
+    mode: str
+    highest_level: int = 0
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How files become pixels; as in ``DataSettings``."""
+
+    image_size: int | None
+    background: tuple[int, int, int]
+    bit_depth: int
+
+
+def decode_file(content: bytes, path: str, preparation: Preparation) -> DecodedImage:
+    """One channel where the image is gray.
+
+    Raises:
+        DataError: when it is no whole image.
+    """
+    picture = decode_picture(content, path, preparation.background, preparation.bit_depth)
+    pixels, image_size = as_gray(picture.pixels), preparation.image_size
+    scaled = pixels if image_size is None else scale(pixels, image_size)
+    return DecodedImage(np.ascontiguousarray(scaled), pixels, picture.mode, picture.highest_level)
+
+
+def pixels_for(
+    content: bytes, path: str, preparation: Preparation, image_shape: tuple[int, int, int]
+) -> NDArray[np.uint8]:
+    """What a network of this image shape takes: uint8 (height, width, channels).
+
+    A gray image in a colored set has three equal channels; of a colored one in a gray set, the brightness counts.
+
+    Raises:
+        DataError: when the file is no whole image, or of another size.
+    """
+    pixels = decode_file(content, path, preparation).pixels
+    height, width, channels = image_shape
+    if pixels.shape[:2] != (height, width):
+        raise DataError(
+            f"{path!r} is {pixels.shape[1]}x{pixels.shape[0]} pixels; expected {width}x{height}, for the model was "
+            "trained without data.image_size; scale it"
+        )
+    if pixels.shape[2] < channels:
+        return np.repeat(pixels, channels, axis=2)
+    if pixels.shape[2] > channels:
+        return np.asarray(Image.fromarray(pixels).convert("L"))[:, :, np.newaxis]
+    return pixels
