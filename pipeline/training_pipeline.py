@@ -176,7 +176,7 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
                 trained = place.final_training_step(
                     final_training(**inputs, final=final, ranking=fine, run=run)
                 ).outputs["Output"]
-                registered = register_model(name=name, **inputs, registry=registry, trained=trained, run=run)
+                registered = register_model(name=name, data=data, **inputs, registry=registry, trained=trained, run=run)
                 registration = place.trainer_step(registered).output
                 place.data_step(
                     run_report(**found, coarse=coarse, fine=fine, trained=trained, registration=registration)

@@ -13,6 +13,7 @@ from sanefit.components.foundation.tracking.connection import Client, connect, s
 from sanefit.components.foundation.tracking.models import (
     aliases_of,
     champion_version,
+    let_files_model_follow,
     model_names,
     set_alias,
     tag_version,
@@ -129,6 +130,7 @@ def promote(tracking: Client, model_name: str, version: str, who: str, why: str,
     )
     tag_version(tracking, model_name, version, PLACED_TAG, placement.model_dump_json())
     set_alias(tracking, model_name, CHAMPION, version)
+    let_files_model_follow(tracking, model_name, CHAMPION)
     return placement
 
 

@@ -111,6 +111,7 @@ def compare_with_finished_runs(name: str, tracking_uri: str, identity: str) -> s
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
 def register_model(
     name: str,
+    data: str,
     dataset: str,
     stats: str,
     network: str,
@@ -122,6 +123,7 @@ def register_model(
 ) -> str:
     """Register the model and decide between champion and challenger; returns a reference to a Registration."""
     from sanefit.components.foundation.schemas.final_model import TrainedModel
+    from sanefit.components.foundation.schemas.images import DataSettings
     from sanefit.components.foundation.schemas.registry import RegistrySettings
     from sanefit.components.foundation.schemas.runs import RunReference
     from sanefit.components.foundation.step_lines.step_log import running_step
@@ -134,7 +136,8 @@ def register_model(
         inputs = read_training_inputs(dataset, stats, network, optimizer, seed)
         parent = RunReference.model_validate_json(run)
         settings = RegistrySettings.model_validate_json(registry)
-        registration = register(name, inputs, load_result(TrainedModel, trained), settings, parent, say)
+        model, images = load_result(TrainedModel, trained), DataSettings.model_validate_json(data)
+        registration = register(name, inputs, images, model, settings, parent, say)
         return store_result(Storage(parent.storage).run(parent.run_name).result("registration"), registration)
 
 

@@ -8,11 +8,19 @@ from sanefit.components.foundation.classifiers.classifier import ProbabilityMode
 from sanefit.components.foundation.errors import RunFailedError, SanefitError
 from sanefit.components.foundation.image_dataset.shards import open_split
 from sanefit.components.foundation.schemas.final_model import TrainedModel
+from sanefit.components.foundation.schemas.images import DataSettings
 from sanefit.components.foundation.schemas.registry import RegistrySettings
 from sanefit.components.foundation.schemas.runs import CHALLENGER, CHAMPION, Registration, RunReference
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.tracking.connection import Client, connect
-from sanefit.components.foundation.tracking.models import champion_version, register_model, set_alias
+from sanefit.components.foundation.tracking.models import (
+    champion_version,
+    let_files_model_follow,
+    name_of_files_model,
+    register_files_model,
+    register_model,
+    set_alias,
+)
 from sanefit.components.foundation.tracking.tags import FINGERPRINT_TAG
 from sanefit.components.foundation.training.checkpoints.trained_model import read_trained
 from sanefit.components.foundation.training.inputs import TrainingInputs
@@ -26,11 +34,13 @@ from sanefit.components.model_registry.promotion import WORN_OUT, Candidate, dec
 from sanefit.components.model_registry.required_metrics import shortfalls
 from sanefit.components.model_registry.seen_images import digests_of, note_look, write_seen_images
 from sanefit.components.model_registry.settlement import Proposal, Standing, propose, read_proposals, standing_of
+from sanefit.components.model_registry.verification import verify
 
 
 def register(
     model_name: str,
     inputs: TrainingInputs,
+    data: DataSettings,
     trained: TrainedModel,
     settings: RegistrySettings,
     run: RunReference,
@@ -46,6 +56,7 @@ def register(
     Args:
         model_name: the registered model.
         inputs: what the model is built from; the snapshot's test split judges.
+        data: how image files become pixels.
         trained: the model.
         settings: when it becomes champion.
         run: the parent run.
@@ -56,7 +67,7 @@ def register(
         RunFailedError: when the loaded model's accuracy is not the reported one.
     """
     manifest, tracking = inputs.manifest, connect(run.tracking_uri)
-    version = _kept_version(tracking, model_name, inputs, trained, run)
+    version, files_version = _kept_versions(tracking, model_name, inputs, data, trained, run)
     model_uri = f"models:/{model_name}/{version}"
     test = open_split(inputs.dataset, "test", manifest=manifest)
     probabilities = probabilities_of(model_uri, test)
@@ -67,6 +78,9 @@ def register(
             f"{model_uri} scores {accuracy:.6f} on the test split; the final training reported "
             f"{trained.test_accuracy:.6f}; expected the same; the version keeps no alias"
         )
+    verify(
+        run.tracking_uri, model_uri, f"models:/{name_of_files_model(model_name)}/{files_version}", test, probabilities
+    )
     write_seen_images(tracking, run.tracking_run_id, inputs.dataset, manifest)
     missing = shortfalls(settings.require, test.labels, probabilities, manifest.class_names)
     answers = TestAnswers(test, digests_of(inputs.dataset, "test", manifest), manifest.class_names, right)
@@ -83,6 +97,7 @@ def register(
     alias, reason = (CHAMPION if champion == version else CHALLENGER), outcome.reason
     if alias == CHALLENGER:
         set_alias(tracking, model_name, CHALLENGER, version)
+        let_files_model_follow(tracking, model_name, CHALLENGER)
         if promoted:
             reason = f"version {champion} took over meanwhile, and is at least as good; {reason}"
     say(f"{model_uri} is {alias}: {reason}")
@@ -104,20 +119,27 @@ def register(
     )
 
 
-def _kept_version(
-    tracking: Client, model_name: str, inputs: TrainingInputs, trained: TrainedModel, run: RunReference
-) -> str:
-    manifest = inputs.manifest
+def _kept_versions(
+    tracking: Client,
+    model_name: str,
+    inputs: TrainingInputs,
+    data: DataSettings,
+    trained: TrainedModel,
+    run: RunReference,
+) -> tuple[str, str]:
+    """That of the model that takes pixels, and of the one that takes image files."""
+    metadata = {
+        "class_names": inputs.manifest.class_names,
+        "image_shape": list(inputs.manifest.image_shape),
+        "image_size": data.image_size,
+        "background": list(data.background),
+        "bit_depth": data.bit_depth,
+    }
+    tags = {FINGERPRINT_TAG: inputs.dataset.fingerprint, "test_accuracy": f"{trained.test_accuracy:.6f}"}
+    served = _served_model(inputs, trained)
     try:
-        return register_model(
-            tracking,
-            run,
-            model=_served_model(inputs, trained),
-            model_name=model_name,
-            class_names=manifest.class_names,
-            image_shape=manifest.image_shape,
-            tags={FINGERPRINT_TAG: inputs.dataset.fingerprint, "test_accuracy": f"{trained.test_accuracy:.6f}"},
-        )
+        version = register_model(tracking, run, model=served, model_name=model_name, metadata=metadata, tags=tags)
+        return version, register_files_model(tracking, run, model_name=model_name, version=version, metadata=metadata)
     except SanefitError:
         raise
     except Exception as error:  # of whichever artifact store it is: an HTTP client's, boto3's, the file system's

@@ -14,7 +14,13 @@ from sanefit.components.foundation.schemas.bases import Artifact
 from sanefit.components.foundation.schemas.registry import Comparison
 from sanefit.components.foundation.schemas.runs import CHAMPION
 from sanefit.components.foundation.tracking.connection import Client
-from sanefit.components.foundation.tracking.models import champion_version, set_alias, tag_version, versions_of
+from sanefit.components.foundation.tracking.models import (
+    champion_version,
+    let_files_model_follow,
+    set_alias,
+    tag_version,
+    versions_of,
+)
 from sanefit.components.foundation.tracking.runs import run_tags, tag_run
 from sanefit.components.foundation.tracking.tags import PROPOSAL_TAG, STANDING_TAG
 
@@ -119,6 +125,7 @@ def move_alias(tracking: Client, model_name: str, version: str, proposal: Propos
     while True:
         found = best_of(version, proposal, read_proposals(tracking, model_name))
         if found == best and champion_version(tracking, model_name) == best:
+            let_files_model_follow(tracking, model_name, CHAMPION)
             return best
         best = found
         set_alias(tracking, model_name, CHAMPION, best)

@@ -38,6 +38,7 @@ from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.tracking.connection import connect
 from sanefit.components.foundation.tracking.models import champion_version
+from sanefit.components.model_registry import registration as registration_module
 from sanefit.components.model_registry.registration import register
 from sanefit.components.model_registry.run_identity import flat_settings
 from sanefit.components.model_registry.run_lifecycle import close_tracking_run, open_tracking_run
@@ -45,9 +46,17 @@ from sanefit.components.model_registry.settlement import keep_standing
 
 pytestmark = pytest.mark.slow
 
+DATA, RULE = DataSettings(), RegistrySettings()
+
 NETWORK = TwoLayerSettings(kind="two_layer", hidden=16)
 
 JUDGEMENT = Judgement(interval=(0, 1), majority_accuracy=0, balanced_accuracy=0.5, only_class_named=None)
+
+
+@pytest.fixture(autouse=True)
+def _unverified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process of its own for each version takes ten seconds: ``test_served_models.py`` has one."""
+    monkeypatch.setattr(registration_module, "verify", lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -131,9 +140,7 @@ def test_a_better_model_takes_over_and_a_worse_one_does_not(
     for run_name, steps in (("poor", 1), ("good", 60), ("worse", 5)):
         run = opened("three", run_name, storage, uri, digits)
         trained = trained_model(folder_of(run), digits, digits_stats, steps)
-        registration = register(
-            "three", inputs_of(digits, digits_stats, NETWORK), trained, RegistrySettings(), run, Said()
-        )
+        registration = register("three", inputs_of(digits, digits_stats, NETWORK), DATA, trained, RULE, run, Said())
         assert registration.test_accuracy == trained.test_accuracy
         seen.append((registration.model_version, registration.alias, registration.champion_version_before))
     assert seen == [("1", "champion", None), ("2", "champion", "1"), ("3", "challenger", "2")]
@@ -189,7 +196,7 @@ def test_a_searched_network_or_several_are_served_as_one_model_for_any_number_of
     ]
     settings = [TrialSetting(learning_rate=0.1, weight_decay=0, **values) for values in searched]
     trained = _save(folder_of(run), digits, members, settings)
-    registration = register(name, inputs_of(digits, digits_stats, network), trained, RegistrySettings(), run, Said())
+    registration = register(name, inputs_of(digits, digits_stats, network), DATA, trained, RULE, run, Said())
     assert registration.test_accuracy == trained.test_accuracy
     pixels, _ = read_split(digits, "test")
     served = mlflow.pyfunc.load_model(registration.model_uri)
@@ -208,9 +215,7 @@ def test_an_ensemble_is_champion_and_challenger_to_a_single_network(
         run = opened("mixed", run_name, storage, uri, digits)
         members = [trained_classifier(digits, digits_stats, 12, seed) for seed in range(count)]
         trained = _save(folder_of(run), digits, members, several[:count])
-        registration = register(
-            "mixed", inputs_of(digits, digits_stats, NETWORK), trained, RegistrySettings(), run, Said()
-        )
+        registration = register("mixed", inputs_of(digits, digits_stats, NETWORK), DATA, trained, RULE, run, Said())
         assert registration.test_accuracy == trained.test_accuracy
         seen.append(
             (
@@ -239,8 +244,8 @@ def test_a_repeated_step_registers_nothing_twice(
     run = opened("twice", "r", storage, uri, digits)
     assert opened("twice", "r", storage, uri, digits) == run
     trained = trained_model(folder_of(run), digits, digits_stats, 3)
-    first = register("twice", inputs_of(digits, digits_stats, NETWORK), trained, RegistrySettings(), run, Said())
-    again = register("twice", inputs_of(digits, digits_stats, NETWORK), trained, RegistrySettings(), run, Said())
+    first = register("twice", inputs_of(digits, digits_stats, NETWORK), DATA, trained, RULE, run, Said())
+    again = register("twice", inputs_of(digits, digits_stats, NETWORK), DATA, trained, RULE, run, Said())
     assert first == again
     assert len(connect(uri).search_model_versions("name = 'twice'")) == 1
 
@@ -252,7 +257,7 @@ def test_a_model_that_does_not_give_the_reported_accuracy_gets_no_alias(
     trained = trained_model(folder_of(run), digits, digits_stats, 3)
     boasting = trained.model_copy(update={"test_accuracy": trained.test_accuracy + 0.1})
     with pytest.raises(RunFailedError, match="reported"):
-        register("liar", inputs_of(digits, digits_stats, NETWORK), boasting, RegistrySettings(), run, Said())
+        register("liar", inputs_of(digits, digits_stats, NETWORK), DATA, boasting, RULE, run, Said())
     assert champion_version(connect(uri), "liar") is None
 
 
@@ -279,9 +284,7 @@ def test_a_champion_for_other_images_stays(
         stats = measure_channel_stats(dataset, StatsSettings(normalization="channel_mean_std"), Said())
         run = opened(name, f"r{number}", storage, uri, dataset)
         trained = trained_model(folder_of(run), dataset, stats, 2)
-        registrations.append(
-            register(name, inputs_of(dataset, stats, NETWORK), trained, RegistrySettings(), run, Said())
-        )
+        registrations.append(register(name, inputs_of(dataset, stats, NETWORK), DATA, trained, RULE, run, Said()))
     assert [registration.alias for registration in registrations] == ["champion", "challenger"]
     assert "cannot be compared" in registrations[1].reason
     assert obstacle in registrations[1].reason
@@ -362,7 +365,7 @@ def registered(
     run = opened(name, f"r{number}", storage, uri, dataset)
     said, rule = Said(), RegistrySettings.model_validate(settings)
     trained = trained_model(folder_of(run), dataset, stats, steps)
-    return register(name, inputs_of(dataset, stats, NETWORK), trained, rule, run, said), said
+    return register(name, inputs_of(dataset, stats, NETWORK), DATA, trained, rule, run, said), said
 
 
 def test_the_champion_is_judged_on_images_that_it_was_neither_trained_nor_chosen_on(
@@ -396,7 +399,7 @@ def test_of_runs_that_ran_at_the_same_time_the_best_stays_whichever_registered_f
     for name, steps in reversed(both) if better_first else both:
         trained = trained_model(folder_of(runs[name]), digits, digits_stats, steps)
         inputs = inputs_of(digits, digits_stats, NETWORK)
-        found.append(register("both", inputs, trained, RegistrySettings(), runs[name], Said()))
+        found.append(register("both", inputs, DATA, trained, RULE, runs[name], Said()))
     accuracy_of = {one.model_version: one.test_accuracy for one in found}
     assert len(set(accuracy_of.values())) == 2, "else this test shows nothing"
     assert champion_version(connect(uri), "both") == max(accuracy_of, key=lambda version: accuracy_of[version])
@@ -404,7 +407,7 @@ def test_of_runs_that_ran_at_the_same_time_the_best_stays_whichever_registered_f
     late = opened("both", "late", tmp_path, uri, digits)
     keep_standing(connect(uri), "both", late.tracking_run_id, datetime(2026, 11, 28, tzinfo=UTC))
     trained = trained_model(folder_of(late), digits, digits_stats, 31)
-    registration = register("both", inputs_of(digits, digits_stats, NETWORK), trained, RegistrySettings(), late, Said())
+    registration = register("both", inputs_of(digits, digits_stats, NETWORK), DATA, trained, RULE, late, Said())
     assert registration.comparison is not None
 
 

@@ -1,7 +1,7 @@
 """Registered models: a version for each run that trained one, and the aliases of the best."""
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sanefit.components.foundation.schemas.runs import CHAMPION, RunReference
 from sanefit.components.foundation.tracking.connection import Client
+from sanefit.components.foundation.tracking.tags import FILES_TAG
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,8 +26,7 @@ def register_model(
     *,
     model: "nn.Module",
     model_name: str,
-    class_names: Sequence[str],
-    image_shape: tuple[int, int, int],
+    metadata: Mapping[str, Any],
     tags: Mapping[str, str],
 ) -> str:
     """Store the model as an exported graph, no pickle, and register it; the version.
@@ -38,25 +38,63 @@ def register_model(
         run: the parent run, which the version points to.
         model: from uint8 (images, height, width, channels) to probabilities (images, classes).
         model_name: the registered model.
-        class_names: in the order of the probabilities; kept in the model's metadata.
-        image_shape: (height, width, channels).
+        metadata: kept with the model; ``class_names``, in the order of the probabilities, and ``image_shape``, (height,
+            width, channels), among it.
         tags: of the version.
     """
-    existing = tracking.search_model_versions(f"name = '{model_name}' and run_id = '{run.tracking_run_id}'")
-    if existing:
-        return str(existing[0].version)
-    uri = _log_model(run, model, class_names, image_shape)
-    _create_registered_model(tracking, model_name)
-    version = tracking.create_model_version(
-        model_name, source=uri, run_id=run.tracking_run_id, tags=dict(tags), model_id=uri.rsplit("/", 1)[1]
-    )
-    return str(version.version)
+    return _registered(tracking, run, model_name, tags, lambda: _log_model(run, model, metadata))
+
+
+def register_files_model(
+    tracking: Client, run: RunReference, *, model_name: str, version: str, metadata: Mapping[str, Any]
+) -> str:
+    """Register the model that takes image files, and tie it to the version that takes pixels; its own version.
+
+    Args:
+        tracking: a client.
+        run: the parent run.
+        model_name, version: of the model that takes pixels.
+        metadata: as for ``register_model``, with ``image_size``, ``background`` and ``bit_depth``.
+    """
+
+    def log() -> str:
+        from sanefit.components.foundation.tracking.files_model_logging import log_files_model
+
+        return log_files_model(run, f"models:/{model_name}/{version}", dict(metadata))
+
+    files_version = _registered(tracking, run, name_of_files_model(model_name), {}, log)
+    tag_version(tracking, model_name, version, FILES_TAG, files_version)
+    return files_version
+
+
+def name_of_files_model(model_name: str) -> str:
+    """What the model is called that takes image files."""
+    return f"{model_name}-files"
+
+
+def let_files_model_follow(tracking: Client, model_name: str, alias: str) -> None:
+    """Point an alias of the model that takes files to what belongs to the version under it; until nothing changes."""
+    files_model = name_of_files_model(model_name)
+    while True:
+        version = _version_under(tracking, model_name, alias)
+        tags = {str(known.version): known.tags for known in versions_of(tracking, model_name)}
+        wanted = tags.get(version or "", {}).get(FILES_TAG)
+        if wanted is None:
+            return
+        if _version_under(tracking, files_model, alias) != wanted:
+            tracking.set_registered_model_alias(files_model, alias, wanted)
+        if _version_under(tracking, model_name, alias) == version:
+            return
 
 
 def champion_version(tracking: Client, model_name: str) -> str | None:
     """The version under the alias ``champion``, if any."""
+    return _version_under(tracking, model_name, CHAMPION)
+
+
+def _version_under(tracking: Client, model_name: str, alias: str) -> str | None:
     try:
-        return str(tracking.get_model_version_by_alias(model_name, CHAMPION).version)
+        return str(tracking.get_model_version_by_alias(model_name, alias).version)
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
@@ -116,7 +154,7 @@ def set_alias(tracking: Client, model_name: str, alias: str, version: str) -> No
 
 
 def model_metadata(model_uri: str) -> dict[str, Any]:
-    """What ``register_model`` noted with a model: ``class_names`` and ``image_shape``; empty for others."""
+    """What ``register_model`` noted with a model, ``class_names`` and ``image_shape`` among it; empty for others."""
     return dict(mlflow.models.get_model_info(model_uri).metadata or {})
 
 
@@ -135,6 +173,20 @@ def predict(model_uri: str, batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.
     return np.concatenate([model.predict(batch) for batch in batches])
 
 
+def _registered(
+    tracking: Client, run: RunReference, model_name: str, tags: Mapping[str, str], log: Callable[[], str]
+) -> str:
+    existing = tracking.search_model_versions(f"name = '{model_name}' and run_id = '{run.tracking_run_id}'")
+    if existing:
+        return str(existing[0].version)
+    uri = log()
+    _create_registered_model(tracking, model_name)
+    version = tracking.create_model_version(
+        model_name, source=uri, run_id=run.tracking_run_id, tags=dict(tags), model_id=uri.rsplit("/", 1)[1]
+    )
+    return str(version.version)
+
+
 def _create_registered_model(tracking: Client, name: str) -> None:
     try:
         tracking.create_registered_model(name)
@@ -143,14 +195,13 @@ def _create_registered_model(tracking: Client, name: str) -> None:
             raise
 
 
-def _log_model(
-    run: RunReference, model: "nn.Module", class_names: Sequence[str], image_shape: tuple[int, int, int]
-) -> str:
+def _log_model(run: RunReference, model: "nn.Module", metadata: Mapping[str, Any]) -> str:
     import mlflow.pytorch
     import torch
     from mlflow.models import ModelSignature
     from mlflow.types.schema import Schema, TensorSpec
 
+    image_shape, class_names = tuple(metadata["image_shape"]), metadata["class_names"]
     signature = ModelSignature(
         inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, *image_shape))]),
         outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, len(class_names)))]),
@@ -163,7 +214,7 @@ def _log_model(
             signature=signature,
             input_example=np.zeros((2, *image_shape), dtype=np.uint8),  # one image would freeze the batch size
             pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", f"mlflow=={mlflow.__version__}"],
-            metadata={"class_names": list(class_names), "image_shape": list(image_shape)},
+            metadata=dict(metadata),
         )
     tracking.update_run(run.tracking_run_id, status="RUNNING")  # start_run closes it; the exit handler does that
     return str(info.model_uri)

@@ -13,4 +13,5 @@ PROPOSAL_TAG = "sanefit.proposal"
 LOOK_TAG = "sanefit.look"
 PLACED_TAG = "sanefit.placed"
 STANDING_TAG = "sanefit.standing"
+FILES_TAG = "sanefit.files_version"  # the version of NAME-files that belongs to one of NAME
 PARENT_TAG = "mlflow.parentRunId"

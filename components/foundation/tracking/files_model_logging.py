@@ -1,0 +1,79 @@
+"""Keep, with a run, the model that takes image files."""
+
+import io
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.models import ModelSignature
+from mlflow.types.schema import Array, ColSpec, DataType, Schema
+from PIL import Image
+
+from sanefit.components.foundation.identity.source_closure import source_closure
+from sanefit.components.foundation.schemas.runs import RunReference
+
+NEEDED = ("sanefit.components.foundation.image_dataset.prepared_pixels",)  # of sanefit, by the script
+PINNED = ("torch", "numpy", "pandas", "pillow", "pi-heif", "simplejpeg")
+
+
+def log_files_model(run: RunReference, pixels_model_uri: str, config: dict[str, Any]) -> str:
+    """Keep it; its URI.
+
+    Args:
+        run: the parent run.
+        pixels_model_uri: the model that takes pixels, which becomes a part of it.
+        config: ``image_shape``, ``class_names``, ``image_size``, ``background`` and ``bit_depth``.
+    """
+    signature = ModelSignature(
+        inputs=Schema([ColSpec(DataType.binary, "image")]),
+        outputs=Schema(
+            [
+                ColSpec(DataType.string, "label"),
+                ColSpec(DataType.double, "probability"),
+                ColSpec(Array(DataType.double), "probabilities"),
+            ]
+        ),
+    )
+    tracking = MlflowClient()
+    with tempfile.TemporaryDirectory(prefix="sanefit-") as folder, mlflow.start_run(run_id=run.tracking_run_id):
+        info = mlflow.pyfunc.log_model(
+            name="model-files",
+            python_model=str(Path(__file__).with_name("files_model.py")),
+            code_paths=[str(_own_sources(Path(folder)))],
+            artifacts={"pixels_model": pixels_model_uri},
+            model_config=config,
+            signature=signature,
+            input_example=pd.DataFrame({"image": [_example(config["image_shape"])]}),
+            pip_requirements=[
+                f"mlflow=={mlflow.__version__}",
+                *(f"{name}=={version(name).split('+')[0]}" for name in PINNED),
+            ],
+            metadata=config,
+        )
+    tracking.update_run(run.tracking_run_id, status="RUNNING")  # start_run closes it; the exit handler does that
+    return str(info.model_uri)
+
+
+def _own_sources(folder: Path) -> Path:
+    """Those of sanefit's files that the script needs, as a package."""
+    sources = source_closure(NEEDED, lambda name, _: name.startswith("sanefit"))
+    for name, content in sources.items():
+        is_package = any(other.startswith(f"{name}.") for other in sources)
+        file = folder.joinpath(*name.split("."), "__init__.py" if is_package else "")
+        file = file if is_package else file.with_suffix(".py")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    return folder / "sanefit"
+
+
+def _example(image_shape: Sequence[int]) -> bytes:
+    height, width, channels = image_shape
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((height, width, channels), dtype=np.uint8).squeeze()).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,75 @@
+"""What registered models answer in a process that has just begun, as a service is."""
+
+import io
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sanefit.components.foundation.errors import RunFailedError
+
+LINES_SHOWN = 3
+
+
+def answers_in_fresh_process(
+    tracking_uri: str, model_uri: str, files_model_uri: str, images: NDArray[np.uint8]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The probabilities of the model that takes pixels, and of the one that takes the same images as PNG files.
+
+    Args:
+        tracking_uri: of MLflow.
+        model_uri, files_model_uri: the two models.
+        images: uint8 (images, height, width, channels).
+
+    Returns:
+        float64 (images, classes) each.
+
+    Raises:
+        RunFailedError: when the process fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="sanefit-") as temporary:
+        folder = Path(temporary)
+        np.save(folder / "images.npy", images)
+        ran = subprocess.run(
+            [sys.executable, "-m", __name__, tracking_uri, model_uri, files_model_uri, str(folder)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "MLFLOW_TRACKING_URI": tracking_uri},
+        )
+        if ran.returncode:
+            last = " | ".join(ran.stderr.strip().splitlines()[-LINES_SHOWN:])
+            raise RunFailedError(
+                f"{model_uri} cannot be used in a process of its own: {last}; expected answers; the version keeps no "
+                "alias"
+            )
+        return np.load(folder / "pixels.npy"), np.load(folder / "files.npy")
+
+
+def main(tracking_uri: str, model_uri: str, files_model_uri: str, folder: Path) -> None:
+    """Answer, and leave the answers in the folder."""
+    import mlflow
+    import pandas as pd
+
+    mlflow.set_tracking_uri(tracking_uri)
+    images = np.load(folder / "images.npy")
+    np.save(folder / "pixels.npy", np.asarray(mlflow.pyfunc.load_model(model_uri).predict(images), dtype=np.float64))
+    files = pd.DataFrame({"image": [_as_file(pixels) for pixels in images]})
+    answers = mlflow.pyfunc.load_model(files_model_uri).predict(files)
+    np.save(folder / "files.npy", np.array(answers["probabilities"].tolist()))
+
+
+def _as_file(pixels: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    _, *uris, working_folder = sys.argv
+    main(uris[0], uris[1], uris[2], Path(working_folder))

@@ -1,0 +1,217 @@
+"""What services load: the model that takes pixels, and the one that takes image files, tied to it."""
+
+import base64
+import io
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from containers.servers import answers, free_port, running
+from numpy.typing import NDArray
+from PIL import Image
+from said import Said
+from test_registration import NETWORK, folder_of, opened, trained_model
+from training_inputs import inputs_of
+
+from sanefit.components.channel_stats.channel_stats import measure_channel_stats
+from sanefit.components.dataset_snapshot.snapshot import take_snapshot
+from sanefit.components.foundation.errors import RunFailedError
+from sanefit.components.foundation.image_dataset.shards import open_split, read_manifest
+from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.registry import RegistrySettings
+from sanefit.components.foundation.schemas.runs import Registration
+from sanefit.components.foundation.schemas.statistics import StatsSettings
+from sanefit.components.foundation.tracking.connection import connect
+from sanefit.components.model_registry.api import promote
+from sanefit.components.model_registry.registration import register
+from sanefit.components.model_registry.verification import verify
+
+pytestmark = pytest.mark.slow
+
+SIZE = 12
+
+
+def photograph(number: int, random: np.random.Generator) -> tuple[str, bytes]:
+    """Of many sizes: turned by Exif, gray, transparent, of 16 bits, of a palette, or plain."""
+    rough = random.integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    picture = Image.fromarray(rough).resize((20 + number % 30, 15 + number % 17), Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    match number % 6:
+        case 0:
+            exif = Image.Exif()
+            exif[0x0112] = 2 + number % 7
+            picture.save(buffer, "JPEG", exif=exif)
+        case 1:
+            picture.convert("L").save(buffer, "PNG")
+        case 2:
+            picture.putalpha(Image.fromarray(random.integers(0, 256, picture.size[::-1], dtype=np.uint8)))
+            picture.save(buffer, "PNG")
+        case 3:
+            picture.convert("P").save(buffer, "GIF")
+        case 4:
+            Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257).save(buffer, "PNG")
+        case _:
+            picture.save(buffer, "WEBP")
+    return f"{number}.{('jpg', 'png', 'png', 'gif', 'png', 'webp')[number % 6]}", buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def photographs() -> dict[str, bytes]:
+    random = np.random.default_rng(0)
+    return dict(photograph(number, random) for number in range(180))
+
+
+@pytest.fixture(scope="module")
+def settings(photographs: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> DataSettings:
+    root = tmp_path_factory.mktemp("photographs")
+    for place, (name, content) in enumerate(photographs.items()):
+        (root / ("cat" if place % 2 else "dog")).mkdir(exist_ok=True)
+        (root / ("cat" if place % 2 else "dog") / name).write_bytes(content)
+    return DataSettings(source=f"folder:{root}", image_size=SIZE, background=(10, 200, 30))
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="module")
+def uri(storage: Path) -> str:
+    return f"sqlite:///{storage / 'mlflow.db'}"
+
+
+@pytest.fixture(scope="module")
+def dataset(settings: DataSettings, storage: Path) -> DatasetReference:
+    return take_snapshot(settings, str(storage), Said())
+
+
+@pytest.fixture(scope="module")
+def registration(dataset: DatasetReference, settings: DataSettings, storage: Path, uri: str) -> Registration:
+    """Verified in a process of its own."""
+    stats = measure_channel_stats(dataset, StatsSettings(), Said())
+    run = opened("photographs", "r", storage, uri, dataset)
+    trained = trained_model(folder_of(run), dataset, stats, 2)
+    return register(
+        "photographs", inputs_of(dataset, stats, NETWORK), settings, trained, RegistrySettings(), run, Said()
+    )
+
+
+def probabilities_of_the_snapshot(dataset: DatasetReference) -> NDArray[np.float64]:
+    """Of all of its images, by the model that takes pixels; rows in sorted order."""
+    model = mlflow.pyfunc.load_model("models:/photographs@champion")
+    manifest = read_manifest(dataset)
+    found = [model.predict(open_split(dataset, split, manifest=manifest).read_all()) for split in SPLITS]
+    return np.sort(np.round(np.concatenate(found)[:, 0].astype(np.float64), 6))
+
+
+def test_files_are_answered_as_the_snapshot_s_pixels_are(
+    registration: Registration, dataset: DatasetReference, photographs: dict[str, bytes], uri: str
+) -> None:
+    assert registration.alias == "champion"
+    connect(uri)
+    model = mlflow.pyfunc.load_model("models:/photographs-files@champion")
+    answered = model.predict(pd.DataFrame({"image": list(photographs.values())}))
+    found = np.array(answered["probabilities"].tolist())
+    np.testing.assert_allclose(np.sort(np.round(found[:, 0], 6)), probabilities_of_the_snapshot(dataset), atol=2e-6)
+    assert answered["label"].tolist() == [["cat", "dog"][best] for best in found.argmax(axis=1)]
+    np.testing.assert_allclose(answered["probability"], found.max(axis=1))
+
+
+WITHOUT_SANEFIT = """
+import sys
+sys.path = [path for path in sys.path if not path.endswith("src")]
+import importlib.util
+assert importlib.util.find_spec("sanefit") is None
+import mlflow, pandas as pd
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model("models:/photographs-files@champion")
+print(model.predict(pd.DataFrame({"image": [open(sys.argv[2], "rb").read()]}))["label"][0])
+import sanefit
+assert "/code/" in sanefit.__path__[0].replace("\\\\", "/"), sanefit.__path__
+"""
+
+
+def test_the_model_brings_the_code_that_it_needs(
+    registration: Registration, photographs: dict[str, bytes], uri: str, tmp_path: Path
+) -> None:
+    assert registration
+    file = tmp_path / "photo"
+    file.write_bytes(photographs["0.jpg"])
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT_SANEFIT, uri, str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert ran.stdout.strip() in ("cat", "dog")
+
+
+def test_a_service_answers_base64_and_refuses_nonsense(
+    registration: Registration, photographs: dict[str, bytes], uri: str, tmp_path: Path
+) -> None:
+    assert registration
+    port = free_port()
+    command = [
+        *(str(Path(sys.executable).with_name("mlflow")), "models", "serve", "-m", "models:/photographs-files@champion"),
+        *("--env-manager", "local", "-h", "127.0.0.1", "-p", str(port)),
+    ]
+    variables = {"MLFLOW_TRACKING_URI": uri, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    ready = f"http://127.0.0.1:{port}/ping"
+    with running(command, {**os.environ, **variables}, tmp_path / "serve.log", lambda: answers(ready)):
+
+        def ask(content: bytes) -> tuple[int, str]:
+            body = {"dataframe_records": [{"image": base64.b64encode(content).decode()}]}
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{port}/invocations", json.dumps(body).encode(), {"Content-Type": "application/json"}
+            )
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    return answer.status, answer.read().decode()
+            except urllib.error.HTTPError as error:
+                return error.code, error.read().decode()
+
+        connect(uri)
+        model = mlflow.pyfunc.load_model("models:/photographs-files@champion")
+        for name in ("0.jpg", "1.png", "2.png"):
+            status, said = ask(photographs[name])
+            [expected] = model.predict(pd.DataFrame({"image": [photographs[name]]})).to_dict("records")
+            assert status == 200
+            assert json.loads(said)["predictions"][0]["label"] == expected["label"]
+            assert json.loads(said)["predictions"][0]["probabilities"] == pytest.approx(expected["probabilities"])
+        status, said = ask(b"no image at all")
+        assert status == 400
+        assert "no image that can be identified" in said
+
+
+def test_the_files_model_follows_its_champion(registration: Registration, uri: str) -> None:
+    client = connect(uri)
+    tags = client.get_model_version("photographs", registration.model_version).tags
+    files = client.get_registered_model("photographs-files").aliases
+    assert str(files["champion"]) == tags["sanefit.files_version"]
+    source = client.get_model_version("photographs", registration.model_version).source
+    other = client.create_model_version("photographs", source=source, tags={"sanefit.files_version": "2"})
+    client.create_model_version("photographs-files", source=source)
+    now = pd.Timestamp("2026-11-27", tz="UTC").to_pydatetime()
+    promote(client, "photographs", str(other.version), "ada", "", now)
+    assert str(client.get_registered_model("photographs-files").aliases["champion"]) == "2"
+    promote(client, "photographs", registration.model_version, "ada", "", now)
+    assert str(client.get_registered_model("photographs-files").aliases["champion"]) == tags["sanefit.files_version"]
+
+
+def test_a_model_that_answers_otherwise_elsewhere_takes_no_alias(
+    registration: Registration, dataset: DatasetReference, uri: str
+) -> None:
+    test = open_split(dataset, "test", manifest=read_manifest(dataset))
+    wrong = np.full((len(test), 2), 0.5, dtype=np.float32)
+    with pytest.raises(RunFailedError, match="answers otherwise in a process of its own: probabilities up to"):
+        verify(uri, registration.model_uri, "models:/photographs-files/1", test, wrong)
