@@ -18,7 +18,7 @@ class ReadSourceImage:
 
 def read_all(source: str, *, own_splits: bool = False) -> list[ReadSourceImage]:
     with tempfile.TemporaryDirectory() as scratch:
-        images = list_source(source, Path(scratch), own_splits=own_splits).images
+        images = list_source(source, Path(scratch), folders="own_splits" if own_splits else "classes").images
         return [ReadSourceImage(i.class_name, i.path, i.location.read(), i.split) for i in images]
 
 

@@ -16,6 +16,9 @@ from sanefit.pipeline.commands import (
     lecture as lecture_cli,
 )
 from sanefit.pipeline.commands import (
+    predict as predict_cli,
+)
+from sanefit.pipeline.commands import (
     registry as registry_cli,
 )
 from sanefit.pipeline.commands import (
@@ -135,6 +138,7 @@ app.command(epilog="Example: sanefit lecture --data tar:cifar10-train.tar.gz --h
 app.command(epilog="Example: sanefit stats --set data.source=tar:cifar10-train.tar.gz --set stats.mode=sampled")(
     stats_cli.stats
 )
+app.command(epilog="Example: sanefit predict models:/digits@champion scans/ --csv answers.csv")(predict_cli.predict)
 app.command(epilog="Example: sanefit submit my.yaml --idempotency-key nightly-1 --wait")(cluster_cli.submit)
 app.command(epilog="Example: sanefit doctor my.yaml --namespace sanefit")(cluster_cli.doctor)
 app.add_typer(cluster_cli.runs, name="runs")

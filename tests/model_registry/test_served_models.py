@@ -6,8 +6,11 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import urllib.error
 import urllib.request
+import zipfile
+from collections import Counter
 from pathlib import Path
 
 import mlflow
@@ -30,7 +33,7 @@ from sanefit.components.foundation.schemas.registry import RegistrySettings
 from sanefit.components.foundation.schemas.runs import Registration
 from sanefit.components.foundation.schemas.statistics import StatsSettings
 from sanefit.components.foundation.tracking.connection import connect
-from sanefit.components.model_registry.api import promote
+from sanefit.components.model_registry.api import find_images, load_predictor, promote
 from sanefit.components.model_registry.registration import register
 from sanefit.components.model_registry.verification import verify
 
@@ -215,3 +218,100 @@ def test_a_model_that_answers_otherwise_elsewhere_takes_no_alias(
     wrong = np.full((len(test), 2), 0.5, dtype=np.float32)
     with pytest.raises(RunFailedError, match="answers otherwise in a process of its own: probabilities up to"):
         verify(uri, registration.model_uri, "models:/photographs-files/1", test, wrong)
+
+
+def packed(photographs: dict[str, bytes], folder: Path) -> list[str]:
+    """A third of the photographs in a folder, a tar, a zip, and a file each."""
+    names = list(photographs)
+    (folder / "deep" / "er").mkdir(parents=True)
+    for name in names[:60]:
+        (folder / "deep" / "er" / name).write_bytes(photographs[name])
+    with tarfile.open(folder / "some.tar.gz", "w:gz") as tar:
+        for name in names[60:120]:
+            member = tarfile.TarInfo(name)
+            member.size = len(photographs[name])
+            tar.addfile(member, io.BytesIO(photographs[name]))
+    with zipfile.ZipFile(folder / "some.zip", "w") as archive:
+        for name in names[120:170]:
+            archive.writestr(f"in/{name}", photographs[name])
+    alone = []
+    for name in names[170:]:
+        (folder / name).write_bytes(photographs[name])
+        alone.append(str(folder / name))
+    return [str(folder / "deep"), f"tar:{folder / 'some.tar.gz'}", str(folder / "some.zip"), *alone]
+
+
+def test_predictions_for_files_folders_and_archives_are_those_of_the_files_model(
+    registration: Registration, photographs: dict[str, bytes], uri: str, tmp_path: Path
+) -> None:
+    connect(uri)
+    predictor = load_predictor(registration.model_uri)
+    found = find_images(packed(photographs, tmp_path), tmp_path, predictor.passed_over)
+    answered = list(predictor.answer(found, workers=2))
+    assert not any(answers.broken for answers in answered)
+    by_name = {
+        path.rpartition("/")[2]: probabilities
+        for answers in answered
+        for path, probabilities in zip(answers.paths, answers.probabilities.tolist(), strict=True)
+    }
+    model = mlflow.pyfunc.load_model("models:/photographs-files/1")
+    expected = model.predict(pd.DataFrame({"image": list(photographs.values())}))["probabilities"].tolist()
+    assert by_name.keys() == photographs.keys()
+    np.testing.assert_allclose([by_name[name] for name in photographs], expected, atol=1e-6)
+
+
+def predict(uri: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sanefit", "predict", *arguments]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": uri}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+def test_the_command_writes_a_table_and_lists_what_is_broken(
+    registration: Registration, photographs: dict[str, bytes], uri: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in list(photographs)[:8]:
+        (folder / name).write_bytes(photographs[name])
+    (folder / "broken.jpg").write_bytes(photographs["0.jpg"][:40])
+    (folder / "notes.txt").write_text("no image")
+    table, columns = tmp_path / "answers.csv", tmp_path / "answers.parquet"
+    ran = predict(uri, registration.model_uri, str(folder), "--csv", str(table), "--json")
+    assert ran.returncode == 0, ran.stderr
+    assert predict(uri, registration.model_uri, str(folder), "--parquet", str(columns)).returncode == 0
+    said = json.loads(ran.stdout.splitlines()[-1])
+    assert (said["images"], len(said["broken"])) == (8, 1)
+    assert "broken.jpg" in said["broken"][0]
+    assert said["passed_over"] == {"no picture (.txt)": 1}
+    assert "warning: left out, " in ran.stderr
+    rows = pd.read_csv(table)
+    assert list(rows.columns) == ["path", "label", "probability", "cat", "dog"]
+    assert Counter(rows["label"]) == Counter(said["classes"])
+    np.testing.assert_allclose(rows[["cat", "dog"]].max(axis=1), rows["probability"])
+    again = pd.read_parquet(columns)
+    assert again["path"].tolist() == rows["path"].tolist()
+    np.testing.assert_allclose(again["probability of cat"], rows["cat"], atol=1e-6)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answers.csv", "answers.parquet", "images"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["models:/photographs@none", "."], "cannot be loaded"),
+        (["models:/photographs/1", "/no/such/photo.jpg"], "no file '/no/such/photo.jpg'"),
+        (["models:/photographs/1", "/no/such/folder"], "no folder '/no/such/folder'"),
+        (["models:/photographs/1", "digits"], "expected image files, a folder, an archive or s3://…"),
+    ],
+)
+def test_what_cannot_be_predicted_is_one_line(
+    registration: Registration, uri: str, arguments: list[str], said: str, tmp_path: Path
+) -> None:
+    assert registration
+    answers_file = tmp_path / "answers.csv"
+    answers_file.write_text("before")
+    ran = predict(uri, *arguments, "--csv", str(answers_file))
+    assert ran.returncode == 2
+    assert said in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
+    assert answers_file.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [answers_file]

@@ -158,6 +158,11 @@ def model_metadata(model_uri: str) -> dict[str, Any]:
     return dict(mlflow.models.get_model_info(model_uri).metadata or {})
 
 
+def load_pixels_model(model_uri: str) -> Any:
+    """A registered model whose ``predict`` takes uint8 (images, height, width, channels)."""
+    return mlflow.pyfunc.load_model(model_uri)
+
+
 def why_not_loaded(model_uri: str) -> str:
     """What is wrong with a registered model's files, in one line; empty when they are there."""
     try:

@@ -71,7 +71,7 @@ PETS = {"cat/1.png": b"c1", "cat/2.png": b"c2", "dog/1.png": b"d1"}
 
 
 def listed(source: str, scratch: Path, *, own_splits: bool = False) -> SourceListing:
-    return list_source(source, scratch, own_splits=own_splits)
+    return list_source(source, scratch, folders="own_splits" if own_splits else "classes")
 
 
 def found(source: str, *, own_splits: bool = False) -> Counter[tuple[str, bytes]]:

@@ -7,7 +7,7 @@ from posixpath import splitext
 from typing import NamedTuple
 
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.image_dataset.sources.source_image import SourceListing
+from sanefit.components.foundation.image_dataset.sources.source_image import Folders, SourceListing
 from sanefit.components.foundation.schemas.images import SplitName
 
 IMAGE_SUFFIXES = frozenset(
@@ -69,7 +69,7 @@ class Layout:
 
 
 def with_class(
-    entries: Entries, listing: SourceListing, *, own_splits: bool
+    entries: Entries, listing: SourceListing, *, folders: Folders
 ) -> Iterator[tuple[str, str, SplitName | None]]:
     """The image files among ``entries``, each with its class and split.
 
@@ -80,12 +80,15 @@ def with_class(
     Args:
         entries: all that there is.
         listing: takes what is not taken, with the reasons.
-        own_splits: whether the source's own splits are asked for.
+        folders: what they say; when nothing, every image is listed, of no class.
 
     Raises:
         DataError: when a class folder gives no image at all, or only held-out splits are there.
     """
-    shown = _shown(entries.files)
+    shown, own_splits = _shown(entries.files), folders == "own_splits"
+    if folders == "nothing":
+        yield from _without_class(shown, entries, listing)
+        return
     kinds = Counter(kind for _, kind in shown)
     layout = _layout([kind.parts for kind in kinds if kind.suffix in IMAGE_SUFFIXES], own_splits=own_splits)
     listing.passed_through = layout.around
@@ -100,6 +103,24 @@ def with_class(
     for name, reason in entries.others.items():
         listing.pass_over(name, reason)
     _require_every_class(entries, kinds, layout, set(class_of.values()))
+
+
+def _without_class(
+    shown: Iterable[tuple[str, "_Kind"]], entries: Entries, listing: SourceListing
+) -> Iterator[tuple[str, str, SplitName | None]]:
+    for name, kind in shown:
+        if kind.suffix in IMAGE_SUFFIXES:
+            yield name, "", None
+        else:
+            listing.pass_over(name, _why_no_picture(kind.suffix))
+    for name, reason in entries.others.items():
+        listing.pass_over(name, reason)
+
+
+def _why_no_picture(suffix: str) -> str:
+    if suffix in OTHER_PICTURES:
+        return f"pictures that cannot be decoded ({suffix})"
+    return f"{NO_PICTURE} ({suffix or 'no suffix'})"
 
 
 class _Kind(NamedTuple):
@@ -181,10 +202,8 @@ def _listed(names: Iterable[str]) -> str:
 
 def _why_not_taken(kind: _Kind, layout: Layout) -> str:
     parts, suffix = kind
-    if suffix in OTHER_PICTURES:
-        return f"pictures that cannot be decoded ({suffix})"
     if suffix not in IMAGE_SUFFIXES:
-        return f"{NO_PICTURE} ({suffix or 'no suffix'})"
+        return _why_no_picture(suffix)
     if layout.above and parts[layout.depth - 1] not in layout.above:
         top = parts[layout.depth - 1]
         if top.lower() in SPLIT_FOLDERS and len(parts) > layout.depth + 1:

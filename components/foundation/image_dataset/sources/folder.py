@@ -28,7 +28,7 @@ def list_images(request: ListingRequest) -> SourceListing:
     try:
         found = _below(str(folder))
         entries = Entries(sorted(found.files), found.folders, found.others)
-        for name, class_name, split in with_class(entries, listing, own_splits=request.own_splits):
+        for name, class_name, split in with_class(entries, listing, folders=request.folders):
             path = os.path.join(folder, name)  # noqa: PTH118  # pathlib takes ten times as long
             listing.images.append(SourceImage(class_name, path, local_file(path), split))
     except OSError as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.image_dataset.sources.source_image import ListingRequest, SourceListing
+from sanefit.components.foundation.image_dataset.sources.source_image import Folders, ListingRequest, SourceListing
 from sanefit.components.foundation.schemas.sources import SourceKind, kind_of
 
 
@@ -21,7 +21,7 @@ class SourceModule(Protocol):
         """
 
 
-def list_source(source: str, scratch: Path, *, own_splits: bool = False, group_column: str = "") -> SourceListing:
+def list_source(source: str, scratch: Path, *, folders: Folders = "classes", group_column: str = "") -> SourceListing:
     """List every image of ``source``, in an order that does not change between calls; none is read.
 
     Where there is a folder ``train`` with class folders in it, only what lies below it is listed.
@@ -30,7 +30,7 @@ def list_source(source: str, scratch: Path, *, own_splits: bool = False, group_c
         source: in one of the forms of ``schemas/sources.py``; but for tables and torchvision, one folder per class,
             and optionally one folder ``train`` above them.
         scratch: a folder that stays until the images are read.
-        own_splits: whether each image keeps the split that the source puts it in.
+        folders: whether they say the class, or the split, too, or nothing.
         group_column: of a table, that says which images belong together.
 
     Raises:
@@ -41,7 +41,7 @@ def list_source(source: str, scratch: Path, *, own_splits: bool = False, group_c
         kind = kind_of(source)
     except ValueError as error:
         raise DataError(f"data.source={source!r}: {error}; correct it") from None
-    return module_of(kind).list_images(ListingRequest(kind.place(source), scratch, own_splits, group_column))
+    return module_of(kind).list_images(ListingRequest(kind.place(source), scratch, folders, group_column))
 
 
 def module_of(kind: SourceKind) -> SourceModule:

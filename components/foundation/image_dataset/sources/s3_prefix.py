@@ -24,14 +24,14 @@ def list_images(request: ListingRequest) -> SourceListing:
         [archive] = list_objects(uri, exactly=True)
         copy = fetch(archive, local_cache())
         if uri.endswith(".zip"):
-            return list_zip(copy, own_splits=request.own_splits, origin=repr(archive))
-        return list_tar(copy, request.scratch, own_splits=request.own_splits, origin=repr(archive))
+            return list_zip(copy, folders=request.folders, origin=repr(archive))
+        return list_tar(copy, request.scratch, folders=request.folders, origin=repr(archive))
     prefix = uri.rstrip("/") + "/"
     objects = {found.uri.removeprefix(prefix): found for found in list_objects(prefix)}
     listing = SourceListing()
     entries = Entries(
         [name for name in objects if not name.endswith("/")], [name for name in objects if name.endswith("/")]
     )
-    for name, class_name, split in with_class(entries, listing, own_splits=request.own_splits):
+    for name, class_name, split in with_class(entries, listing, folders=request.folders):
         listing.images.append(SourceImage(class_name, objects[name].uri, S3Object(objects[name]), split))
     return listing

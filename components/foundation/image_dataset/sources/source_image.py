@@ -3,9 +3,13 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from sanefit.components.foundation.image_dataset.sources.location import Location
 from sanefit.components.foundation.schemas.images import SplitName
+
+# What the folders around an image say: its class; its split, too; or nothing, and every image is listed, of no class.
+Folders = Literal["classes", "own_splits", "nothing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +32,18 @@ class ListingRequest:
     """What a source is asked for.
 
     ``place``: the part of ``data.source`` that its form has in capitals. ``scratch``: a folder that stays until the
-    images are read. ``own_splits``: whether each image keeps the split that the source puts it in. ``group_column``: of
-    a table, that says which images belong together.
+    images are read. ``folders``: what they say. ``group_column``: of a table, that says which images belong together.
     """
 
     place: str
     scratch: Path
-    own_splits: bool
+    folders: Folders = "classes"
     group_column: str = ""
+
+    @property
+    def own_splits(self) -> bool:
+        """Whether each image keeps the split that the source puts it in."""
+        return self.folders == "own_splits"
 
 
 @dataclass

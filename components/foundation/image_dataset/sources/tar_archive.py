@@ -22,7 +22,12 @@ from sanefit.components.foundation.image_dataset.sources.class_folders import (
     with_class,
 )
 from sanefit.components.foundation.image_dataset.sources.local_file import PartOfFile, local_file
-from sanefit.components.foundation.image_dataset.sources.source_image import ListingRequest, SourceImage, SourceListing
+from sanefit.components.foundation.image_dataset.sources.source_image import (
+    Folders,
+    ListingRequest,
+    SourceImage,
+    SourceListing,
+)
 
 COPIED_AT_ONCE = 2**20
 COMPRESSIONS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
@@ -30,10 +35,10 @@ COMPRESSIONS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh":
 
 def list_images(request: ListingRequest) -> SourceListing:
     """Every image in a tar archive of this machine."""
-    return list_tar(Path(request.place), request.scratch, own_splits=request.own_splits)
+    return list_tar(Path(request.place), request.scratch, folders=request.folders)
 
 
-def list_tar(archive: Path, scratch: Path, *, own_splits: bool, origin: str = "") -> SourceListing:
+def list_tar(archive: Path, scratch: Path, *, folders: Folders, origin: str = "") -> SourceListing:
     """Every image in a tar archive, in the archive's order; no member is unpacked.
 
     A compressed archive is decompressed, whole, into ``scratch``, so that its images can be read side by side.
@@ -41,7 +46,7 @@ def list_tar(archive: Path, scratch: Path, *, own_splits: bool, origin: str = ""
     Args:
         archive: plain, or compressed by gzip, bzip2 or xz.
         scratch: a folder that stays until the images are read.
-        own_splits: whether the source's own splits are asked for.
+        folders: what they say.
         origin: names the archive and its state; by default its path, time and size.
     """
     if not archive.is_file():
@@ -54,7 +59,7 @@ def list_tar(archive: Path, scratch: Path, *, own_splits: bool, origin: str = ""
             members = {_plain_name(member): member for member in tar}
             _require_whole(tar)
             listed = _list_members(members)
-            for name, class_name, split in with_class(listed.entries, listing, own_splits=own_splits):
+            for name, class_name, split in with_class(listed.entries, listing, folders=folders):
                 place = _located(tar, listed.member_of[name], plain, scratch, origin)
                 listing.images.append(SourceImage(class_name, name, place, split))
     except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:

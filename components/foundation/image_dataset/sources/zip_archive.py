@@ -12,7 +12,12 @@ from pathlib import Path
 from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.sources.class_folders import LINK_TO_NOWHERE, Entries, with_class
 from sanefit.components.foundation.image_dataset.sources.local_file import local_file
-from sanefit.components.foundation.image_dataset.sources.source_image import ListingRequest, SourceImage, SourceListing
+from sanefit.components.foundation.image_dataset.sources.source_image import (
+    Folders,
+    ListingRequest,
+    SourceImage,
+    SourceListing,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +46,15 @@ class ZipMember:
 
 def list_images(request: ListingRequest) -> SourceListing:
     """Every image in a zip archive of this machine."""
-    return list_zip(Path(request.place), own_splits=request.own_splits)
+    return list_zip(Path(request.place), folders=request.folders)
 
 
-def list_zip(archive: Path, *, own_splits: bool, origin: str = "") -> SourceListing:
+def list_zip(archive: Path, *, folders: Folders, origin: str = "") -> SourceListing:
     """Every image in a zip archive, in the archive's order; nothing is unpacked to disk.
 
     Args:
         archive: the file.
-        own_splits: whether the source's own splits are asked for.
+        folders: what they say.
         origin: names the archive and its state; by default its path, time and size.
     """
     if not archive.is_file():
@@ -61,7 +66,7 @@ def list_zip(archive: Path, *, own_splits: bool, origin: str = "") -> SourceList
             listed = _list_members(opened)
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
         raise _unreadable(str(archive), error) from error
-    for name, class_name, split in with_class(listed.entries, listing, own_splits=own_splits):
+    for name, class_name, split in with_class(listed.entries, listing, folders=folders):
         place = ZipMember(str(archive), listed.stored_as[name], origin)
         listing.images.append(SourceImage(class_name, name, place, split))
     return listing
