@@ -31,7 +31,7 @@ from sanefit.components.model_registry.champion_comparison import (
     probabilities_of,
 )
 from sanefit.components.model_registry.promotion import WORN_OUT, Candidate, decide
-from sanefit.components.model_registry.required_metrics import shortfalls
+from sanefit.components.model_registry.required_metrics import measure, shortfalls
 from sanefit.components.model_registry.seen_images import digests_of, note_look, write_seen_images
 from sanefit.components.model_registry.settlement import Proposal, Standing, propose, read_proposals, standing_of
 from sanefit.components.model_registry.verification import verify
@@ -84,7 +84,8 @@ def register(
     write_seen_images(tracking, run.tracking_run_id, inputs.dataset, manifest)
     missing = shortfalls(settings.require, test.labels, probabilities, manifest.class_names)
     answers = TestAnswers(test, digests_of(inputs.dataset, "test", manifest), manifest.class_names, right)
-    new = _NewVersion(version, Candidate(accuracy, trained.test, missing), answers)
+    score = measure(settings.metric, test.labels, probabilities, manifest.class_names)
+    new = _NewVersion(version, Candidate(accuracy, trained.test, missing), score, answers)
     begun = read_proposals(tracking, model_name).get(version)
     if begun is None:
         standing = standing_of(tracking, model_name, run.tracking_run_id, now())
@@ -155,6 +156,7 @@ def _kept_versions(
 class _NewVersion:
     version: str
     candidate: Candidate
+    score: float
     answers: TestAnswers
 
 
@@ -181,7 +183,7 @@ def _judge(
         )
     proposal = Proposal(
         over=before,
-        score=new.candidate.accuracy,
+        score=new.score,
         past=standing.past,
         reason=reason,
         time=now.isoformat(timespec="seconds"),

@@ -30,10 +30,10 @@ AT_WORK = timedelta(minutes=10)  # a run moves its alias within seconds of its p
 class Proposal(Artifact):
     """That a version is to be champion.
 
-    ``over``: the version that it was found better than; empty without one. ``score``: on its own run's test split.
-    ``past``: as its run saw them (``Standing``). ``settled``: whether its run, or another
-    in its place, has looked again after moving the alias.
-    ``reason``, ``time``: why, and when, in UTC. ``comparison``, ``look``: what it was found better by.
+    ``over``: the version that it was found better than; empty without one. ``score``: the value of ``registry.metric``
+    on its own run's test split. ``past``: as its run saw them (``Standing``). ``settled``: whether its run, or another
+    in its place, has looked again after moving the alias. ``reason``, ``time``: why, and when, in UTC. ``comparison``,
+    ``look``: what it was found better by.
     """
 
     over: str
