@@ -15,6 +15,7 @@ from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.tracking.connection import Client, connect
 from sanefit.components.foundation.tracking.models import (
     champion_version,
+    describe_version,
     let_files_model_follow,
     name_of_files_model,
     register_files_model,
@@ -30,8 +31,9 @@ from sanefit.components.model_registry.champion_comparison import (
     compare_with_champion,
     probabilities_of,
 )
+from sanefit.components.model_registry.model_card import model_card
 from sanefit.components.model_registry.promotion import WORN_OUT, Candidate, decide
-from sanefit.components.model_registry.required_metrics import measure, shortfalls
+from sanefit.components.model_registry.required_metrics import calibration_error, measure, shortfalls
 from sanefit.components.model_registry.seen_images import digests_of, note_look, write_seen_images
 from sanefit.components.model_registry.settlement import Proposal, Standing, propose, read_proposals, standing_of
 from sanefit.components.model_registry.verification import verify
@@ -107,7 +109,7 @@ def register(
             f"warning: this test split has compared versions {outcome.look} times, and takes ever more to convince; "
             "renew it: choose another storage, or new data"
         )
-    return Registration(
+    registration = Registration(
         model_name=model_name,
         model_version=version,
         model_uri=model_uri,
@@ -118,6 +120,10 @@ def register(
         comparison=outcome.comparison,
         look=outcome.look,
     )
+    error = calibration_error(right, probabilities.max(axis=1))
+    card = model_card(registration, inputs, trained, run.run_name, error)
+    describe_version(tracking, model_name, version, card)
+    return registration
 
 
 def _kept_versions(

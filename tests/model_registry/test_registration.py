@@ -148,6 +148,8 @@ def test_a_better_model_takes_over_and_a_worse_one_does_not(
     assert champion_version(client, "three") == "2"
     version = client.get_model_version("three", "2")
     assert version.tags["sanefit.fingerprint"] == digits.fingerprint
+    assert "better: test accuracy" in version.description
+    assert f"Test accuracy {float(version.tags['test_accuracy']):.4f} (95 % interval" in version.description
 
 
 SEARCHED: list[tuple[NetworkSettings, list[dict[str, int]], list[NetworkSettings]]] = [

@@ -148,6 +148,11 @@ def tag_version(tracking: Client, model_name: str, version: str, tag: str, value
     tracking.set_model_version_tag(model_name, version, tag, value)
 
 
+def describe_version(tracking: Client, model_name: str, version: str, text: str) -> None:
+    """What a version's page says, in Markdown."""
+    tracking.update_model_version(model_name, version, description=text)
+
+
 def set_alias(tracking: Client, model_name: str, alias: str, version: str) -> None:
     """Point ``alias`` to ``version``."""
     tracking.set_registered_model_alias(model_name, alias, version)
