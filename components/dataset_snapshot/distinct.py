@@ -130,7 +130,7 @@ def fingerprint_of(
         placed: the split and the bundle of those that are used, by the digest of their pixels.
     """
     digest = hashlib.sha256(
-        f"4 {settings.image_size} {settings.background} {settings.bit_depth} {settings.max_bad_fraction!r} "
+        f"5 {settings.image_size} {settings.background} {settings.bit_depth} {settings.max_bad_fraction!r} "
         f"{settings.splits}".encode()
     )
     for image in sorted(images, key=storage_order):
