@@ -146,7 +146,10 @@ def _kept_versions(
     served = _served_model(inputs, trained)
     try:
         version = register_model(tracking, run, model=served, model_name=model_name, metadata=metadata, tags=tags)
-        return version, register_files_model(tracking, run, model_name=model_name, version=version, metadata=metadata)
+        files_version = register_files_model(
+            tracking, run, model_name=model_name, version=version, metadata=metadata, tags=tags
+        )
+        return version, files_version
     except SanefitError:
         raise
     except Exception as error:  # of whichever artifact store it is: an HTTP client's, boto3's, the file system's

@@ -201,6 +201,9 @@ def test_the_files_model_follows_its_champion(registration: Registration, uri: s
     tags = client.get_model_version("photographs", registration.model_version).tags
     files = client.get_registered_model("photographs-files").aliases
     assert str(files["champion"]) == tags["sanefit.files_version"]
+    of_files = client.get_model_version("photographs-files", tags["sanefit.files_version"]).tags
+    assert of_files.items() <= tags.items()
+    assert of_files.keys() == {"test_accuracy", "sanefit.fingerprint"}
     source = client.get_model_version("photographs", registration.model_version).source
     other = client.create_model_version("photographs", source=source, tags={"sanefit.files_version": "2"})
     client.create_model_version("photographs-files", source=source)

@@ -46,7 +46,13 @@ def register_model(
 
 
 def register_files_model(
-    tracking: Client, run: RunReference, *, model_name: str, version: str, metadata: Mapping[str, Any]
+    tracking: Client,
+    run: RunReference,
+    *,
+    model_name: str,
+    version: str,
+    metadata: Mapping[str, Any],
+    tags: Mapping[str, str],
 ) -> str:
     """Register the model that takes image files, and tie it to the version that takes pixels; its own version.
 
@@ -55,6 +61,7 @@ def register_files_model(
         run: the parent run.
         model_name, version: of the model that takes pixels.
         metadata: as for ``register_model``, with ``image_size``, ``background`` and ``bit_depth``.
+        tags: of the version.
     """
 
     def log() -> str:
@@ -62,7 +69,7 @@ def register_files_model(
 
         return log_files_model(run, f"models:/{model_name}/{version}", dict(metadata))
 
-    files_version = _registered(tracking, run, name_of_files_model(model_name), {}, log)
+    files_version = _registered(tracking, run, name_of_files_model(model_name), tags, log)
     tag_version(tracking, model_name, version, FILES_TAG, files_version)
     return files_version
 
