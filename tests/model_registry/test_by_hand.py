@@ -35,11 +35,11 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     found = connect(f"sqlite:///{tmp_path / 'mlflow.db'}")
-    found.create_experiment("made", (tmp_path / "artifacts").as_uri())
-    mlflow.set_experiment("made")
+    experiment_id = found.create_experiment("made", (tmp_path / "artifacts").as_uri())
     signature = ModelSignature(inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, 2))]))
     found.create_registered_model(NAME)
-    with mlflow.start_run() as run:
+    run = found.create_run(experiment_id)
+    with mlflow.start_run(run_id=run.info.run_id):  # set_experiment would last beyond this test
         model = mlflow.pyfunc.log_model(name="model", python_model=Constant(), signature=signature)
     for number in range(3):
         found.create_model_version(
