@@ -9,6 +9,7 @@ from sanefit.components.foundation.identity.training_identity import torch_versi
 from sanefit.components.foundation.schemas.final_model import TrainedModel
 from sanefit.components.foundation.schemas.runs import Registration
 from sanefit.components.foundation.training.inputs import TrainingInputs
+from sanefit.components.model_registry.class_scores import class_scores
 
 CLASSES, PAIRS = 30, 5  # at most, in the tables
 
@@ -62,9 +63,8 @@ def _tables(confusion: Sequence[Sequence[int]], class_names: Sequence[str]) -> l
 
 def _per_class(confusion: Sequence[Sequence[int]], class_names: Sequence[str]) -> list[str]:
     counts = np.array(confusion, dtype=np.int64).reshape(len(class_names), len(class_names))
-    right, images, called = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
-    recall, precision = right / np.maximum(images, 1), right / np.maximum(called, 1)
-    f1 = 2 * right / np.maximum(images + called, 1)
+    precision, recall, f1 = class_scores(counts)
+    images = counts.sum(axis=1)
     shown = np.argsort(f1, kind="stable")[:CLASSES]
     few = "" if len(class_names) <= CLASSES else f" (the {CLASSES} with the lowest F1 of {len(class_names):,})"
     return [

@@ -33,6 +33,12 @@ class Answers:
     probabilities: NDArray[np.float32]
     broken: list[str]
 
+    @property
+    def labels(self) -> list[int]:
+        """The most probable class of each image."""
+        found: list[int] = self.probabilities.argmax(axis=1).tolist()
+        return found
+
 
 @dataclass
 class Predictor:
@@ -90,7 +96,7 @@ def load_predictor(model_uri: str) -> Predictor:
     return Predictor(
         known["class_names"],
         tuple(known["image_shape"]),
-        Preparation(known["image_size"], tuple(known["background"]), known["bit_depth"]),
+        Preparation.from_metadata(known),
         load_pixels_model(model_uri),
     )
 

@@ -4,9 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sanefit.components.foundation.classifiers.classifier import ProbabilityModel
-from sanefit.components.foundation.errors import RunFailedError, SanefitError
-from sanefit.components.foundation.image_dataset.shards import open_split
+from sanefit.components.foundation.errors import RunFailedError, SanefitError, first_line
+from sanefit.components.foundation.image_dataset.reading import preparation_of
+from sanefit.components.foundation.image_dataset.shards import SplitImages, open_split
 from sanefit.components.foundation.schemas.final_model import TrainedModel
 from sanefit.components.foundation.schemas.images import DataSettings
 from sanefit.components.foundation.schemas.registry import RegistrySettings
@@ -70,28 +74,58 @@ def register(
     """
     manifest, tracking = inputs.manifest, connect(run.tracking_uri)
     version, files_version = _kept_versions(tracking, model_name, inputs, data, trained, run)
-    model_uri = f"models:/{model_name}/{version}"
+    model_uri, files_model_uri = (
+        f"models:/{name}/{number}"
+        for name, number in ((model_name, version), (name_of_files_model(model_name), files_version))
+    )
     test = open_split(inputs.dataset, "test", manifest=manifest)
-    probabilities = probabilities_of(model_uri, test)
+    probabilities = _tested(model_uri, test, trained)
+    verify(run.tracking_uri, model_uri, files_model_uri, test, probabilities)
+    write_seen_images(tracking, run.tracking_run_id, inputs.dataset, manifest)
     right = probabilities.argmax(axis=1) == test.labels
-    accuracy = float(right.mean())
+    new = _NewVersion(
+        version,
+        Candidate(
+            trained.test_accuracy,
+            trained.test,
+            shortfalls(settings.require, test.labels, probabilities, manifest.class_names),
+        ),
+        measure(settings.metric, test.labels, probabilities, manifest.class_names),
+        TestAnswers(test, digests_of(inputs.dataset, "test", manifest), manifest.class_names, right),
+    )
+    registration = _with_alias(tracking, model_name, new, settings, run, say, now())
+    card = model_card(registration, inputs, trained, run.run_name, calibration_error(right, probabilities.max(axis=1)))
+    describe_version(tracking, model_name, version, card)
+    return registration
+
+
+def _tested(model_uri: str, test: SplitImages, trained: TrainedModel) -> NDArray[np.float32]:
+    """The registered model's probabilities; RunFailedError unless it is as good as the final training reported."""
+    probabilities = probabilities_of(model_uri, test)
+    accuracy = float((probabilities.argmax(axis=1) == test.labels).mean())
     if accuracy != trained.test_accuracy:
         raise RunFailedError(
             f"{model_uri} scores {accuracy:.6f} on the test split; the final training reported "
             f"{trained.test_accuracy:.6f}; expected the same; the version keeps no alias"
         )
-    verify(
-        run.tracking_uri, model_uri, f"models:/{name_of_files_model(model_name)}/{files_version}", test, probabilities
-    )
-    write_seen_images(tracking, run.tracking_run_id, inputs.dataset, manifest)
-    missing = shortfalls(settings.require, test.labels, probabilities, manifest.class_names)
-    answers = TestAnswers(test, digests_of(inputs.dataset, "test", manifest), manifest.class_names, right)
-    score = measure(settings.metric, test.labels, probabilities, manifest.class_names)
-    new = _NewVersion(version, Candidate(accuracy, trained.test, missing), score, answers)
+    return probabilities
+
+
+def _with_alias(
+    tracking: Client,
+    model_name: str,
+    new: "_NewVersion",
+    settings: RegistrySettings,
+    run: RunReference,
+    say: Say,
+    now: datetime,
+) -> Registration:
+    """Compare the new version with the champion, and set its alias; a step that is repeated finds what it proposed."""
+    version, model_uri = new.version, f"models:/{model_name}/{new.version}"
     begun = read_proposals(tracking, model_name).get(version)
     if begun is None:
-        standing = standing_of(tracking, model_name, run.tracking_run_id, now())
-        outcome, promoted = _judge(tracking, model_name, new, standing, settings, say, now())
+        standing = standing_of(tracking, model_name, run.tracking_run_id, now)
+        outcome, promoted = _judge(tracking, model_name, new, standing, settings, say, now)
     else:
         outcome, promoted = begun, True
     champion = champion_version(tracking, model_name)
@@ -109,21 +143,17 @@ def register(
             f"warning: this test split has compared versions {outcome.look} times, and takes ever more to convince; "
             "renew it: choose another storage, or new data"
         )
-    registration = Registration(
+    return Registration(
         model_name=model_name,
         model_version=version,
         model_uri=model_uri,
         alias=alias,
-        test_accuracy=accuracy,
+        test_accuracy=new.candidate.accuracy,
         champion_version_before=outcome.over or None,
         reason=reason,
         comparison=outcome.comparison,
         look=outcome.look,
     )
-    error = calibration_error(right, probabilities.max(axis=1))
-    card = model_card(registration, inputs, trained, run.run_name, error)
-    describe_version(tracking, model_name, version, card)
-    return registration
 
 
 def _kept_versions(
@@ -138,9 +168,7 @@ def _kept_versions(
     metadata = {
         "class_names": inputs.manifest.class_names,
         "image_shape": list(inputs.manifest.image_shape),
-        "image_size": data.image_size,
-        "background": list(data.background),
-        "bit_depth": data.bit_depth,
+        **preparation_of(data).metadata,
     }
     tags = {FINGERPRINT_TAG: inputs.dataset.fingerprint, "test_accuracy": f"{trained.test_accuracy:.6f}"}
     served = _served_model(inputs, trained)
@@ -153,9 +181,8 @@ def _kept_versions(
     except SanefitError:
         raise
     except Exception as error:  # of whichever artifact store it is: an HTTP client's, boto3's, the file system's
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise RunFailedError(
-            f"the model cannot be kept in MLflow at {run.tracking_uri!r}: {reason}; expected a registry and "
+            f"the model cannot be kept in MLflow at {run.tracking_uri!r}: {first_line(error)}; expected a registry and "
             f"an artifact store that take it; no version is registered; the weights stay in {trained.weights_uri!r}; "
             "mend it, and run again: what is trained is not trained again"
         ) from error

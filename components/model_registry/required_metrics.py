@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from sanefit.components.foundation.errors import SettingsError
 from sanefit.components.foundation.schemas.registry import AT_MOST, RegistrySettings
+from sanefit.components.model_registry.class_scores import class_scores
 
 SHOWN = 5
 BINS = 15  # as in Guo et al., "On Calibration of Modern Neural Networks" (2017)
@@ -59,13 +60,9 @@ def measure(
         return calibration_error(right, probabilities.max(axis=1))
     kind, _, name = metric.partition(".")
     label = list(class_names).index(name)
-    both, of_class, called = (
-        int(flags.sum()) for flags in (right & (labels == label), labels == label, predicted == label)
-    )
-    recall, precision = both / max(of_class, 1), both / max(called, 1)
-    if kind == "f1":
-        return 2 * both / max(of_class + called, 1)
-    return recall if kind == "recall" else precision
+    counts = np.bincount(labels * len(class_names) + predicted, minlength=len(class_names) ** 2)
+    scores = class_scores(counts.reshape(len(class_names), -1))
+    return float(getattr(scores, kind)[label])
 
 
 def calibration_error(right: NDArray[np.bool_], confidence: NDArray[np.float32]) -> float:

@@ -16,7 +16,7 @@ from sanefit.components.foundation.tracking.readiness import (
     require_writable_artifacts,
     why_champion_not_loaded,
 )
-from sanefit.components.foundation.tracking.runs import close_run, find_run, name_of_run, open_run
+from sanefit.components.foundation.tracking.runs import close_run, find_run, open_run, run_tags
 from sanefit.components.foundation.tracking.tags import FINGERPRINT_TAG, RUN_TAG
 
 GOOD_STATES = frozenset({"SUCCEEDED", "COMPLETE", "CACHED"})  # kfp.local says the first, a cluster the others
@@ -67,7 +67,7 @@ def open_tracking_run(
     require_writable_artifacts(tracking, run_id, SETTINGS_FILE, json.dumps(params, indent=1))
     if reason := why_champion_not_loaded(tracking, model_name):
         say(f"warning: {reason}; whatever this run trains stays challenger; `sanefit registry promote` replaces it")
-    name = name_of_run(tracking, run_id)
+    name = run_tags(tracking, run_id)[RUN_TAG]
     say(f"MLflow experiment {model_name!r}, run {name!r}")
     return RunReference(
         run_name=name,

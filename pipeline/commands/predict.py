@@ -53,7 +53,7 @@ def predict(
         write = _writer(written, csv_file, parquet_file, predictor.class_names, as_json)
         for answers in predictor.answer(found, usable_cores()):
             write(answers)
-            counts.update(predictor.class_names[label] for label in answers.probabilities.argmax(axis=1).tolist())
+            counts.update(predictor.class_names[label] for label in answers.labels)
             broken += answers.broken
             _progress(counts.total() + len(broken), len(found))
     _warn(broken, predictor.passed_over)
@@ -80,8 +80,7 @@ def _to_lines(class_names: Sequence[str]) -> Write:
     width = max(len(name) for name in class_names)
 
     def write(answers: "Answers") -> None:
-        best = answers.probabilities.argmax(axis=1).tolist()
-        for path, label, probabilities in zip(answers.paths, best, answers.probabilities, strict=True):
+        for path, label, probabilities in zip(answers.paths, answers.labels, answers.probabilities, strict=True):
             print(f"{class_names[label]:<{width}}  {probabilities[label]:.4f}  {path}")
 
     return write
@@ -92,8 +91,9 @@ def _to_csv(path: Path, written: contextlib.ExitStack, class_names: Sequence[str
     rows.writerow(["path", "label", "probability", *class_names])
 
     def write(answers: "Answers") -> None:
-        best = answers.probabilities.argmax(axis=1).tolist()
-        for path_, label, probabilities in zip(answers.paths, best, answers.probabilities.tolist(), strict=True):
+        for path_, label, probabilities in zip(
+            answers.paths, answers.labels, answers.probabilities.tolist(), strict=True
+        ):
             rows.writerow([path_, class_names[label], probabilities[label], *probabilities])
 
     return write
@@ -115,8 +115,11 @@ def _to_parquet(path: Path, written: contextlib.ExitStack, class_names: Sequence
     table = written.enter_context(pq.ParquetWriter(path, schema))
 
     def write(answers: "Answers") -> None:
-        best = answers.probabilities.argmax(axis=1).tolist()
-        columns: list[Any] = [answers.paths, [class_names[label] for label in best], answers.probabilities.max(axis=1)]
+        columns: list[Any] = [
+            answers.paths,
+            [class_names[label] for label in answers.labels],
+            answers.probabilities.max(axis=1),
+        ]
         table.write_table(pa.table([*columns, *answers.probabilities.T], schema=schema))
 
     return write

@@ -1,6 +1,8 @@
 """A file's bytes to pixels: the same in a snapshot and in a service that takes files."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +34,20 @@ class Preparation:
     image_size: int | None
     background: tuple[int, int, int]
     bit_depth: int
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What JSON and YAML can hold of it."""
+        return {"image_size": self.image_size, "background": list(self.background), "bit_depth": self.bit_depth}
+
+    @classmethod
+    def from_metadata(cls, known: Mapping[str, Any]) -> "Preparation":
+        """What ``metadata`` gave, among other values perhaps.
+
+        Raises:
+            KeyError: when one is missing.
+        """
+        return cls(known["image_size"], tuple(known["background"]), known["bit_depth"])
 
 
 def decode_file(content: bytes, path: str, preparation: Preparation) -> DecodedImage:

@@ -35,7 +35,7 @@ class FilesModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,misc]
         """
         config = context.model_config
         shape, names = tuple(config["image_shape"]), config["class_names"]
-        preparation = Preparation(config["image_size"], tuple(config["background"]), config["bit_depth"])
+        preparation = Preparation.from_metadata(config)
 
         def pixels(numbered: tuple[int, bytes]) -> NDArray[np.uint8]:
             number, content = numbered

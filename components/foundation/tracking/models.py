@@ -186,7 +186,7 @@ def why_not_loaded(model_uri: str) -> str:
 
 def predict(model_uri: str, batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
     """Probabilities (images, classes) of a registered model for batches of raw pixels (N, H, W, C)."""
-    model = mlflow.pyfunc.load_model(model_uri)
+    model = load_pixels_model(model_uri)
     return np.concatenate([model.predict(batch) for batch in batches])
 
 

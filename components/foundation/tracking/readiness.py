@@ -3,7 +3,7 @@
 from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 
-from sanefit.components.foundation.errors import SettingsError, StorageError
+from sanefit.components.foundation.errors import SettingsError, StorageError, first_line
 from sanefit.components.foundation.schemas.runs import CHAMPION
 from sanefit.components.foundation.tracking.connection import Client
 from sanefit.components.foundation.tracking.models import champion_version, why_not_loaded
@@ -64,7 +64,7 @@ def require_writable_artifacts(tracking: Client, run_id: str, file: str, content
     except Exception as error:  # of whichever store it is: boto3's, an HTTP client's, the file system's
         raise StorageError(
             f"MLflow's artifact store at {tracking.get_run(run_id).info.artifact_uri!r} cannot be written from here: "
-            f"{_first_line(error)}; expected a store that takes files; check its address and credentials"
+            f"{first_line(error)}; expected a store that takes files; check its address and credentials"
         ) from error
 
 
@@ -83,10 +83,6 @@ def _not_usable(uri: str, error: MlflowException) -> StorageError:
         if mark in text:
             return StorageError(f"{uri!r}: {what}; {SERVER}; {fix}")
     return StorageError(
-        f"cannot use MLflow at {uri!r}: {_first_line(error)}; expected a reachable tracking server; "
+        f"cannot use MLflow at {uri!r}: {first_line(error)}; expected a reachable tracking server; "
         "set MLFLOW_TRACKING_URI"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

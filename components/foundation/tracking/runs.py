@@ -54,11 +54,6 @@ def open_run(
     return run_id
 
 
-def name_of_run(tracking: Client, run_id: str) -> str:
-    """What the parent run is called."""
-    return str(tracking.get_run(run_id).data.tags[RUN_TAG])
-
-
 def run_tags(tracking: Client, run_id: str) -> dict[str, str]:
     """All tags of a run."""
     return dict(tracking.get_run(run_id).data.tags)
