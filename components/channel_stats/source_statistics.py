@@ -55,9 +55,7 @@ def measure_source(data: DataSettings, stats: StatsSettings, seed: int, workers:
         StorageError: when S3 does not give an image.
     """
     with tempfile.TemporaryDirectory(prefix="sanefit-") as scratch:
-        images = list_source(
-            data.source, Path(scratch), folders="own_splits" if data.splits == "own" else "classes"
-        ).images
+        images = list_source(data.source, Path(scratch), folders=data.folders).images
         if not images:
             raise DataError(f"data.source={data.source!r} holds no images; expected some; correct the path")
         return measure_images(images, data, stats, seed, workers)

@@ -53,27 +53,13 @@ def write_indices(fingerprint: str, found: Found, decoded: DecodedImages, folder
     """
     images, shards = found.placed.images, _Shards(decoded)
     class_names = sorted({image.class_name for image in images})
-    label_of = {name: label for label, name in enumerate(class_names)}
     shards.take(sorted(image.digest for image in images))
-    bundle_of = {image.digest: bundle for image, bundle in zip(images, found.placed.bundles, strict=True)}
-    number_of = {bundle: number for number, bundle in enumerate(sorted(set(bundle_of.values())))}
+    row_of = _index_rows(found.placed, class_names, shards)
     splits: dict[SplitName, SplitIndex] = {}
     counts: dict[SplitName, dict[str, int]] = {}
     for split in SPLITS:
         members = sorted((image for image in images if image.split == split), key=storage_order)
-        rows = [
-            (
-                *shards.place(image.digest),
-                label_of[image.class_name],
-                number_of[bundle_of[image.digest]],
-                int.from_bytes(image.digest[:8], "little", signed=True),
-            )
-            for image in members
-        ]
-        path = folder / f"{split}.index.npy"
-        np.save(path, np.array(rows, dtype=np.int64).reshape(-1, DIGEST + 1))
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        splits[split] = SplitIndex(images=len(members), index_file=path.name, index_sha256=digest)
+        splits[split] = _write_index(folder / f"{split}.index.npy", [row_of[image.digest] for image in members])
         per_class = Counter(image.class_name for image in members)
         counts[split] = {name: per_class[name] for name in class_names}
     conflicts = found.distinct.conflicts
@@ -117,6 +103,27 @@ def write_indices(fingerprint: str, found: Found, decoded: DecodedImages, folder
         splits=splits,
         shards=shards.listed,
     )
+
+
+def _index_rows(placed: ImagesInSplits, class_names: Sequence[str], shards: "_Shards") -> dict[bytes, tuple[int, ...]]:
+    """What an index says of each image, by its digest; in the order of the columns of ``read_index``."""
+    label_of = {name: label for label, name in enumerate(class_names)}
+    number_of = {bundle: number for number, bundle in enumerate(sorted(set(placed.bundles)))}
+    return {
+        image.digest: (
+            *shards.place(image.digest),
+            label_of[image.class_name],
+            number_of[bundle],
+            int.from_bytes(image.digest[:8], "little", signed=True),
+        )
+        for image, bundle in zip(placed.images, placed.bundles, strict=True)
+    }
+
+
+def _write_index(path: Path, rows: Sequence[tuple[int, ...]]) -> SplitIndex:
+    np.save(path, np.array(rows, dtype=np.int64).reshape(-1, DIGEST + 1))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return SplitIndex(images=len(rows), index_file=path.name, index_sha256=digest)
 
 
 def passed_over(listing: SourceListing) -> list[PassedOver]:

@@ -25,7 +25,6 @@ from sanefit.components.foundation.image_dataset.decoding import unused_bits
 from sanefit.components.foundation.image_dataset.shards import MANIFEST_FILE, read_manifest, snapshot_folder
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
 from sanefit.components.foundation.image_dataset.sources.location import identity_of
-from sanefit.components.foundation.image_dataset.sources.source_image import Folders
 from sanefit.components.foundation.machine.cores import usable_cores
 from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings, QuarantinedFile
 from sanefit.components.foundation.step_lines.step_log import Say
@@ -55,8 +54,7 @@ def take_snapshot(settings: DataSettings, storage: str, say: Say, workers: int |
     shared, decoded_folder, cores = Storage(storage), folder_of(settings), workers or usable_cores()
     decoded = read_decoded(shared, decoded_folder)
     with scratch_folder() as scratch, closing(PartWriter(shared, decoded_folder, scratch)) as writer:
-        folders: Folders = "own_splits" if settings.splits == "own" else "classes"
-        listing = list_source(settings.source, scratch, folders=folders, group_column=settings.group_column)
+        listing = list_source(settings.source, scratch, folders=settings.folders, group_column=settings.group_column)
         source = ListedSource(settings, listing.images, [identity_of(image.location) for image in listing.images])
         groups = groups_of(listing.images, settings.group)
         read_new_images(source, decoded, writer, scratch, cores, say)

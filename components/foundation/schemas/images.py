@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from sanefit.components.foundation.schemas.bases import Artifact, Level, OneLine, Settings
-from sanefit.components.foundation.schemas.sources import SourceKind, kind_of, of_known_kind
+from sanefit.components.foundation.schemas.sources import Folders, SourceKind, kind_of, of_known_kind
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -71,6 +71,11 @@ class DataSettings(Settings):
         """Of a table; empty where groups are found otherwise, or not at all."""
         kind, _, name = (self.group or "").partition(":")
         return name if kind == "column" else ""
+
+    @property
+    def folders(self) -> Folders:
+        """What the folders of the source say."""
+        return "own_splits" if self.splits == "own" else "classes"
 
     @property
     def source_kind(self) -> SourceKind:

@@ -8,6 +8,7 @@ import difflib
 import functools
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 ALLOWED = {"NAME": r"\w+", "BUCKET": r"[^/]+"}
 FILES = "image files"
@@ -58,6 +59,9 @@ class SourceKind:
         """Whether ``source`` names a file or folder of this machine."""
         return "PATH" in self.form and not self.place(source).startswith(S3)
 
+
+# What the folders around an image say: its class; its split, too; or nothing, and every image is listed, of no class.
+Folders = Literal["classes", "own_splits", "nothing"]
 
 SOURCES = (
     SourceKind("digits", "digits", pixels=(8, 8, 1), has_splits=False),

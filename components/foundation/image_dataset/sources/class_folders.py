@@ -7,8 +7,9 @@ from posixpath import splitext
 from typing import NamedTuple
 
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.image_dataset.sources.source_image import Folders, SourceListing
+from sanefit.components.foundation.image_dataset.sources.source_image import SourceListing
 from sanefit.components.foundation.schemas.images import SplitName
+from sanefit.components.foundation.schemas.sources import Folders
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"}

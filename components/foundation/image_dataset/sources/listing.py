@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.image_dataset.sources.source_image import Folders, ListingRequest, SourceListing
-from sanefit.components.foundation.schemas.sources import SourceKind, kind_of
+from sanefit.components.foundation.image_dataset.sources.source_image import ListingRequest, SourceListing
+from sanefit.components.foundation.schemas.sources import Folders, SourceKind, kind_of
 
 
 class SourceModule(Protocol):

@@ -3,13 +3,10 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from sanefit.components.foundation.image_dataset.sources.location import Location
 from sanefit.components.foundation.schemas.images import SplitName
-
-# What the folders around an image say: its class; its split, too; or nothing, and every image is listed, of no class.
-Folders = Literal["classes", "own_splits", "nothing"]
+from sanefit.components.foundation.schemas.sources import Folders
 
 
 @dataclass(frozen=True, slots=True)

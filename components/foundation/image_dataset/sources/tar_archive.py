@@ -23,11 +23,11 @@ from sanefit.components.foundation.image_dataset.sources.class_folders import (
 )
 from sanefit.components.foundation.image_dataset.sources.local_file import PartOfFile, local_file
 from sanefit.components.foundation.image_dataset.sources.source_image import (
-    Folders,
     ListingRequest,
     SourceImage,
     SourceListing,
 )
+from sanefit.components.foundation.schemas.sources import Folders
 
 COPIED_AT_ONCE = 2**20
 COMPRESSIONS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}

@@ -13,11 +13,11 @@ from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.sources.class_folders import LINK_TO_NOWHERE, Entries, with_class
 from sanefit.components.foundation.image_dataset.sources.local_file import local_file
 from sanefit.components.foundation.image_dataset.sources.source_image import (
-    Folders,
     ListingRequest,
     SourceImage,
     SourceListing,
 )
+from sanefit.components.foundation.schemas.sources import Folders
 
 
 @dataclass(frozen=True, slots=True)
