@@ -4,7 +4,6 @@ Every measurement runs in a process of its own, so that its peak memory is its o
 ours and the peer's take turns.
 """
 
-import argparse
 import json
 import math
 import multiprocessing
@@ -12,13 +11,12 @@ import os
 import resource
 import statistics
 import sys
-import tarfile
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from cifar10 import unpacked_cifar10
 from figures import print_figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -46,13 +44,7 @@ Measured = dict[str, float]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cifar10", type=Path, required=True, help="archive of CIFAR-10's training images")
-    archive = parser.parse_args().cifar10
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder / "cifar", filter="data")
+    with unpacked_cifar10(__doc__) as folder:
         make_photos(folder / "photos")
         _photos(folder / "photos")
         _cifar(folder / "cifar" / "train")

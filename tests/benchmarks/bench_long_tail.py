@@ -4,13 +4,11 @@ Classes shrink geometrically to a hundredth of the first (Cui et al. 2019); the 
 Each side takes the learning rate that is best for it on the validation split; the test split is read at the end.
 """
 
-import argparse
-import tarfile
-import tempfile
 from pathlib import Path
 from statistics import fmean
 
 import torch
+from cifar10 import unpacked_cifar10
 from figures import print_figure
 
 from sanefit.components.channel_stats.channel_stats import measure_channel_stats
@@ -34,13 +32,7 @@ EPOCHS = 20
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cifar10", type=Path, required=True, help="archive of CIFAR-10's training images")
-    archive = parser.parse_args().cifar10
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder / "cifar", filter="data")
+    with unpacked_cifar10(__doc__) as folder:
         make_long_tail(folder / "cifar" / "train", folder / "images")
         plain, balanced = (_measure(folder, weights) for weights in ("none", "balanced"))
         print_figure(

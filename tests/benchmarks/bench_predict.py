@@ -4,9 +4,6 @@ Both name the class of every file of CIFAR-10's first 1,000 of each class, with 
 page cache.
 """
 
-import argparse
-import tarfile
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from cifar10 import unpacked_cifar10
 from figures import print_figure
 from torch.utils.data import DataLoader
 from torchvision import datasets
@@ -45,15 +43,9 @@ STATS = ChannelStats(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cifar10", type=Path, required=True, help="archive of CIFAR-10's training images")
-    archive = parser.parse_args().cifar10
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
+    with unpacked_cifar10(__doc__) as folder:
         images = folder / "some"
-        for class_folder in sorted((folder / "train").iterdir()):
+        for class_folder in sorted((folder / "cifar" / "train").iterdir()):
             (images / class_folder.name).mkdir(parents=True)
             for file in sorted(class_folder.iterdir())[:PER_CLASS]:
                 file.rename(images / class_folder.name / file.name)

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up_manifest import made_up_manifest
 from sklearn.metrics import precision_recall_fscore_support
 
 from sanefit.components.foundation.diagnosis.judgement import judge
 from sanefit.components.foundation.schemas.final_model import TrainedModel
-from sanefit.components.foundation.schemas.images import DatasetReference, Manifest
+from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import MlpSettings
 from sanefit.components.foundation.schemas.runs import Registration
 from sanefit.components.foundation.schemas.search import TrialSetting
@@ -39,16 +40,7 @@ def card_of(confusion: list[list[int]]) -> str:
         split: {name: count if label == 0 else 0 for label, name in enumerate(names)}
         for split, count in (("train", 1200), ("validation", 100), ("test", images))
     }
-    manifest = Manifest.model_validate(
-        {
-            "fingerprint": "f" * 64,
-            "class_names": names,
-            "image_shape": (8, 8, 1),
-            "images_per_class": per_class,
-            "splits": {},
-            "shards": [],
-        }
-    )
+    manifest = made_up_manifest(per_class, (8, 8, 1))
     stats = ChannelStats(normalization="none", images=1, mean=[0], std=[1], shift=[0], scale=[1], histogram=[])
     dataset = DatasetReference(storage="s", fingerprint="f" * 64)
     inputs = TrainingInputs(dataset, manifest, stats, MlpSettings(kind="mlp"), OptimizerSettings(), 7)

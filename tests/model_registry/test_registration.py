@@ -59,16 +59,6 @@ def _unverified(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registration_module, "verify", lambda *_: None)
 
 
-@pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("registry")
-
-
-@pytest.fixture(scope="module")
-def uri(storage: Path) -> str:
-    return f"sqlite:///{storage / 'mlflow.db'}"
-
-
 def trained_model(
     folder: str, dataset: DatasetReference, stats: ChannelStats, steps: int, seed: int = 0
 ) -> TrainedModel:

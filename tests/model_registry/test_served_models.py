@@ -82,16 +82,6 @@ def settings(photographs: dict[str, bytes], tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("served")
-
-
-@pytest.fixture(scope="module")
-def uri(storage: Path) -> str:
-    return f"sqlite:///{storage / 'mlflow.db'}"
-
-
-@pytest.fixture(scope="module")
 def dataset(settings: DataSettings, storage: Path) -> DatasetReference:
     return take_snapshot(settings, str(storage), Said())
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up_manifest import made_up_manifest
 from numpy.typing import NDArray
 from said import Said
 from scipy.stats import norm
@@ -18,20 +19,12 @@ CLASSES = ["cat", "dog"]
 
 
 def manifest_of(train: int, validation: tuple[int, int]) -> Manifest:
-    return Manifest.model_validate(
-        {
-            "fingerprint": "0" * 64,
-            "class_names": CLASSES,
-            "image_shape": (8, 8, 3),
-            "images_per_class": {
-                "train": dict.fromkeys(CLASSES, train),
-                "validation": dict(zip(CLASSES, validation, strict=True)),
-                "test": dict.fromkeys(CLASSES, 1),
-            },
-            "splits": {},
-            "shards": [],
-        }
-    )
+    per_class = {
+        "train": dict.fromkeys(CLASSES, train),
+        "validation": dict(zip(CLASSES, validation, strict=True)),
+        "test": dict.fromkeys(CLASSES, 1),
+    }
+    return made_up_manifest(per_class, (8, 8, 3))
 
 
 def index_of(train: int, bundle_size: int = 1) -> NDArray[np.int64]:
