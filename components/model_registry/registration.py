@@ -1,7 +1,6 @@
 """Register the trained model and decide between champion and challenger."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -14,32 +13,28 @@ from sanefit.components.foundation.image_dataset.shards import SplitImages, open
 from sanefit.components.foundation.schemas.final_model import TrainedModel
 from sanefit.components.foundation.schemas.images import DataSettings
 from sanefit.components.foundation.schemas.registry import RegistrySettings
-from sanefit.components.foundation.schemas.runs import CHALLENGER, CHAMPION, Registration, RunReference
+from sanefit.components.foundation.schemas.runs import Registration, RunReference
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.tracking.connection import Client, connect
 from sanefit.components.foundation.tracking.models import (
-    champion_version,
     describe_version,
-    let_files_model_follow,
     name_of_files_model,
     register_files_model,
     register_model,
-    set_alias,
 )
 from sanefit.components.foundation.tracking.tags import FINGERPRINT_TAG
 from sanefit.components.foundation.training.checkpoints.trained_model import read_trained
 from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.stacks.trial import Problem
+from sanefit.components.model_registry.alias import NewVersion, give_alias
 from sanefit.components.model_registry.champion_comparison import (
     TestAnswers,
-    compare_with_champion,
     probabilities_of,
 )
 from sanefit.components.model_registry.model_card import model_card
-from sanefit.components.model_registry.promotion import WORN_OUT, Candidate, decide
+from sanefit.components.model_registry.promotion import Candidate
 from sanefit.components.model_registry.required_metrics import calibration_error, measure, shortfalls
-from sanefit.components.model_registry.seen_images import digests_of, note_look, write_seen_images
-from sanefit.components.model_registry.settlement import Proposal, Standing, propose, read_proposals, standing_of
+from sanefit.components.model_registry.seen_images import digests_of, write_seen_images
 from sanefit.components.model_registry.verification import verify
 
 
@@ -83,7 +78,7 @@ def register(
     verify(run.tracking_uri, model_uri, files_model_uri, test, probabilities)
     write_seen_images(tracking, run.tracking_run_id, inputs.dataset, manifest)
     right = probabilities.argmax(axis=1) == test.labels
-    new = _NewVersion(
+    new = NewVersion(
         version,
         Candidate(
             trained.test_accuracy,
@@ -93,7 +88,7 @@ def register(
         measure(settings.metric, test.labels, probabilities, manifest.class_names),
         TestAnswers(test, digests_of(inputs.dataset, "test", manifest), manifest.class_names, right),
     )
-    registration = _with_alias(tracking, model_name, new, settings, run, say, now())
+    registration = give_alias(tracking, model_name, new, settings, run, say, now())
     card = model_card(registration, inputs, trained, run.run_name, calibration_error(right, probabilities.max(axis=1)))
     describe_version(tracking, model_name, version, card)
     return registration
@@ -109,51 +104,6 @@ def _tested(model_uri: str, test: SplitImages, trained: TrainedModel) -> NDArray
             f"{trained.test_accuracy:.6f}; expected the same; the version keeps no alias"
         )
     return probabilities
-
-
-def _with_alias(
-    tracking: Client,
-    model_name: str,
-    new: "_NewVersion",
-    settings: RegistrySettings,
-    run: RunReference,
-    say: Say,
-    now: datetime,
-) -> Registration:
-    """Compare the new version with the champion, and set its alias; a step that is repeated finds what it proposed."""
-    version, model_uri = new.version, f"models:/{model_name}/{new.version}"
-    begun = read_proposals(tracking, model_name).get(version)
-    if begun is None:
-        standing = standing_of(tracking, model_name, run.tracking_run_id, now)
-        outcome, promoted = _judge(tracking, model_name, new, standing, settings, say, now)
-    else:
-        outcome, promoted = begun, True
-    champion = champion_version(tracking, model_name)
-    if promoted and not (begun and begun.settled):
-        champion = propose(tracking, model_name, version, outcome)
-    alias, reason = (CHAMPION if champion == version else CHALLENGER), outcome.reason
-    if alias == CHALLENGER:
-        set_alias(tracking, model_name, CHALLENGER, version)
-        let_files_model_follow(tracking, model_name, CHALLENGER)
-        if promoted:
-            reason = f"version {champion} took over meanwhile, and is at least as good; {reason}"
-    say(f"{model_uri} is {alias}: {reason}")
-    if outcome.look >= WORN_OUT:
-        say(
-            f"warning: this test split has compared versions {outcome.look} times, and takes ever more to convince; "
-            "renew it: choose another storage, or new data"
-        )
-    return Registration(
-        model_name=model_name,
-        model_version=version,
-        model_uri=model_uri,
-        alias=alias,
-        test_accuracy=new.candidate.accuracy,
-        champion_version_before=outcome.over or None,
-        reason=reason,
-        comparison=outcome.comparison,
-        look=outcome.look,
-    )
 
 
 def _kept_versions(
@@ -186,47 +136,6 @@ def _kept_versions(
             f"an artifact store that take it; no version is registered; the weights stay in {trained.weights_uri!r}; "
             "mend it, and run again: what is trained is not trained again"
         ) from error
-
-
-@dataclass(frozen=True)
-class _NewVersion:
-    version: str
-    candidate: Candidate
-    score: float
-    answers: TestAnswers
-
-
-def _judge(
-    tracking: Client,
-    model_name: str,
-    new: _NewVersion,
-    standing: Standing,
-    settings: RegistrySettings,
-    say: Say,
-    now: datetime,
-) -> tuple[Proposal, bool]:
-    """What is to be proposed, and whether it is."""
-    version = new.version
-    before = standing.champion if standing.champion != version else ""
-    champion = compare_with_champion(tracking, model_name, before or None, new.answers, settings, say)
-    look = note_look(tracking, model_name, version, new.answers.digests) if champion and champion.comparison else 0
-    promotion = decide(new.candidate, champion, settings, max(look, 1))
-    promoted = promotion.promoted and settings.approval == "automatic"
-    reason = promotion.reason
-    if promotion.promoted and not promoted:
-        reason = (
-            f"registry.approval=manual: `sanefit registry promote {model_name} {version}` makes it champion; {reason}"
-        )
-    proposal = Proposal(
-        over=before,
-        score=new.score,
-        past=standing.past,
-        reason=reason,
-        time=now.isoformat(timespec="seconds"),
-        comparison=champion.comparison if champion else None,
-        look=look,
-    )
-    return proposal, promoted
 
 
 def _served_model(inputs: TrainingInputs, trained: TrainedModel) -> ProbabilityModel:
