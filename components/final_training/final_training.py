@@ -87,7 +87,7 @@ def train_final(
         members = train_members(runs, judging(planned, judged))
         validation = _measure_on_validation(members, runs.data(), inputs.classes, say)
     trained = _measured_on_test(members, inputs, validation, Storage(run.storage).run(run.run_name).weights)
-    log_result(trained, members, inputs.optimizer, final, run, started, clock())
+    log_result(trained, members, inputs.optimizer, final, run, started, clock(), say)
     for member in members:
         object_store.remove(member.checkpoint_uri)
     _say_result(trained, manifest.class_names, say)

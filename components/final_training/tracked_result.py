@@ -6,10 +6,11 @@ from sanefit.components.final_training.member_runs import TrainedMember
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings, Judgement, TrainedModel
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.training import OptimizerSettings
-from sanefit.components.foundation.tracking.child_runs import ChildRun, log_child_run
+from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.tracking.child_runs import ChildRun
 from sanefit.components.foundation.tracking.connection import connect
-from sanefit.components.foundation.tracking.runs import log_summary
 from sanefit.components.foundation.tracking.tags import BEST_EPOCH_TAG, STAGE_TAG
+from sanefit.components.foundation.tracking.untracked import Outbox, Untracked, fill_in_untracked
 from sanefit.components.foundation.training.resolved_settings import resolve_optimizer
 
 
@@ -21,8 +22,11 @@ def log_result(
     run: RunReference,
     started: float,
     ended: float,
+    say: Say,
 ) -> None:
     """Write the child run ``final``, with the test's figures, ``final-2`` and so on for more members, and the result.
+
+    What steps before could not write to MLflow follows.
 
     Args:
         trained: the result.
@@ -30,8 +34,9 @@ def log_result(
         optimizer, final: as the configuration has them.
         run: the parent.
         started, ended: epoch seconds.
+        say: prints a line when MLflow does not take it.
     """
-    client = connect(run.tracking_uri)
+    outbox = Outbox(run, lambda: connect(run.tracking_uri))
     tested = {"test_accuracy": trained.test_accuracy, "test_loss": trained.test_loss, **_worth("test", trained.test)}
     for number, member in enumerate(members, start=1):
         child = ChildRun(
@@ -44,11 +49,12 @@ def log_result(
             ended=ended,
             failed=False,
         )
-        log_child_run(client, run, child)
+        outbox.write(Untracked(child=child))
     # On the child, the name is that of a curve, and the model is that of its best epoch.
     validated = {"validation_accuracy": trained.validation_accuracy, **_worth("validation", trained.validation)}
     figures = {**validated, **tested}
-    log_summary(client, run.tracking_run_id, figures, ended)
+    outbox.write(Untracked(figures=figures, at=ended))
+    fill_in_untracked(run, say)
 
 
 def _worth(split: str, judgement: Judgement) -> dict[str, float]:

@@ -86,9 +86,11 @@ def rank_trials(stage: str, packs: list[str], run: str) -> str:
     from sanefit.components.foundation.step_lines.step_log import running_step
     from sanefit.components.foundation.storage.layout import Storage
     from sanefit.components.foundation.storage.results import store_result
+    from sanefit.components.foundation.tracking.untracked import fill_in_untracked
     from sanefit.components.hyperparameter_search.rank.ranking import rank_stage
 
     with running_step(f"{stage} rank") as say:
         parent = RunReference.model_validate_json(run)
+        fill_in_untracked(parent, say)
         ranking = rank_stage(parent, stage, packs, say)  # type: ignore[arg-type]
         return store_result(Storage(parent.storage).run(parent.run_name).result(f"{stage}-ranking"), ranking)

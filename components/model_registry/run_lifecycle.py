@@ -11,6 +11,7 @@ from sanefit.components.foundation.storage.layout import RunFolder, Storage
 from sanefit.components.foundation.tracking.connection import connect, store_exists
 from sanefit.components.foundation.tracking.finished_runs import identity_tags
 from sanefit.components.foundation.tracking.readiness import (
+    patiently,
     require_free_name,
     require_server,
     require_writable_artifacts,
@@ -22,6 +23,7 @@ from sanefit.components.foundation.tracking.tags import FINGERPRINT_TAG, RUN_TAG
 GOOD_STATES = frozenset({"SUCCEEDED", "COMPLETE", "CACHED"})  # kfp.local says the first, a cluster the others
 SETTINGS_FILE = "settings.json"  # flat, among the run's files
 ENDED = GOOD_STATES | {"FAILED", "CANCELLED", "CANCELED", "SKIPPED"}
+CLOSING_SECONDS = 30.0
 WITHOUT_A_WORD = "it ended without a word; its steps' logs may say more"
 
 
@@ -95,7 +97,9 @@ def close_tracking_run(
     run = None
     if store_exists(tracking_uri):
         client = connect(tracking_uri)
-        run = find_run(client, model_name, run_name, job_id)
+        run = patiently(
+            lambda: find_run(client, model_name, run_name, job_id), tracking_uri, say, patience=CLOSING_SECONDS
+        )
     if run is None:
         say(f"run {run_name!r} was never opened in MLflow; nothing to close")
         return

@@ -93,6 +93,11 @@ class RunFolder:
         """The final model's weights."""
         return join(self.uri, "weights.pt")
 
+    @property
+    def untracked(self) -> str:
+        """The folder of results that MLflow has not taken yet."""
+        return join(self.uri, "untracked")
+
     def result(self, name: str) -> str:
         """What a step of this run found."""
         return join(self.uri, "results", f"{name}.json")

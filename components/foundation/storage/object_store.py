@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import uuid
 from pathlib import Path
 
 from sanefit.components.foundation.storage.s3_client import bucket_and_key, s3_client
@@ -146,12 +147,10 @@ def _listed(uri: str) -> tuple[list[str], list[str]]:
 
 def _write_aside_then_rename(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as aside:
-        try:
-            aside.write(content)
-            aside.flush()
-            Path(aside.name).chmod(0o644)
-            Path(aside.name).replace(path)
-        except BaseException:
-            Path(aside.name).unlink()
-            raise
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # opened as any file: the umask says who may read it
+    try:
+        aside.write_bytes(content)
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise

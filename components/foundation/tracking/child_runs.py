@@ -2,10 +2,10 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from mlflow.entities import LifecycleStage, Metric, Param, Run, ViewType
 
+from sanefit.components.foundation.schemas.bases import Artifact
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.training import EpochRecord
 from sanefit.components.foundation.tracking.connection import Client
@@ -23,8 +23,7 @@ CURVES = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class ChildRun:
+class ChildRun(Artifact):
     """A finished run below another.
 
     ``name``: unique among the parent's children. ``epochs``: its curves. ``summary``: single values. ``started`` and

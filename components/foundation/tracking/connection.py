@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from sanefit.components.foundation.tracking.connected import note_connection
 
 Client = MlflowClient
 LOCAL = "sqlite:///"
+RETRIES, TIMEOUT = "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"
+TIMEOUT_SECONDS = "30"
 
 
 def connect(tracking_uri: str) -> Client:
@@ -41,3 +44,19 @@ def _one_at_a_time(database: Path) -> Iterator[None]:
 def store_exists(tracking_uri: str) -> bool:
     """False for a local SQLite store whose file is missing: asking it anything would create it."""
     return not tracking_uri.startswith(LOCAL) or Path(tracking_uri.removeprefix(LOCAL)).exists()
+
+
+@contextlib.contextmanager
+def asking_once() -> Iterator[None]:
+    """Whoever asks a server in here decides whether to ask again: MLflow's own client would, for minutes."""
+    before = {name: os.environ.get(name) for name in (RETRIES, TIMEOUT)}
+    os.environ[RETRIES] = "0"
+    os.environ.setdefault(TIMEOUT, TIMEOUT_SECONDS)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,13 +1,23 @@
-"""What registration needs of MLflow, tried before anything is trained."""
+"""What registration needs of MLflow, tried before anything is trained, and waited for afterwards."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 
-from sanefit.components.foundation.errors import SettingsError, StorageError, first_line
+from sanefit.components.foundation.clock import Clock
+from sanefit.components.foundation.errors import RunFailedError, SettingsError, StorageError, first_line
 from sanefit.components.foundation.schemas.runs import CHAMPION
-from sanefit.components.foundation.tracking.connection import Client
+from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.tracking.connection import Client, asking_once
 from sanefit.components.foundation.tracking.models import champion_version, why_not_loaded
 
+Answer = TypeVar("Answer")
+PATIENCE_SECONDS, AGAIN_SECONDS = 300.0, 2.0
+GONE = "RESOURCE_DOES_NOT_EXIST"
+TRAINED = "what is trained is not trained again"
 SERVER = "expected a tracking server of MLflow"
 # What a server answers that is none, or takes no requests of this user.
 ANSWERS = (
@@ -75,6 +85,68 @@ def why_champion_not_loaded(tracking: Client, model_name: str) -> str:
         return ""
     reason = why_not_loaded(f"models:/{model_name}@{CHAMPION}")
     return reason and f"champion version {version} cannot be loaded ({reason})"
+
+
+def patiently(
+    ask: Callable[[], Answer],
+    tracking_uri: str,
+    say: Say,
+    *,
+    patience: float = PATIENCE_SECONDS,
+    clock: Clock = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Answer:
+    """What MLflow answers, as soon as it answers.
+
+    Args:
+        ask: asks it; may be called again.
+        tracking_uri: of MLflow.
+        say: prints a line when it has to be waited for.
+        patience: in seconds.
+        clock, sleep: in seconds.
+
+    Raises:
+        RunFailedError: when it does not answer.
+        MlflowException: when what is asked for is not there.
+    """
+    until, waiting = clock() + patience, False
+    while True:
+        try:
+            with asking_once():
+                return ask()
+        except Exception as error:  # an HTTP client's, a database's
+            if isinstance(error, MlflowException) and error.error_code == GONE:
+                raise
+            if clock() >= until:
+                raise RunFailedError(
+                    f"MLflow at {tracking_uri!r} has not answered for {patience:.0f} s: {first_line(error)}; "
+                    f"{SERVER}; start it, and run again: {TRAINED}"
+                ) from error
+            if not waiting:
+                say(f"waiting for MLflow at {tracking_uri!r}: {first_line(error)}")
+                waiting = True
+            sleep(AGAIN_SECONDS)
+
+
+def wait_for_run(tracking: Client, run_id: str, say: Say) -> None:
+    """Wait until MLflow answers, and has the run.
+
+    Raises:
+        RunFailedError: when it does not answer, or the run was deleted.
+    """
+    try:
+        run = patiently(lambda: tracking.get_run(run_id), tracking.tracking_uri, say)
+    except MlflowException as error:
+        raise _run_deleted(run_id, "no command brings it back") from error
+    if run.info.lifecycle_stage == LifecycleStage.DELETED:
+        raise _run_deleted(run_id, f"`mlflow runs restore --run-id {run_id}` brings it back")
+
+
+def _run_deleted(run_id: str, way_out: str) -> RunFailedError:
+    return RunFailedError(
+        f"MLflow's run {run_id} of this training was deleted meanwhile; expected it, for a version belongs to a run; "
+        f"{way_out}; run again: {TRAINED}"
+    )
 
 
 def _not_usable(uri: str, error: MlflowException) -> StorageError:

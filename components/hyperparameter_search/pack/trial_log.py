@@ -22,6 +22,7 @@ from sanefit.components.foundation.tracking.tags import STAGE_TAG, STATUS_TAG
 
 if TYPE_CHECKING:
     from sanefit.components.foundation.tracking.connection import Client
+    from sanefit.components.foundation.tracking.untracked import Outbox
 
 SILENT_SECONDS = 10.0
 
@@ -52,7 +53,7 @@ def tracking_process(tracking_uri: str) -> Iterator[Executor]:
 
 @dataclass
 class TrialLog:
-    """The trials of a pack on their way to MLflow.
+    """The trials of a pack on their way to MLflow; what it does not take waits in the run's folder.
 
     ``writer``: of ``tracking_process``, or any that does one thing after another. ``waiting``: in that order.
     """
@@ -75,7 +76,7 @@ class TrialLog:
             self.waiting.append(self.writer.submit(log_trial, self.run, self.stage, result))
 
     def close(self, say: Say, silent_seconds: float = SILENT_SECONDS) -> None:
-        """Wait until all are written, and say so when that takes longer.
+        """Wait until all are written, and say so when that takes longer, or some wait in the run's folder.
 
         Raises:
             Exception: what writing one of them raised.
@@ -87,14 +88,18 @@ class TrialLog:
         with _death_explained():
             for future in self.waiting:
                 future.result()
+            if left := self.writer.submit(write_rest, self.run).result():
+                say(left)
 
 
 def log_trial(run: RunReference, stage: str, result: TrialResult) -> None:
-    """Write a trial to MLflow, once: its times are its own, so that a second writing is the same.
+    """Write a trial to MLflow, once, or to the run's folder when it cannot be.
 
-    Its accuracy is the last point of the curve ``validation_accuracy``.
+    Its times are its own, so that a second writing is the same. Its accuracy is the last point of the curve
+    ``validation_accuracy``.
     """
-    from sanefit.components.foundation.tracking.child_runs import ChildRun, log_child_run
+    from sanefit.components.foundation.tracking.child_runs import ChildRun
+    from sanefit.components.foundation.tracking.untracked import Untracked
 
     folds = {
         f"validation_accuracy_fold_{number}": value for number, value in enumerate(result.fold_accuracies, start=1)
@@ -109,7 +114,15 @@ def log_trial(run: RunReference, stage: str, result: TrialResult) -> None:
         ended=result.started + result.seconds,
         failed=result.status not in ("ok", "stopped"),
     )
-    log_child_run(_client(run.tracking_uri), run, child)
+    _outbox(run).write(Untracked(child=child))
+
+
+def write_rest(run: RunReference) -> str:
+    """Once more what this process could not write; a warning when some of it is left, else empty."""
+    from sanefit.components.foundation.tracking.untracked import not_taken
+
+    outbox = _outbox(run)
+    return "" if outbox.fill_in() else not_taken(outbox)
 
 
 def shown(value: float | int | str) -> str:
@@ -147,3 +160,10 @@ def _client(uri: str) -> "Client":
     from sanefit.components.foundation.tracking.connection import connect
 
     return connect(uri)
+
+
+@functools.cache
+def _outbox(run: RunReference) -> "Outbox":
+    from sanefit.components.foundation.tracking.untracked import Outbox
+
+    return Outbox(run, lambda: _client(run.tracking_uri))

@@ -1,0 +1,136 @@
+"""Results that MLflow did not take: they wait in the run's folder, and are written as soon as it answers again.
+
+Writing one is idempotent as a whole, not request by request: where a server was killed before it could answer, a client
+that repeats its request would create a run a second time. So it repeats nothing here.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pydantic import Field
+
+from sanefit.components.foundation.clock import Clock
+from sanefit.components.foundation.errors import first_line
+from sanefit.components.foundation.schemas.bases import Artifact
+from sanefit.components.foundation.schemas.runs import RunReference
+from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.layout import Storage
+from sanefit.components.foundation.storage.object_store import join
+from sanefit.components.foundation.tracking.child_runs import ChildRun, log_child_run
+from sanefit.components.foundation.tracking.connection import Client, asking_once, connect
+from sanefit.components.foundation.tracking.runs import log_summary
+
+QUIET_SECONDS = 10.0  # after a failure: a server that hangs would keep each of hundreds of trials waiting
+AGAIN_SECONDS = 2.0
+FILL_IN_SECONDS = 60.0
+Sleep = Callable[[float], None]
+
+
+class Untracked(Artifact):
+    """What is to be written: a ``child`` run, or ``figures`` of the run itself, of the time ``at`` in epoch seconds."""
+
+    child: ChildRun | None = None
+    figures: dict[str, float] = Field(default={})
+    at: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Unique in a run."""
+        return self.child.name if self.child else "figures"
+
+
+@dataclass
+class Outbox:
+    """The way of a run's results to MLflow. ``kept``: names of those that wait in the run's folder.
+
+    ``tracking``: makes a client; a server that is gone may refuse that, too.
+    """
+
+    run: RunReference
+    tracking: Callable[[], Client]
+    clock: Clock = time.monotonic
+    kept: list[str] = field(default_factory=list)
+    reason: str = ""
+    quiet_until: float = float("-inf")
+
+    @property
+    def folder(self) -> str:
+        """Where results wait."""
+        return Storage(self.run.storage).run(self.run.run_name).untracked
+
+    def write(self, result: Untracked) -> None:
+        """Write a result, after those that wait; it waits with them when MLflow does not take it.
+
+        Raises:
+            StorageError: when neither MLflow nor the storage takes it.
+        """
+        if self.clock() >= self.quiet_until and self.fill_in() and self._taken(result):
+            return
+        object_store.write_bytes(self._uri(result.name), result.model_dump_json().encode())
+        self.kept.append(result.name)
+
+    def fill_in(self) -> bool:
+        """Write what waits, until MLflow does not take one; whether nothing is left."""
+        while self.kept:
+            uri = self._uri(self.kept[0])
+            if not self._taken(Untracked.model_validate_json(object_store.read_bytes(uri))):
+                return False
+            object_store.remove(uri)
+            self.kept.pop(0)
+        return True
+
+    def _uri(self, name: str) -> str:
+        return join(self.folder, f"{name}.json")
+
+    def _taken(self, result: Untracked) -> bool:
+        try:
+            with asking_once():
+                tracking = self.tracking()
+                if result.child:
+                    log_child_run(tracking, self.run, result.child)
+                if result.figures:
+                    log_summary(tracking, self.run.tracking_run_id, result.figures, result.at)
+        except Exception as error:  # whatever it is: what was trained is not lost for it
+            self.reason, self.quiet_until = first_line(error), self.clock() + QUIET_SECONDS
+            return False
+        return True
+
+
+def fill_in_untracked(
+    run: RunReference,
+    say: Say,
+    *,
+    patience: float = FILL_IN_SECONDS,
+    clock: Clock = time.monotonic,
+    sleep: Sleep = time.sleep,
+) -> bool:
+    """Write to MLflow what steps before could not; whether nothing is left.
+
+    No step before may be at work still: two that write the same result would write it twice.
+
+    Args:
+        run: whose results wait.
+        say: prints a line, when anything waited.
+        patience: seconds for which MLflow is asked again.
+        clock, sleep: in seconds.
+    """
+    outbox = Outbox(run, lambda: connect(run.tracking_uri), clock)
+    outbox.kept = [name.removesuffix(".json") for name in object_store.list_files(outbox.folder)]
+    waiting, until = len(outbox.kept), clock() + patience
+    while not outbox.fill_in() and clock() < until:
+        sleep(AGAIN_SECONDS)
+    if written := waiting - len(outbox.kept):
+        say(f"{written} of {waiting} results that MLflow had not taken are in it now")
+    if outbox.kept:
+        say(not_taken(outbox))
+    return not outbox.kept
+
+
+def not_taken(outbox: Outbox) -> str:
+    """A warning, in one line."""
+    return (
+        f"warning: MLflow at {outbox.run.tracking_uri!r} does not take {len(outbox.kept)} results ({outbox.reason}); "
+        f"they wait in {outbox.folder!r}, and the next step writes them"
+    )
