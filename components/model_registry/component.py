@@ -130,6 +130,7 @@ def register_model(
     from sanefit.components.foundation.storage.layout import Storage
     from sanefit.components.foundation.storage.results import load_result, store_result
     from sanefit.components.foundation.tracking.connection import connect
+    from sanefit.components.foundation.tracking.locked_store import wait_until_unlocked
     from sanefit.components.foundation.tracking.readiness import wait_for_run
     from sanefit.components.foundation.tracking.untracked import fill_in_untracked
     from sanefit.components.foundation.training.inputs import read_training_inputs
@@ -138,6 +139,7 @@ def register_model(
     with running_step("register") as say:
         inputs = read_training_inputs(dataset, stats, network, optimizer, seed)
         parent = RunReference.model_validate_json(run)
+        wait_until_unlocked(parent.tracking_uri, say)
         wait_for_run(connect(parent.tracking_uri), parent.tracking_run_id, say)
         fill_in_untracked(parent, say)
         settings = RegistrySettings.model_validate_json(registry)

@@ -10,6 +10,7 @@ from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import RunFolder, Storage
 from sanefit.components.foundation.tracking.connection import connect, store_exists
 from sanefit.components.foundation.tracking.finished_runs import identity_tags
+from sanefit.components.foundation.tracking.locked_store import wait_until_unlocked
 from sanefit.components.foundation.tracking.readiness import (
     patiently,
     require_free_name,
@@ -54,6 +55,7 @@ def open_tracking_run(
         StorageError: when there is no MLflow that can be used, or its artifact store cannot be written from here.
     """
     local_store = tracking_uri.startswith("sqlite:") and not object_store.is_s3(storage)
+    wait_until_unlocked(tracking_uri, say)
     tracking = connect(tracking_uri)
     require_server(tracking, model_name)
     require_free_name(tracking, model_name)

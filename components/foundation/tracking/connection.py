@@ -8,25 +8,47 @@ from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
+from sanefit.components.foundation.errors import StorageError, first_line
 from sanefit.components.foundation.tracking.connected import note_connection
 
 Client = MlflowClient
 LOCAL = "sqlite:///"
 RETRIES, TIMEOUT = "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"
 TIMEOUT_SECONDS = "30"
+OTHER_TABLES = "out-of-date database schema"
 
 
 def connect(tracking_uri: str) -> Client:
-    """A client of the tracking server or store; model loading uses the same one."""
+    """A client of the tracking server or store; model loading uses the same one.
+
+    Raises:
+        StorageError: when a store cannot be opened, or its tables are those of another version of MLflow.
+    """
     note_connection()
     mlflow.set_tracking_uri(tracking_uri)
     # Whatever the environment says: what a thread fails to write would be lost, and its run closed as complete.
     mlflow.config.enable_async_logging(False)  # type: ignore[no-untyped-call]
-    if tracking_uri.startswith(LOCAL):
-        with _one_at_a_time(Path(tracking_uri.removeprefix(LOCAL))):
+    local = tracking_uri.startswith(LOCAL)
+    with _one_at_a_time(Path(tracking_uri.removeprefix(LOCAL))) if local else contextlib.nullcontext():
+        try:
             return MlflowClient(tracking_uri)
-    return MlflowClient(tracking_uri)
+        except (MlflowException, SQLAlchemyError) as error:
+            raise _not_opened(tracking_uri, error) from error
+
+
+def _not_opened(tracking_uri: str, error: Exception) -> StorageError:
+    reason = first_line(error)
+    store = f"MLflow's store {tracking_uri!r}"
+    if OTHER_TABLES in reason:
+        return StorageError(
+            f"{store} has the tables of another version of MLflow ({reason.partition('. ')[0]}); expected those of MLflow "
+            f"{mlflow.__version__}; install the version that wrote it, or, after a backup, `mlflow db upgrade "
+            f"{tracking_uri}`"
+        )
+    return StorageError(f"{store} cannot be opened: {reason}; expected one that can be read and written; check it")
 
 
 @contextlib.contextmanager
