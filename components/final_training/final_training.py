@@ -3,6 +3,7 @@
 import functools
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from sanefit.components.final_training.batch_norm import reestimate_batch_norm
 from sanefit.components.final_training.member_runs import MemberRuns, TrainedMember, Workers
 from sanefit.components.final_training.members import Member, judging, plan_members
 from sanefit.components.final_training.tracked_result import log_result
+from sanefit.components.foundation.diagnosis.calibration import calibration_error, fit_temperature
 from sanefit.components.foundation.diagnosis.curve_diagnosis import diagnose
 from sanefit.components.foundation.diagnosis.judgement import in_words, judge
 from sanefit.components.foundation.errors import RunFailedError
@@ -26,7 +28,7 @@ from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS
 from sanefit.components.foundation.training.checkpoints.trained_model import joined, write_weights
 from sanefit.components.foundation.training.inputs import TrainingInputs
-from sanefit.components.foundation.training.loop.evaluation import Evaluation, evaluate
+from sanefit.components.foundation.training.loop.evaluation import evaluate, measure_scores, scores_of
 from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
 from sanefit.components.foundation.training.loop.training_images import training_images
 from sanefit.components.foundation.training.score import judged_class
@@ -49,7 +51,8 @@ def train_final(
     """Train the ranking's best settings; keep of each the epoch that is best on the validation split.
 
     Batch-norm statistics are then taken over the training split, validation accuracy is
-    measured again, and the test split is read. A training that was interrupted goes on where a checkpoint has it.
+    measured again, the temperature of the probabilities is fitted, and the test split is read. A training that was
+    interrupted goes on where a checkpoint has it.
 
     Args:
         inputs: what is trained.
@@ -126,35 +129,47 @@ def confusion_matrix(labels: Tensor, predicted: Tensor, classes: int) -> list[li
     return matrix
 
 
-def _measure_on_validation(
-    members: Sequence[TrainedMember], data: TrainingData, classes: int, say: Say
-) -> tuple[float, Judgement]:
+@dataclass(frozen=True)
+class _Validated:
+    accuracy: float
+    judgement: Judgement
+    temperature: float
+
+
+def _measure_on_validation(members: Sequence[TrainedMember], data: TrainingData, classes: int, say: Say) -> _Validated:
     """The model's accuracy, after batch norm's statistics are taken over the training split, and what it is worth."""
+    labels = data.validation_labels
     for member in members:
         reestimate_batch_norm(member.classifier, data.train_pixels)
-    each = [_on_validation(member.classifier, data) for member in members]
-    whole = each[0] if len(members) == 1 else _on_validation(_model(members), data)
+    scores = scores_of(_model(members), data.validation_pixels)
+    whole, temperature = measure_scores(scores, labels), fit_temperature(scores, labels)
     if len(members) > 1:
+        each = [evaluate(member.classifier, data.validation_pixels, labels) for member in members]
         accuracies = ", ".join(f"{one.accuracy:.4f}" for one in each)
         mean = f"of the mean of their probabilities: {whole.accuracy:.4f}"
         say(f"validation accuracy of the members: {accuracies}; {mean}")
-    return whole.accuracy, judge(confusion_matrix(data.validation_labels, whole.predicted, classes))
+    say(
+        f"temperature {temperature:.3f}, fitted on the validation split: its calibration error "
+        f"{_calibration_error(scores, labels):.4f} becomes {_calibration_error(scores / temperature, labels):.4f}"
+    )
+    return _Validated(whole.accuracy, judge(confusion_matrix(labels, whole.predicted, classes)), temperature)
 
 
-def _on_validation(model: nn.Module, data: TrainingData) -> Evaluation:
-    return evaluate(model, data.validation_pixels, data.validation_labels)
+def _calibration_error(scores: Tensor, labels: Tensor) -> float:
+    confidence, predicted = scores.softmax(dim=1).max(dim=1)
+    return calibration_error((predicted == labels).cpu().numpy(), confidence.cpu().numpy())
 
 
 def _measured_on_test(
-    members: Sequence[TrainedMember], inputs: TrainingInputs, validated: tuple[float, Judgement], weights_uri: str
+    members: Sequence[TrainedMember], inputs: TrainingInputs, validated: _Validated, weights_uri: str
 ) -> TrainedModel:
     """Measure as the model is served: on the CPU. A GPU rounds otherwise, which turns an image in some thousands."""
     model = _model(members).to(CPU).to(memory_format=torch.contiguous_format)
     write_weights(weights_uri, [member.classifier for member in members])
     [(pixels, labels)] = training_images(inputs.dataset, ("test",), CPU, inputs.manifest)
-    test = evaluate(model, pixels, labels)
+    scores = scores_of(model, pixels) / validated.temperature
+    test = measure_scores(scores, labels)
     first = members[0]
-    validation_accuracy, validation = validated
     confusion = confusion_matrix(labels, test.predicted, inputs.classes)
     return TrainedModel(
         weights_uri=weights_uri,
@@ -162,12 +177,14 @@ def _measured_on_test(
         ensemble=[member.setting for member in members] if len(members) > 1 else [],
         best_epoch=first.best.epoch,
         epochs=first.records,
-        validation_accuracy=validation_accuracy,
+        validation_accuracy=validated.accuracy,
         test_accuracy=test.accuracy,
         test_loss=test.loss,
+        temperature=validated.temperature,
+        test_calibration_error=_calibration_error(scores, labels),
         test_images=len(labels),
         confusion=confusion,
-        validation=validation,
+        validation=validated.judgement,
         test=judge(confusion),
     )
 
@@ -183,7 +200,10 @@ def _say_result(trained: TrainedModel, class_names: Sequence[str], say: Say) -> 
         f"epoch {trained.best_epoch} kept: validation accuracy "
         f"{in_words(trained.validation_accuracy, trained.validation)}"
     )
-    say(f"test accuracy {in_words(trained.test_accuracy, trained.test)} on {trained.test_images:,} images")
+    say(
+        f"test accuracy {in_words(trained.test_accuracy, trained.test)} on {trained.test_images:,} images; calibration "
+        f"error {trained.test_calibration_error:.4f}"
+    )
     if trained.test.only_class_named is not None:
         say(
             f"warning: every image is called {class_names[trained.test.only_class_named]!r}: this model does not "

@@ -37,7 +37,14 @@ def log_result(
         say: prints a line when MLflow does not take it.
     """
     outbox = Outbox(run, lambda: connect(run.tracking_uri))
-    tested = {"test_accuracy": trained.test_accuracy, "test_loss": trained.test_loss, **_worth("test", trained.test)}
+    tested = {
+        "test_accuracy": trained.test_accuracy,
+        "test_loss": trained.test_loss,
+        "temperature": trained.temperature,
+        **_worth("test", trained.test),
+    }
+    if trained.test_calibration_error is not None:
+        tested["test_calibration_error"] = trained.test_calibration_error
     for number, member in enumerate(members, start=1):
         child = ChildRun(
             name="final" if number == 1 else f"final-{number}",

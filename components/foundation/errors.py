@@ -53,6 +53,13 @@ class ChecksFailedError(RunFailedError):
     """The network failed at least one sanity check."""
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What another library's error says first; its kind when it says nothing."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def first_cause(error: BaseException) -> str:
+    """What was wrong to begin with, in one line: an HTTP client wraps ``Connection refused`` in half a page."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return first_line(error)

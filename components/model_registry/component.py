@@ -71,6 +71,7 @@ def open_run(
     from sanefit.components.foundation.schemas.search import SearchSettings
     from sanefit.components.foundation.step_lines.step_log import running_step
     from sanefit.components.foundation.tracking.connection import connect
+    from sanefit.components.foundation.tracking.dataset_inputs import log_dataset_inputs
     from sanefit.components.foundation.training.score import judged_class
     from sanefit.components.model_registry.required_metrics import require_known_classes
     from sanefit.components.model_registry.run_identity import flat_settings
@@ -78,7 +79,8 @@ def open_run(
     from sanefit.components.model_registry.settlement import keep_standing
 
     with running_step("open run") as say:
-        class_names = read_manifest(DatasetReference.model_validate_json(dataset)).class_names
+        manifest = read_manifest(DatasetReference.model_validate_json(dataset))
+        class_names = manifest.class_names
         judged_class(SearchSettings.model_validate_json(search).metric, class_names)
         require_known_classes(RegistrySettings.model_validate_json(registry), class_names)
         known = TrainingIdentity.model_validate_json(identity)
@@ -93,6 +95,14 @@ def open_run(
             final=final,
         )
         run = open_tracking_run(name, run_name or job_name, job_id, storage, tracking_uri, known, params, say)
+        log_dataset_inputs(
+            connect(tracking_uri),
+            run.tracking_run_id,
+            source=params["data.source"],
+            fingerprint=manifest.fingerprint,
+            images={split: sum(counts.values()) for split, counts in manifest.images_per_class.items()},
+            classes=len(class_names),
+        )
         keep_standing(connect(tracking_uri), name, run.tracking_run_id, datetime.now(UTC))
         return run.model_dump_json()
 

@@ -19,6 +19,7 @@ from sanefit.components.foundation.image_dataset.sources.source_image import Sou
 from sanefit.components.foundation.machine.parallel_work import working_in_parallel
 from sanefit.components.foundation.schemas.sources import kind_of, of_known_kind
 from sanefit.components.foundation.tracking.models import load_pixels_model, model_metadata, why_not_loaded
+from sanefit.components.foundation.unsure import REJECT_BELOW, label_names
 
 AT_ONCE = 256
 FILES = ("folder", "tar_archive", "zip_archive", "s3_prefix")
@@ -27,27 +28,36 @@ NEEDED = ("class_names", "image_shape", "image_size", "background", "bit_depth")
 
 @dataclass(frozen=True)
 class Answers:
-    """Of some images: ``paths``; ``probabilities``, float32 (paths, classes). ``broken``: why others are no images."""
+    """Of some images.
+
+    ``paths``: where they are. ``probabilities``: float32 (paths, classes). ``labels``: what each is called, a class's
+    name or ``unsure``. ``broken``: why others are no images.
+    """
 
     paths: list[str]
     probabilities: NDArray[np.float32]
+    labels: list[str]
     broken: list[str]
 
     @property
-    def labels(self) -> list[int]:
-        """The most probable class of each image."""
-        found: list[int] = self.probabilities.argmax(axis=1).tolist()
+    def highest(self) -> list[float]:
+        """The probability of each image's most probable class."""
+        found: list[float] = self.probabilities.max(axis=1).tolist()
         return found
 
 
 @dataclass
 class Predictor:
-    """A model, and how files become pixels for it. ``passed_over``: reasons why files were not taken, with counts."""
+    """A model, how files become pixels for it, and below which probability it is unsure.
+
+    ``passed_over``: reasons why files were not taken, with counts.
+    """
 
     class_names: list[str]
     image_shape: tuple[int, int, int]
     preparation: Preparation
     model: Any
+    reject_below: float = 0.0
     passed_over: dict[str, int] = field(default_factory=dict)
 
     def answer(self, images: Sequence[SourceImage], workers: int) -> Iterator[Answers]:
@@ -65,7 +75,8 @@ class Predictor:
         with working_in_parallel(workers) as in_parallel:
             for paths, pixels, broken in in_parallel(_read, batches):
                 found = self.model.predict(pixels) if paths else np.empty((0, len(self.class_names)), dtype=np.float32)
-                yield Answers(paths, found, broken)
+                best, sure = found.argmax(axis=1).tolist(), found.max(axis=1).tolist()
+                yield Answers(paths, found, label_names(best, sure, self.class_names, self.reject_below), broken)
 
 
 @dataclass(frozen=True)
@@ -98,6 +109,7 @@ def load_predictor(model_uri: str) -> Predictor:
         tuple(known["image_shape"]),
         Preparation.from_metadata(known),
         load_pixels_model(model_uri),
+        known.get(REJECT_BELOW, 0.0),
     )
 
 

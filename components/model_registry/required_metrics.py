@@ -5,16 +5,22 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sanefit.components.foundation.diagnosis.calibration import calibration_error
 from sanefit.components.foundation.errors import SettingsError
 from sanefit.components.foundation.schemas.registry import AT_MOST, RegistrySettings
+from sanefit.components.foundation.unsure import UNSURE
 from sanefit.components.model_registry.class_scores import class_scores
 
 SHOWN = 5
-BINS = 15  # as in Guo et al., "On Calibration of Modern Neural Networks" (2017)
 
 
 def require_known_classes(settings: RegistrySettings, class_names: Sequence[str]) -> None:
-    """Raise SettingsError when the metric, or a condition, names a class that there is not."""
+    """Raise SettingsError when the metric, or a condition, names a class that there is not, or one is ``unsure``."""
+    if settings.reject_below and UNSURE in class_names:
+        raise SettingsError(
+            f"registry.reject_below={settings.reject_below:g}: the answer {UNSURE!r} is a class's name; expected no "
+            "class of that name; rename it"
+        )
     named = {"registry.metric": [settings.metric], "registry.require": list(settings.require)}
     for key, metrics in named.items():
         for metric in metrics:
@@ -63,10 +69,3 @@ def measure(
     counts = np.bincount(labels * len(class_names) + predicted, minlength=len(class_names) ** 2)
     scores = class_scores(counts.reshape(len(class_names), -1))
     return float(getattr(scores, kind)[label])
-
-
-def calibration_error(right: NDArray[np.bool_], confidence: NDArray[np.float32]) -> float:
-    """Expected calibration error: over 15 equal bins of confidence, the mean distance to the share of right answers."""
-    bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
-    gaps = np.bincount(bins, weights=right - confidence.astype(np.float64), minlength=BINS)
-    return float(np.abs(gaps).sum() / len(right))

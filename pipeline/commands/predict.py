@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sanefit.components.foundation.errors import SettingsError, StorageError
+from sanefit.components.foundation.unsure import UNSURE
 from sanefit.pipeline.commands.options import DEFAULT_WORKDIR, Json, Workdir, tracking_uri_of
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def predict(
         write = _writer(written, csv_file, parquet_file, predictor.class_names, as_json)
         for answers in predictor.answer(found, usable_cores()):
             write(answers)
-            counts.update(predictor.class_names[label] for label in answers.labels)
+            counts.update(answers.labels)
             broken += answers.broken
             _progress(counts.total() + len(broken), len(found))
     _warn(broken, predictor.passed_over)
@@ -73,15 +74,15 @@ def _writer(
         return _to_csv(written.enter_context(_in_place_of(csv_file)), written, class_names)
     if parquet_file:
         return _to_parquet(written.enter_context(_in_place_of(parquet_file)), written, class_names)
-    return (lambda _: None) if as_json else _to_lines(class_names)
+    return (lambda _: None) if as_json else _to_lines([*class_names, UNSURE])
 
 
-def _to_lines(class_names: Sequence[str]) -> Write:
-    width = max(len(name) for name in class_names)
+def _to_lines(labels: Sequence[str]) -> Write:
+    width = max(len(name) for name in labels)
 
     def write(answers: "Answers") -> None:
-        for path, label, probabilities in zip(answers.paths, answers.labels, answers.probabilities, strict=True):
-            print(f"{class_names[label]:<{width}}  {probabilities[label]:.4f}  {path}")
+        for path, label, probability in zip(answers.paths, answers.labels, answers.highest, strict=True):
+            print(f"{label:<{width}}  {probability:.4f}  {path}")
 
     return write
 
@@ -91,10 +92,10 @@ def _to_csv(path: Path, written: contextlib.ExitStack, class_names: Sequence[str
     rows.writerow(["path", "label", "probability", *class_names])
 
     def write(answers: "Answers") -> None:
-        for path_, label, probabilities in zip(
-            answers.paths, answers.labels, answers.probabilities.tolist(), strict=True
+        for path_, label, probability, probabilities in zip(
+            answers.paths, answers.labels, answers.highest, answers.probabilities.tolist(), strict=True
         ):
-            rows.writerow([path_, class_names[label], probabilities[label], *probabilities])
+            rows.writerow([path_, label, probability, *probabilities])
 
     return write
 
@@ -117,7 +118,7 @@ def _to_parquet(path: Path, written: contextlib.ExitStack, class_names: Sequence
     def write(answers: "Answers") -> None:
         columns: list[Any] = [
             answers.paths,
-            [class_names[label] for label in answers.labels],
+            answers.labels,
             answers.probabilities.max(axis=1),
         ]
         table.write_table(pa.table([*columns, *answers.probabilities.T], schema=schema))

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, precision_recall_fscore_support
 
+from sanefit.components.foundation.diagnosis.calibration import calibration_error
 from sanefit.components.foundation.errors import SettingsError
 from sanefit.components.foundation.schemas.registry import RegistrySettings
 from sanefit.components.model_registry.required_metrics import (
-    calibration_error,
     measure,
     require_known_classes,
     shortfalls,

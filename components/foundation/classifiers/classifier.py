@@ -42,15 +42,19 @@ class Classifier(nn.Module):
 
 
 class ProbabilityModel(nn.Module):
-    """What is registered and served: raw pixels to class probabilities. ``classifier``: from raw pixels to scores."""
+    """What is registered and served: raw pixels to class probabilities.
 
-    def __init__(self, classifier: nn.Module) -> None:
+    ``classifier``: from raw pixels to scores. ``temperature``: what these are divided by before the softmax.
+    """
+
+    def __init__(self, classifier: nn.Module, temperature: float = 1.0) -> None:
         super().__init__()
         self.classifier = classifier
+        self.temperature = temperature
 
     def forward(self, pixels: Tensor) -> Tensor:
         """uint8 (images, height, width, channels) to float probabilities (images, classes)."""
-        return torch.softmax(self.classifier(pixels), dim=1)
+        return torch.softmax(self.classifier(pixels) / self.temperature, dim=1)
 
 
 def build_classifier(

@@ -45,8 +45,9 @@ class TrainedModel(Artifact):
     """The final training's outcome.
 
     ``setting``: of the first member, whose ``epochs`` these are. ``ensemble``: the settings of all members, the first
-    one's first, where there are several. ``confusion[i][j]`` counts test images of class i called j. ``validation``,
-    ``test``: what the accuracies are worth.
+    one's first, where there are several. ``temperature``: what the scores are divided by before the softmax, fitted on
+    the validation split. ``test_loss``, ``test_calibration_error``: of the probabilities that this gives.
+    ``confusion[i][j]`` counts test images of class i called j. ``validation``, ``test``: what the accuracies are worth.
     """
 
     weights_uri: str
@@ -57,6 +58,8 @@ class TrainedModel(Artifact):
     validation_accuracy: float
     test_accuracy: float
     test_loss: float
+    temperature: float = 1.0
+    test_calibration_error: float | None = None
     test_images: int
     confusion: list[list[int]]
     validation: Judgement

@@ -54,7 +54,8 @@ class RegistrySettings(Settings):
     class never does. ``metric``: what is compared. ``min_gain``: by how much the new version is to be better.
     ``confidence``: that none of all the versions which one test split judges takes over without being better.
     ``require``: the least value of a metric on the test split, by its name; of ``calibration_error`` the most.
-    ``approval``: ``manual`` leaves it to ``sanefit registry promote``.
+    ``reject_below``: an answer of a lower probability is ``unsure``. ``approval``: ``manual`` leaves it to ``sanefit
+    registry promote``.
     """
 
     promotion: PromotionMode = "if_better"
@@ -62,4 +63,5 @@ class RegistrySettings(Settings):
     min_gain: Annotated[float, Field(ge=0, lt=1)] = 0.0
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     require: dict[Measured, Annotated[float, Field(ge=0, le=1)]] = Field(default={})
+    reject_below: Annotated[float, Field(ge=0, lt=1)] = 0.0
     approval: Literal["automatic", "manual"] = "automatic"

@@ -44,8 +44,8 @@ def _not_opened(tracking_uri: str, error: Exception) -> StorageError:
     store = f"MLflow's store {tracking_uri!r}"
     if OTHER_TABLES in reason:
         return StorageError(
-            f"{store} has the tables of another version of MLflow ({reason.partition('. ')[0]}); expected those of MLflow "
-            f"{mlflow.__version__}; install the version that wrote it, or, after a backup, `mlflow db upgrade "
+            f"{store} has the tables of another version of MLflow ({reason.partition('. ')[0]}); expected those of "
+            f"MLflow {mlflow.__version__}; install the version that wrote it, or, after a backup, `mlflow db upgrade "
             f"{tracking_uri}`"
         )
     return StorageError(f"{store} cannot be opened: {reason}; expected one that can be read and written; check it")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.prepared_pixels import Preparation, pixels_for
+from sanefit.components.foundation.unsure import REJECT_BELOW, label_names
 
 FILE_COLUMN = "image"
 PIXELS_MODEL = "pixels_model"
@@ -27,7 +28,7 @@ class FilesModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,misc]
         """Load the model that takes pixels."""
         self.pixels_model = mlflow.pyfunc.load_model(context.artifacts[PIXELS_MODEL])
 
-    def predict(self, context: Any, model_input: pd.DataFrame, _params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:  # noqa: ARG002
         """One row for each image.
 
         Raises:
@@ -47,11 +48,11 @@ class FilesModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,misc]
         except DataError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
         probabilities = self.pixels_model.predict(np.stack(batch))
-        best = probabilities.argmax(axis=1)
+        best, sure = probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1).astype(float)
         return pd.DataFrame(
             {
-                "label": [names[label] for label in best.tolist()],
-                "probability": probabilities.max(axis=1).astype(float),
+                "label": label_names(best, sure.tolist(), names, config.get(REJECT_BELOW, 0.0)),
+                "probability": sure,
                 "probabilities": probabilities.astype(float).tolist(),
             }
         )

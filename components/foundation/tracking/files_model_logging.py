@@ -18,7 +18,10 @@ from PIL import Image
 from sanefit.components.foundation.identity.source_closure import source_closure
 from sanefit.components.foundation.schemas.runs import RunReference
 
-NEEDED = ("sanefit.components.foundation.image_dataset.prepared_pixels",)  # of sanefit, by the script
+NEEDED = (
+    "sanefit.components.foundation.image_dataset.prepared_pixels",
+    "sanefit.components.foundation.unsure",
+)  # of sanefit, by the script
 PINNED = ("torch", "numpy", "pandas", "pillow", "pi-heif", "simplejpeg")
 
 

@@ -135,6 +135,11 @@ def attach_file(tracking: Client, run_id: str, file: Path, folder: str) -> None:
     tracking.log_artifact(run_id, str(file), folder)
 
 
+def attach_folder(tracking: Client, run_id: str, folder: Path, name: str) -> None:
+    """Keep the files of a folder with a run, in a folder of this name."""
+    tracking.log_artifacts(run_id, str(folder), name)
+
+
 def read_attached(tracking: Client, model_name: str, version: str, path: str) -> bytes | None:
     """A file that is kept with a version's run; None where there is none."""
     run_id = tracking.get_model_version(model_name, version).run_id

@@ -8,7 +8,7 @@ from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 
 from sanefit.components.foundation.clock import Clock
-from sanefit.components.foundation.errors import RunFailedError, SettingsError, StorageError, first_line
+from sanefit.components.foundation.errors import RunFailedError, SettingsError, StorageError, first_cause, first_line
 from sanefit.components.foundation.schemas.runs import CHAMPION
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.tracking.connection import Client, asking_once
@@ -119,11 +119,11 @@ def patiently(
                 raise
             if clock() >= until:
                 raise RunFailedError(
-                    f"MLflow at {tracking_uri!r} has not answered for {patience:.0f} s: {first_line(error)}; "
+                    f"MLflow at {tracking_uri!r} has not answered for {patience:.0f} s: {first_cause(error)}; "
                     f"{SERVER}; start it, and run again: {TRAINED}"
                 ) from error
             if not waiting:
-                say(f"waiting for MLflow at {tracking_uri!r}: {first_line(error)}")
+                say(f"waiting for MLflow at {tracking_uri!r}: {first_cause(error)}")
                 waiting = True
             sleep(AGAIN_SECONDS)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pydantic import Field
 
 from sanefit.components.foundation.clock import Clock
-from sanefit.components.foundation.errors import first_line
+from sanefit.components.foundation.errors import first_cause
 from sanefit.components.foundation.schemas.bases import Artifact
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.step_lines.step_log import Say
@@ -93,7 +93,7 @@ class Outbox:
                 if result.figures:
                     log_summary(tracking, self.run.tracking_run_id, result.figures, result.at)
         except Exception as error:  # whatever it is: what was trained is not lost for it
-            self.reason, self.quiet_until = first_line(error), self.clock() + QUIET_SECONDS
+            self.reason, self.quiet_until = first_cause(error), self.clock() + QUIET_SECONDS
             return False
         return True
 

@@ -28,7 +28,6 @@ class Evaluation:
     predicted: Tensor
 
 
-@torch.no_grad()
 def evaluate(classifier: nn.Module, pixels: Images, labels: Tensor) -> Evaluation:
     """Score every image in evaluation mode; the classifier's mode is restored.
 
@@ -36,6 +35,17 @@ def evaluate(classifier: nn.Module, pixels: Images, labels: Tensor) -> Evaluatio
         classifier: from raw pixels to scores.
         pixels: uint8 (images, height, width, channels).
         labels: int64 (images,).
+    """
+    return measure_scores(scores_of(classifier, pixels), labels)
+
+
+@torch.no_grad()
+def scores_of(classifier: nn.Module, pixels: Images) -> Tensor:
+    """Scores in evaluation mode, float (images, classes), on the device; the classifier's mode is restored.
+
+    Args:
+        classifier: from raw pixels to scores.
+        pixels: uint8 (images, height, width, channels).
     """
     was_training = classifier.training
     classifier.eval()
@@ -48,6 +58,11 @@ def evaluate(classifier: nn.Module, pixels: Images, labels: Tensor) -> Evaluatio
         scores[seen : seen + len(batch)] = batch_scores
         seen += len(batch)
     classifier.train(was_training)
+    return scores
+
+
+def measure_scores(scores: Tensor, labels: Tensor) -> Evaluation:
+    """What scores, float (images, classes), are worth beside the labels, int64 (images,)."""
     predicted = scores.argmax(dim=1)
     right = predicted == labels
     recalls = class_recalls(right.unsqueeze(0), labels)[0]
