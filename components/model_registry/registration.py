@@ -16,6 +16,8 @@ from sanefit.components.foundation.schemas.images import DataSettings
 from sanefit.components.foundation.schemas.registry import RegistrySettings
 from sanefit.components.foundation.schemas.runs import Registration, RunReference
 from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.storage.layout import Storage
+from sanefit.components.foundation.storage.lease import held
 from sanefit.components.foundation.tracking.connection import Client, connect
 from sanefit.components.foundation.tracking.models import (
     describe_version,
@@ -93,7 +95,9 @@ def register(
         measure(settings.metric, test.labels, probabilities, manifest.class_names),
         TestAnswers(test, digests_of(inputs.dataset, "test", manifest), manifest.class_names, right),
     )
-    registration = give_alias(tracking, model_name, new, settings, run, say, now())
+    others = f"another run of {model_name!r} that registers"
+    with held(Storage(run.storage).registration_lock(model_name), others, say):
+        registration = give_alias(tracking, model_name, new, settings, run, say, now())
     card = model_card(registration, inputs, trained, run.run_name, calibration_error(right, probabilities.max(axis=1)))
     describe_version(tracking, model_name, version, card)
     return registration

@@ -1,5 +1,6 @@
 """Where everything lies in a storage."""
 
+import hashlib
 from dataclasses import dataclass
 
 from sanefit.components.foundation.storage.object_store import join
@@ -65,6 +66,10 @@ class Storage:
     def cache_token(self) -> str:
         """A word that lasts as long as the results of cached steps do."""
         return join(self.uri, "results", "token")
+
+    def registration_lock(self, model_name: str) -> str:
+        """What a run holds while it compares its version of a model with the champion."""
+        return join(self.uri, "locks", f"{hashlib.sha256(model_name.encode()).hexdigest()[:SHORT]}.json")
 
     @property
     def mlflow_artifacts(self) -> str:

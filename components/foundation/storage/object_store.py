@@ -8,6 +8,8 @@ from pathlib import Path
 from sanefit.components.foundation.storage.s3_client import bucket_and_key, s3_client
 from sanefit.components.foundation.storage.storage_failures import explained
 
+TAKEN = (409, 412)  # what S3 answers where there is an object, or another writer of it
+
 
 def is_s3(uri: str) -> bool:
     """Whether ``uri`` names an object in S3 rather than a local path."""
@@ -44,6 +46,25 @@ def write_bytes(uri: str, content: bytes) -> None:
             s3_client().put_object(Bucket=bucket, Key=key, Body=content)
         else:
             _write_aside_then_rename(Path(uri), content)
+
+
+def write_new(uri: str, content: bytes) -> bool:
+    """Write ``content`` to ``uri`` unless there is something, which no other writer can come between; whether it did.
+
+    Raises:
+        StorageError: when it cannot be written.
+    """
+    if not is_s3(uri):
+        return _link_unless_there(Path(uri), content)
+    bucket, key = bucket_and_key(uri)
+    try:
+        s3_client().put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
+    except Exception as error:
+        if getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode") in TAKEN:
+            return False
+        with explained("write", uri):
+            raise
+    return True
 
 
 def remove(uri: str) -> None:
@@ -143,6 +164,20 @@ def _listed(uri: str) -> tuple[list[str], list[str]]:
             files = [found["Key"].rpartition("/")[2] for page in pages for found in page.get("Contents", [])]
     folders, files = (sorted(name for name in names if name and name[0] != ".") for names in (folders, files))
     return folders, files
+
+
+def _link_unless_there(path: Path, content: bytes) -> bool:
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    with explained("write", str(path)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_bytes(content)
+        try:
+            path.hardlink_to(aside)
+        except FileExistsError:
+            return False
+        finally:
+            aside.unlink()
+    return True
 
 
 def _write_aside_then_rename(path: Path, content: bytes) -> None:
