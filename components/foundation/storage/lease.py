@@ -5,6 +5,7 @@ two break an old one together.
 """
 
 import json
+import math
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -31,6 +32,8 @@ def held(
 ) -> Iterator[None]:
     """Hold the lock, once nobody else does, or whoever does has held it for longer than the lease.
 
+    Whoever has waited for two leases goes on without it.
+
     Args:
         uri: of the lock.
         what: what is waited for, in words.
@@ -42,7 +45,7 @@ def held(
     Raises:
         StorageError: when the storage cannot be written.
     """
-    mine, waiting = uuid.uuid4().hex, False
+    mine, waiting, patience = uuid.uuid4().hex, False, clock() + 2 * seconds
     while not object_store.write_new(uri, json.dumps({"holder": mine, "until": clock() + seconds}).encode()):
         until = _until(uri)
         if until is None:
@@ -50,6 +53,8 @@ def held(
         if until < clock():
             object_store.remove(uri)
             continue
+        if clock() > patience:
+            break
         if not waiting:
             say(f"waiting for {what}")
             waiting = True
@@ -62,13 +67,11 @@ def held(
 
 
 def _until(uri: str) -> float | None:
-    """When the lease ends; long ago where the file is damaged, None where there is none."""
+    """When the lease ends; long ago where the file is damaged, never where it cannot be read, None without one."""
     try:
         content = object_store.read_bytes(uri)
     except StorageError:
-        if object_store.exists(uri):
-            raise
-        return None
+        return math.inf if object_store.exists(uri) else None
     try:
         return float(json.loads(content)["until"])
     except (ValueError, KeyError, TypeError):

@@ -59,6 +59,18 @@ def test_it_is_waited_for_and_said_once_until_whoever_holds_it_gives_it_up(lock:
     assert said == ["waiting for the first"]
 
 
+def test_nobody_waits_for_ever(lock: str) -> None:
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    object_store.write_bytes(lock, b'{"holder": "another", "until": 1e12}')
+    with held(lock, "it", Said(), clock=lambda: now[0], seconds=5, sleep=sleep):
+        assert 10 < now[0] <= 14
+    assert object_store.exists(lock)
+
+
 @pytest.mark.parametrize("content", [b'{"holder": "gone", "until": 99}', b"", b"[]", b'{"until": "x"}'])
 def test_one_whose_holder_has_vanished_is_taken_after_the_lease(lock: str, content: bytes) -> None:
     object_store.write_bytes(lock, content)
