@@ -142,11 +142,12 @@ def best_of(version: str, proposal: Proposal, proposals: Mapping[str, Proposal])
     """Of a proposal and its rivals, the one with the best score; of equals, the first version.
 
     Rivals are all proposals but those that were settled when its run looked, and those that a rival was found better
-    than: on the images of that rival's run.
+    than: on the images of that rival's run. Where each was found better than another, as after a person promoted one in
+    between, the score decides.
     """
     rivals = {other: rival for other, rival in proposals.items() if other not in proposal.past} | {version: proposal}
     beaten = {rival.over for rival in rivals.values()}
-    return min(rivals.keys() - beaten, key=lambda rival: (-rivals[rival].score, int(rival)))
+    return min(rivals.keys() - beaten or rivals, key=lambda rival: (-rivals[rival].score, int(rival)))
 
 
 def _close(tracking: Client, model_name: str, version: str, proposal: Proposal) -> None:

@@ -192,6 +192,12 @@ def test_of_equals_the_first_version_is_best() -> None:
     assert best_of("10", mine, {"9": mine, "10": mine}) == "9"
 
 
+def test_of_versions_that_were_found_better_than_each_other_the_score_decides() -> None:
+    first, second = Proposal(over="2", score=0.8, time=TIME), Proposal(over="1", score=0.9, time=TIME)
+    assert best_of("1", first, {"1": first, "2": second}) == "2"
+    assert best_of("2", second, {"1": first, "2": second}) == "2"
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> str:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
