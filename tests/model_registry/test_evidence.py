@@ -2,6 +2,8 @@
 
 import io
 import json
+import multiprocessing
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import mlflow
@@ -148,3 +150,24 @@ def test_a_run_lists_its_data_once(run: RunReference, uri: str) -> None:
     }
     assert {data.digest for data in found.values()} == {"f" * 36}
     assert json.loads(found["training"].source) == {"source": "digits"}
+
+
+def _lists_its_data(uri: str, run_id: str, start: Barrier) -> None:
+    client = connect(uri)
+    start.wait(60)
+    log_dataset_inputs(client, run_id, source="digits", fingerprint="a" * 64, images={"train": 3}, classes=2)
+
+
+def test_runs_that_list_the_same_data_at_once_both_do(run: RunReference, uri: str) -> None:
+    client, context = connect(uri), multiprocessing.get_context("fork")
+    assert run
+    for number in range(5):
+        experiment = client.create_experiment(f"at once {number}")
+        runs, start = [client.create_run(experiment).info.run_id for _ in range(3)], context.Barrier(3)
+        processes = [context.Process(target=_lists_its_data, args=(uri, run_id, start)) for run_id in runs]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(60)
+        assert [process.exitcode for process in processes] == [0, 0, 0]
+        assert all(inputs.dataset_inputs for run_id in runs if (inputs := client.get_run(run_id).inputs))
