@@ -11,6 +11,7 @@ from sanefit.pipeline.settings.cluster_settings import ClusterSettings, NodeRequ
 IMAGE_USER = 10001  # as in images/*/Dockerfile
 S3_SECRET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 MLFLOW_SECRET_KEYS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+GPUS_ASKED_FOR = "SANEFIT_ASKED_FOR"  # the trainer's steps end at once when they see none
 GPU_TAINT = Toleration(key="nvidia.com/gpu", effect="NoSchedule")
 
 
@@ -125,6 +126,7 @@ def _on_gpus(task: PipelineTask, cluster: ClusterSettings) -> None:
     if cluster.gpus == "0":
         return
     task.set_accelerator_type(cluster.gpu_resource).set_accelerator_limit(cluster.gpus)
+    task.set_env_variable(GPUS_ASKED_FOR, f"{cluster.gpu_resource}: {cluster.gpus}")
     if cluster.gpu_resource.startswith("nvidia.com/"):
         _tolerate(task, GPU_TAINT)
 

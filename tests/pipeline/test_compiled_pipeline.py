@@ -219,7 +219,8 @@ def test_a_task_has_what_the_table_says(compiled: Compiled, step: str) -> None:
         else None
     )
     assert secrets(pod) == {"sanefit-s3": SECRETS["sanefit-s3"]}
-    assert environment(container) == {"OMP_NUM_THREADS": settings.cpu}
+    asked_for = {"SANEFIT_ASKED_FOR": "nvidia.com/gpu: 1"} if wanted.gpus else {}
+    assert environment(container) == {"OMP_NUM_THREADS": settings.cpu, **asked_for}
 
 
 def test_the_images_run_as_the_user_that_the_tasks_ask_for() -> None:

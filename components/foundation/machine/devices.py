@@ -1,10 +1,44 @@
 """The devices that this process can compute on."""
 
+import os
+from collections.abc import Mapping
+
 import torch
 
+from sanefit.components.foundation.errors import RunFailedError, first_line
+
 CPU = torch.device("cpu")
+ASKED_FOR = "SANEFIT_ASKED_FOR"  # as in ``nvidia.com/gpu: 1``: what this container has from its cluster
 
 
-def visible_devices() -> list[torch.device]:
-    """Every GPU that this process can see; without one, the CPU."""
-    return [torch.device("cuda", number) for number in range(torch.cuda.device_count())] or [CPU]
+def visible_devices(environment: Mapping[str, str] = os.environ) -> list[torch.device]:
+    """Every GPU that this process can see; without one, the CPU.
+
+    Args:
+        environment: says whether GPUs were asked for.
+
+    Raises:
+        RunFailedError: when they were, and none can be used: hours on the CPU of a GPU node help nobody.
+    """
+    found = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+    if asked := environment.get(ASKED_FOR):
+        _require_usable(found, asked, environment)
+    return found or [CPU]
+
+
+def _require_usable(found: list[torch.device], asked: str, environment: Mapping[str, str]) -> None:
+    reason = "" if found else "it sees none"
+    if found:
+        try:
+            torch.cuda.init()
+        except (RuntimeError, AssertionError) as error:  # as of a driver that is older than torch's CUDA
+            reason = first_line(error)
+    if not reason:
+        return
+    built_for = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPUs alone"
+    visible = environment.get("NVIDIA_VISIBLE_DEVICES", "unset")
+    raise RunFailedError(
+        f"this container asked for {asked}, and torch {torch.__version__} (built for {built_for}) can use no GPU: "
+        f"{reason} (NVIDIA_VISIBLE_DEVICES {visible}); expected a GPU; check that nvidia-smi runs on that node and "
+        "that its driver is recent enough for the image's torch, or set cluster.gpus=0 to train on CPUs"
+    )
