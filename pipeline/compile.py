@@ -4,6 +4,7 @@ from pathlib import Path
 
 from kfp import compiler
 
+from sanefit.components.foundation.schemas.recipients import variable_of
 from sanefit.pipeline.container_images import ContainerImages
 from sanefit.pipeline.placement import Placement
 from sanefit.pipeline.settings.run_config import RunConfig, pipeline_arguments
@@ -20,7 +21,12 @@ def compile_pipeline(config: RunConfig, images: ContainerImages, output: Path) -
         images: where each step runs.
         output: a ``.yaml`` file; replaced only when the compilation succeeded.
     """
-    place = Placement(config.cluster, images, snapshot_needs_torch=config.data.source_kind.needs_torch)
+    place = Placement(
+        config.cluster,
+        images,
+        snapshot_needs_torch=config.data.source_kind.needs_torch,
+        notify_variable=variable_of(config.registry.notify_url),
+    )
     pipeline = training_pipeline(place, skip_unchanged=config.skip_unchanged)
     aside = output.with_name(f".{output.stem}.partial.yaml")
     try:

@@ -21,11 +21,13 @@ class Placement:
 
     ``cached``: equal arguments give an equal result, in every run. ``retried``: a second try may
     succeed where the first failed; so the gate's never is. ``snapshot_needs_torch``: to read the source.
+    ``notify_variable``: the environment variable that holds the address of who is told, if one does.
     """
 
     cluster: ClusterSettings | None
     images: ContainerImages = field(default_factory=ContainerImages)
     snapshot_needs_torch: bool = False
+    notify_variable: str = ""
 
     def snapshot_step(self, task: PipelineTask) -> PipelineTask:
         """Run without torch, unless the source needs it: then in the trainer's image."""
@@ -45,6 +47,14 @@ class Placement:
         if self.cluster is not None:
             _on_cluster(task, self.cluster, self.cluster.trainer_steps, retried=True)
             _use_secret(task, self.cluster.mlflow_secret, MLFLOW_SECRET_KEYS)
+        return task
+
+    def telling_step(self, task: PipelineTask) -> PipelineTask:
+        """Run as a trainer step that may tell others how the run went."""
+        self.trainer_step(task)
+        if self.cluster is not None and self.notify_variable:
+            # Optional: where the secret is missing, nobody is told, and the run goes on.
+            _use_secret(task, self.cluster.notify_secret, (self.notify_variable,), optional=True)
         return task
 
     def search_pack(self, task: PipelineTask) -> PipelineTask:
@@ -138,9 +148,9 @@ def _queued(task: PipelineTask, cluster: ClusterSettings) -> None:
         kubernetes.add_pod_label(task, "kueue.x-k8s.io/priority-class", cluster.kueue_priority_class)
 
 
-def _use_secret(task: PipelineTask, secret: str, keys: tuple[str, ...]) -> None:
+def _use_secret(task: PipelineTask, secret: str, keys: tuple[str, ...], *, optional: bool = False) -> None:
     if secret:
-        kubernetes.use_secret_as_env(task, secret, {key: key for key in keys})
+        kubernetes.use_secret_as_env(task, secret, {key: key for key in keys}, optional=optional)
 
 
 def _tolerate(task: PipelineTask, toleration: Toleration) -> None:

@@ -142,7 +142,7 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
             "search": search,
             "final": final,
         }
-        closing = place.trainer_step(close_run(**names, **places))
+        closing = place.telling_step(close_run(**names, **places, registry=registry))
         with dsl.ExitHandler(closing):
             dataset = place.snapshot_step(snapshot(data=data, storage=storage)).output
             identity = place.trainer_step(identify_training(dataset=dataset, seed=seed, **sections)).outputs
@@ -177,7 +177,7 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
                     final_training(**inputs, final=final, ranking=fine, run=run)
                 ).outputs["Output"]
                 registered = register_model(name=name, data=data, **inputs, registry=registry, trained=trained, run=run)
-                registration = place.trainer_step(registered).output
+                registration = place.telling_step(registered).output
                 place.data_step(
                     run_report(**found, coarse=coarse, fine=fine, trained=trained, registration=registration)
                 )

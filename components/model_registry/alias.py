@@ -7,7 +7,13 @@ from sanefit.components.foundation.schemas.registry import RegistrySettings
 from sanefit.components.foundation.schemas.runs import CHALLENGER, CHAMPION, Registration, RunReference
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.tracking.connection import Client
-from sanefit.components.foundation.tracking.models import champion_version, let_files_model_follow, set_alias
+from sanefit.components.foundation.tracking.models import (
+    champion_version,
+    let_files_model_follow,
+    set_alias,
+    tag_version,
+)
+from sanefit.components.foundation.tracking.tags import OUTCOME_TAG
 from sanefit.components.model_registry.champion_comparison import TestAnswers, compare_with_champion
 from sanefit.components.model_registry.promotion import WORN_OUT, Candidate, decide
 from sanefit.components.model_registry.seen_images import note_look
@@ -99,4 +105,5 @@ def _judge(
         comparison=champion.comparison if champion else None,
         look=look,
     )
+    tag_version(tracking, model_name, version, OUTCOME_TAG, proposal.model_copy(update={"past": []}).model_dump_json())
     return proposal, promoted

@@ -108,17 +108,22 @@ def list_changes(tracking: Client, model_name: str) -> list[Change]:
     return sorted(changes, key=lambda change: (change.time, int(change.version)))
 
 
+def require_version(tracking: Client, model_name: str, version: str) -> None:
+    """Raise SettingsError unless a model has this version."""
+    known = [record.version for record in list_versions(tracking, model_name)]
+    if version not in known:
+        raise SettingsError(
+            f"model {model_name!r} has no version {version!r}; expected one of {', '.join(known[-SHOWN:])}; correct it"
+        )
+
+
 def promote(tracking: Client, model_name: str, version: str, who: str, why: str, now: datetime) -> Placement:
     """Make a version champion; what runs have begun does not change that.
 
     Raises:
         SettingsError: when there is no such version, or its files cannot be read.
     """
-    known = [record.version for record in list_versions(tracking, model_name)]
-    if version not in known:
-        raise SettingsError(
-            f"model {model_name!r} has no version {version!r}; expected one of {', '.join(known[-SHOWN:])}; correct it"
-        )
+    require_version(tracking, model_name, version)
     if reason := why_not_loaded(f"models:/{model_name}/{version}"):
         raise SettingsError(
             f"version {version} of model {model_name!r} cannot be loaded ({reason}); expected its files in the "

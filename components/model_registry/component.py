@@ -144,6 +144,7 @@ def register_model(
     from sanefit.components.foundation.tracking.readiness import wait_for_run
     from sanefit.components.foundation.tracking.untracked import fill_in_untracked
     from sanefit.components.foundation.training.inputs import read_training_inputs
+    from sanefit.components.model_registry.notifications import tell_promotion
     from sanefit.components.model_registry.registration import register
 
     with running_step("register") as say:
@@ -155,6 +156,7 @@ def register_model(
         settings = RegistrySettings.model_validate_json(registry)
         model, images = load_result(TrainedModel, trained), DataSettings.model_validate_json(data)
         registration = register(name, inputs, images, model, settings, parent, say)
+        tell_promotion(settings, registration, parent, say)
         return store_result(Storage(parent.storage).run(parent.run_name).result("registration"), registration)
 
 
@@ -166,12 +168,20 @@ def close_run(
     job_id: str,
     storage: str,
     tracking_uri: str,
+    registry: str,
     status: dsl.PipelineTaskFinalStatus,
 ) -> None:
-    """Close the MLflow run with the pipeline's true status, whatever happened."""
+    """Close the MLflow run with the pipeline's true status, whatever happened, and tell of a failure."""
+    from sanefit.components.foundation.schemas.registry import RegistrySettings
     from sanefit.components.foundation.step_lines.step_log import running_step
-    from sanefit.components.model_registry.run_lifecycle import close_tracking_run
+    from sanefit.components.model_registry.notifications import tell_failure
+    from sanefit.components.model_registry.run_lifecycle import close_tracking_run, ended_as_told
 
     with running_step("close run") as say:
-        message = status.error_message or ""
-        close_tracking_run(name, run_name or job_name, job_id, storage, tracking_uri, status.state, message, say)
+        called, message = run_name or job_name, status.error_message or ""
+        ended = ended_as_told(called, status.state, message)
+        try:
+            ended = close_tracking_run(name, called, job_id, storage, tracking_uri, status.state, message, say)
+        finally:  # also where MLflow does not answer
+            settings = RegistrySettings.model_validate_json(registry)
+            tell_failure(settings, name, ended.run_name, ended.failure, say)

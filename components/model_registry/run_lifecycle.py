@@ -1,6 +1,7 @@
 """Open the MLflow run of a pipeline run, and close it with the true status."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from sanefit.components.foundation.identity.training_identity import TrainingIdentity
@@ -26,6 +27,14 @@ SETTINGS_FILE = "settings.json"  # flat, among the run's files
 ENDED = GOOD_STATES | {"FAILED", "CANCELLED", "CANCELED", "SKIPPED"}
 CLOSING_SECONDS = 30.0
 WITHOUT_A_WORD = "it ended without a word; its steps' logs may say more"
+
+
+@dataclass(frozen=True)
+class EndedRun:
+    """``failure``: why it failed; empty when it has not, or when nobody says so."""
+
+    run_name: str
+    failure: str
 
 
 def open_tracking_run(
@@ -83,7 +92,7 @@ def open_tracking_run(
 
 def close_tracking_run(
     model_name: str, run_name: str, job_id: str, storage: str, tracking_uri: str, state: str, message: str, say: Say
-) -> None:
+) -> EndedRun:
     """End the parent run as finished or failed, with the report and the reason of a failure.
 
     Args:
@@ -104,21 +113,28 @@ def close_tracking_run(
         )
     if run is None:
         say(f"run {run_name!r} was never opened in MLflow; nothing to close")
-        return
+        return ended_as_told(run_name, state, message)
     folder = Storage(storage).run(run.data.tags[RUN_TAG])
     summary = _summary(folder)
     # Kubeflow 2.14 to 2.16 may call a run that has succeeded still running; what it wrote says whether it has.
     unfinished = state not in ENDED
     succeeded = state in GOOD_STATES or (unfinished and summary is not None and summary.model_uri is not None)
     reason = " | ".join(summary.failed_checks) if summary else ""
+    failure = "" if succeeded else reason or message or (WITHOUT_A_WORD if unfinished else state)
     close_run(
         client,
         run.info.run_id,
         succeeded=succeeded,
-        failure="" if succeeded else reason or message or (WITHOUT_A_WORD if unfinished else state),
+        failure=failure,
         attach=_report(folder),
     )
     say(f"MLflow run closed as {'finished' if succeeded else 'failed'}")
+    return EndedRun(run.data.tags[RUN_TAG], failure)
+
+
+def ended_as_told(run_name: str, state: str, message: str) -> EndedRun:
+    """How a run ended, by the orchestrator's word alone: "still running" may be one; arguments as above."""
+    return EndedRun(run_name, (message or state) if state in ENDED - GOOD_STATES else "")
 
 
 def _summary(folder: RunFolder) -> RunSummary | None:

@@ -15,6 +15,7 @@ registry = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The registered model: the configuration's name.")]
+Version = Annotated[str, typer.Argument(metavar="VERSION", help="Its number.")]
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; kept with the version.")]
 
 
@@ -51,10 +52,29 @@ def history(name: Name, workdir: Workdir = DEFAULT_WORKDIR, as_json: Json = Fals
         print(f"no version of {name!r} was ever to be champion")
 
 
+@registry.command(epilog="Example: sanefit registry compare digits 7")
+def compare(
+    name: Name,
+    version: Version,
+    other: Annotated[str, typer.Argument(metavar="[OTHER]", help="Another one.", show_default="the champion")] = "",
+    workdir: Workdir = DEFAULT_WORKDIR,
+    as_json: Json = False,
+) -> None:
+    """What differs between two versions: accuracy, settings, data, code."""
+    from sanefit.components.model_registry.api import compare_versions, open_registry
+    from sanefit.pipeline.commands.version_table import print_versions
+
+    found = compare_versions(open_registry(_store(workdir)), name, version, other)
+    if as_json:
+        _print({"name": name, **found.model_dump(mode="json")})
+    else:
+        print_versions(name, found)
+
+
 @registry.command(epilog="Example: sanefit registry promote digits 7 --reason 'checked on the shop floor'")
 def promote(
     name: Name,
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="Its number.")],
+    version: Version,
     reason: Reason = "",
     workdir: Workdir = DEFAULT_WORKDIR,
     as_json: Json = False,

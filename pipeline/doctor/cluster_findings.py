@@ -32,15 +32,22 @@ def node_findings(api: client.ApiClient, cluster: ClusterSettings) -> Iterator[F
     yield _fit("search packs", nodes, _demand(cluster.search_packs, gpus))
 
 
-def object_findings(api: client.ApiClient, cluster: ClusterSettings, namespace: str) -> Iterator[Finding]:
+def object_findings(
+    api: client.ApiClient, cluster: ClusterSettings, namespace: str, notify_variable: str
+) -> Iterator[Finding]:
     """Whether the service account, the secrets and the queue are there, with what runs read from them."""
     core = client.CoreV1Api(api)
     yield _exists("service account", core.read_namespaced_service_account, cluster.service_account, namespace)
     wanted: dict[str, tuple[str, ...]] = {cluster.s3_secret: S3_SECRET_KEYS, cluster.mlflow_secret: MLFLOW_SECRET_KEYS}
+    wanted[cluster.notify_secret] = (*wanted.get(cluster.notify_secret, ()), notify_variable)
     wanted |= dict.fromkeys(cluster.image_pull_secrets, (".dockerconfigjson",))
     for secret, keys in wanted.items():
         if secret:
             yield _exists("secret", core.read_namespaced_secret, secret, namespace, keys)
+    if notify_variable and not cluster.notify_secret:
+        yield Finding(
+            "notify", "warning", f"no secret gives {notify_variable} to the steps", "set cluster.notify_secret"
+        )
     if cluster.kueue_queue:
         yield _exists("Kueue queue", _read_queue(api), cluster.kueue_queue, namespace)
 

@@ -9,6 +9,7 @@ from kfp_server_api import HealthzServiceApi, RunServiceApi  # type: ignore[impo
 
 from sanefit import __version__
 from sanefit.components.foundation.errors import SanefitError
+from sanefit.components.foundation.schemas.recipients import variable_of
 from sanefit.pipeline.container_images import container_images
 from sanefit.pipeline.doctor.cluster_findings import node_findings, object_findings, permission_findings
 from sanefit.pipeline.doctor.findings import Finding
@@ -53,7 +54,7 @@ def examine(config: RunConfig, endpoint: str, namespace: str, ca_cert: Path | No
         return
     home = namespace or NAMESPACE_OF_A_SINGLE_USER
     yield from node_findings(api, config.cluster)
-    yield from object_findings(api, config.cluster, home)
+    yield from object_findings(api, config.cluster, home, variable_of(config.registry.notify_url))
     if multi_user:
         yield from permission_findings(api, home)
 

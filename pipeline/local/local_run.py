@@ -83,7 +83,7 @@ def run_training(config: RunConfig, workdir: Path, tracking_uri: str, run_name: 
         outcome = _run(pipeline, arguments, folder, created, show)
     except BaseException as error:  # kfp.local leaves the exit handler out when the orchestrator itself is stopped
         try:
-            _close_as_failed(names, f"stopped: {type(error).__name__}")
+            _close_as_failed({**names, "registry": arguments["registry"]}, f"stopped: {type(error).__name__}")
         finally:
             require_room(workdir, error)
         raise
@@ -103,16 +103,16 @@ def run_checks(config: RunConfig, workdir: Path, run_name: str, show: Show) -> L
         raise
 
 
-def _close_as_failed(names: dict[str, str], reason: str) -> None:
+def _close_as_failed(given: dict[str, str], reason: str) -> None:
     status = dsl.PipelineTaskFinalStatus(
         state="FAILED",
-        pipeline_job_resource_name=names["run_name"],
+        pipeline_job_resource_name=given["run_name"],
         pipeline_task_name="",
         error_code=1,
         error_message=reason,
     )
     with contextlib.redirect_stdout(io.StringIO()):
-        close_run.python_func(**names, job_name=names["run_name"], job_id="", status=status)
+        close_run.python_func(**given, job_name=given["run_name"], job_id="", status=status)
 
 
 def _run(pipeline: Any, arguments: dict[str, Any], folder: Path, created: Path, show: Show) -> LocalOutcome:

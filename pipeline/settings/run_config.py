@@ -17,6 +17,7 @@ from sanefit.components.foundation.schemas.final_model import FinalTrainingSetti
 from sanefit.components.foundation.schemas.images import DataSettings
 from sanefit.components.foundation.schemas.network_refusals import kinds_of_network
 from sanefit.components.foundation.schemas.networks import NetworkSettings
+from sanefit.components.foundation.schemas.recipients import variable_of
 from sanefit.components.foundation.schemas.registry import RegistrySettings
 from sanefit.components.foundation.schemas.search import SearchSettings
 from sanefit.components.foundation.schemas.statistics import StatsSettings
@@ -60,6 +61,11 @@ class RunConfig(Settings):
             )
         if not source.has_splits and self.data.splits == "own":
             raise ValueError(f"data.splits: {source.name} have no splits of their own; set data.splits=by_content")
+        if self.cluster.notify_secret and not variable_of(self.registry.notify_url):
+            raise ValueError(
+                f"cluster.notify_secret={self.cluster.notify_secret!r}: expected registry.notify_url=env:NAME with it, "
+                "where NAME is the secret's key; set both or none"
+            )
         check_search(self.search, self.network)
         return self
 

@@ -324,6 +324,28 @@ def test_the_search_waits_for_the_gate(compiled: Compiled) -> None:
 def test_the_exit_handler_runs_whatever_happened(compiled: Compiled) -> None:
     closing = compiled.pipeline["root"]["dag"]["tasks"]["close-run"]
     assert closing["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+    given = {
+        name: source["componentInputParameter"]
+        for name, source in closing["inputs"]["parameters"].items()
+        if "componentInputParameter" in source
+    }
+    assert given == {name: name for name in ("name", "run_name", "storage", "tracking_uri", "registry")}
+
+
+def test_the_secret_address_of_who_is_told_reaches_the_two_steps_that_tell_and_no_other(tmp_path: Path) -> None:
+    compiled = compiled_with(
+        tmp_path, CONFIGS / "digits.yaml", "registry.notify_url=env:SHOP_HOOK", "cluster.notify_secret=sanefit-hook"
+    )
+    given = {
+        step: secret
+        for step, pod in compiled.pods.items()
+        for secret in pod["secretAsEnv"]
+        if secret["secretName"] == "sanefit-hook"
+    }
+    assert given.keys() == {"register-model", "close-run"}
+    for secret in given.values():
+        assert secret["keyToEnv"] == [{"envVar": "SHOP_HOOK", "secretKey": "SHOP_HOOK"}]
+        assert secret["optional"] is True  # or a run could not even register without it
 
 
 def test_a_cached_task_knows_the_code(compiled: Compiled) -> None:

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from sanefit.components.foundation.schemas.bases import Artifact, Settings
+from sanefit.components.foundation.schemas.recipients import require_recipient
 
 PromotionMode = Literal["if_better", "if_not_worse", "always", "never"]
 RegistryMetric = Annotated[str, StringConstraints(pattern=r"^(accuracy|balanced_accuracy|recall\..+)$")]
@@ -55,7 +56,9 @@ class RegistrySettings(Settings):
     ``confidence``: that none of all the versions which one test split judges takes over without being better.
     ``require``: the least value of a metric on the test split, by its name; of ``calibration_error`` the most.
     ``reject_below``: an answer of a lower probability is ``unsure``. ``approval``: ``manual`` leaves it to ``sanefit
-    registry promote``.
+    registry promote``. ``notify_url``: is sent JSON when a version becomes champion and when a run fails; ``env:NAME``
+    is read only then, and stands in no parameter and no log. ``notify_command``: a program and its arguments, instead;
+    it gets the JSON on its standard input.
     """
 
     promotion: PromotionMode = "if_better"
@@ -65,3 +68,13 @@ class RegistrySettings(Settings):
     require: dict[Measured, Annotated[float, Field(ge=0, le=1)]] = Field(default={})
     reject_below: Annotated[float, Field(ge=0, lt=1)] = 0.0
     approval: Literal["automatic", "manual"] = "automatic"
+    notify_url: str | None = None
+    notify_command: tuple[str, ...] | None = None
+
+    # Of the whole section, and before its values are looked at: a message about one of them would show it.
+    @model_validator(mode="before")
+    @classmethod
+    def _somebody_can_be_told(cls, values: object) -> object:
+        if isinstance(values, dict):
+            require_recipient(values.get("notify_url"), values.get("notify_command"))
+        return values

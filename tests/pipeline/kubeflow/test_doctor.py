@@ -118,6 +118,19 @@ def test_a_secret_is_missing_lacks_a_key_or_cannot_be_read(
     assert findings()["secret"].state == "failed"
 
 
+def test_the_secret_that_says_who_is_told_must_hold_its_address(
+    findings: Callable[..., dict[str, Finding]], kubernetes: KubernetesDouble
+) -> None:
+    told = ["registry.notify_url=env:SHOP_HOOK"]
+    assert findings(*told)["notify"].seen == "no secret gives SHOP_HOOK to the steps"
+    told.append("cluster.notify_secret=sanefit-s3")  # the other keys are looked for all the same
+    assert findings(*told)["secret"].seen == "'sanefit-s3' has no key SHOP_HOOK"
+    kubernetes.objects[SECRET]["data"] = {"SHOP_HOOK": "c2VjcmV0"}
+    found = findings(*told)
+    assert "notify" not in found
+    assert found["secret"].seen == "'sanefit-s3' has no key AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"
+
+
 def test_a_service_without_pods_and_one_that_cannot_be_asked_for(
     findings: Callable[..., dict[str, Finding]], kubernetes: KubernetesDouble
 ) -> None:

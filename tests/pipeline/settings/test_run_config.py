@@ -93,6 +93,59 @@ def test_a_bad_value_is_one_line_with_the_key_and_what_was_expected(override: st
         assert word in message
 
 
+WEBHOOK = "https://hooks.example/services/CANARY"
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        f"registry.notify_url={WEBHOOK}?x=%20y",
+        "registry.notify_url=http://127.0.0.1:8080",
+        "registry.notify_url=env:SHOP_HOOK",
+        "registry.notify_command=[/opt/tell, '', '--all=yes']",
+    ],
+)
+def test_who_is_told_may_be_an_address_a_variable_or_a_command(override: str) -> None:
+    registry = load_config(DEFAULT_CONFIG, [override]).registry
+    assert type(registry).model_validate_json(registry.model_dump_json()) == registry
+    assert registry.notify_url or registry.notify_command
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["registry.notify_url=ftp://hooks.example/CANARY"], ["registry.notify_url: expected https://HOST/"]),
+        (["registry.notify_url=hooks.example/CANARY"], ["registry.notify_url: expected https://HOST/", "env:NAME"]),
+        (["registry.notify_url=https:///CANARY"], ["registry.notify_url: expected https://HOST/"]),
+        (["registry.notify_url='https://hooks.example/CANARY x'"], ["registry.notify_url: expected https://HOST/"]),
+        (["registry.notify_url=https://hooks.example:CANARY/"], ["registry.notify_url: expected https://HOST/"]),
+        (["registry.notify_url=https://[CANARY/"], ["registry.notify_url: expected https://HOST/"]),
+        ([f"registry.notify_url=[{WEBHOOK}]"], ["registry.notify_url: expected https://HOST/"]),
+        (["registry.notify_url=''"], ["registry.notify_url: expected https://HOST/"]),
+        ([f"registry.notify_url=env:{WEBHOOK}"], ["registry.notify_url: expected the name of an environment variable"]),
+        (["registry.notify_url='env:'"], ["registry.notify_url: expected the name of an environment variable"]),
+        (["registry.notify_url=https://me:CANARY@hooks.example/"], ["password for 'hooks.example'", "env:NAME"]),
+        (["registry.notify_command=[]"], ["registry.notify_command: expected a program and its arguments"]),
+        (["registry.notify_command=['', CANARY]"], ["registry.notify_command: expected a program"]),
+        (["registry.notify_command=[curl, CANARY, 3]"], ["registry.notify_command: expected a program"]),
+        (["registry.notify_command='curl CANARY'"], ["registry.notify_command: expected a program"]),
+        ([f"registry.notify_url={WEBHOOK}", "registry.notify_command=[a]"], ["notify_url and", "expected one"]),
+        (
+            ["cluster.notify_secret=sanefit-hook", f"registry.notify_url={WEBHOOK}"],
+            ["cluster.notify_secret='sanefit-hook'", "expected registry.notify_url=env:NAME"],
+        ),
+    ],
+)
+def test_who_is_told_is_refused_without_showing_it(overrides: list[str], words: list[str]) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load_config(DEFAULT_CONFIG, overrides)
+    message = str(raised.value)
+    assert "\n" not in message
+    assert "CANARY" not in message
+    for word in words:
+        assert word in message
+
+
 @pytest.mark.parametrize("text", ["- a\n- b\n", "", "a: [1\n", "name: x\n"])
 def test_a_bad_file_is_one_line(text: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as raised:
