@@ -53,6 +53,6 @@ class ChecksFailedError(RunFailedError):
     """The network failed at least one sanity check."""
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What another library's error says first; its kind when it says nothing."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

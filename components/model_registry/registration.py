@@ -32,6 +32,7 @@ from sanefit.components.model_registry.champion_comparison import (
     probabilities_of,
 )
 from sanefit.components.model_registry.model_card import model_card
+from sanefit.components.model_registry.onnx_file import keep_onnx
 from sanefit.components.model_registry.promotion import Candidate
 from sanefit.components.model_registry.required_metrics import calibration_error, measure, shortfalls
 from sanefit.components.model_registry.seen_images import digests_of, write_seen_images
@@ -77,6 +78,8 @@ def register(
     probabilities = _tested(model_uri, test, trained)
     verify(run.tracking_uri, model_uri, files_model_uri, test, probabilities)
     write_seen_images(tracking, run.tracking_run_id, inputs.dataset, manifest)
+    if settings.onnx:
+        keep_onnx(tracking, run, model_name, version, test, probabilities, say)
     right = probabilities.argmax(axis=1) == test.labels
     new = NewVersion(
         version,

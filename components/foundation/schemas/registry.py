@@ -54,7 +54,8 @@ class RegistrySettings(Settings):
     class never does. ``metric``: what is compared. ``min_gain``: by how much the new version is to be better.
     ``confidence``: that none of all the versions which one test split judges takes over without being better.
     ``require``: the least value of a metric on the test split, by its name; of ``calibration_error`` the most.
-    ``approval``: ``manual`` leaves it to ``sanefit registry promote``.
+    ``approval``: ``manual`` leaves it to ``sanefit registry promote``. ``onnx``: keep the version as an ONNX file,
+    too.
     """
 
     promotion: PromotionMode = "if_better"
@@ -63,3 +64,4 @@ class RegistrySettings(Settings):
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     require: dict[Measured, Annotated[float, Field(ge=0, le=1)]] = Field(default={})
     approval: Literal["automatic", "manual"] = "automatic"
+    onnx: bool = False
