@@ -73,6 +73,7 @@ def open_run(
     from sanefit.components.foundation.tracking.connection import connect
     from sanefit.components.foundation.tracking.dataset_inputs import log_dataset_inputs
     from sanefit.components.foundation.training.score import judged_class
+    from sanefit.components.model_registry.onnx_file import require_onnx_packages
     from sanefit.components.model_registry.required_metrics import require_known_classes
     from sanefit.components.model_registry.run_identity import flat_settings
     from sanefit.components.model_registry.run_lifecycle import open_tracking_run
@@ -82,7 +83,9 @@ def open_run(
         manifest = read_manifest(DatasetReference.model_validate_json(dataset))
         class_names = manifest.class_names
         judged_class(SearchSettings.model_validate_json(search).metric, class_names)
-        require_known_classes(RegistrySettings.model_validate_json(registry), class_names)
+        rule = RegistrySettings.model_validate_json(registry)
+        require_known_classes(rule, class_names)
+        require_onnx_packages(rule)
         known = TrainingIdentity.model_validate_json(identity)
         params = flat_settings(
             seed,

@@ -37,6 +37,7 @@ from sanefit.components.model_registry.champion_comparison import (
 )
 from sanefit.components.model_registry.evidence import TestScores, keep_evidence
 from sanefit.components.model_registry.model_card import model_card
+from sanefit.components.model_registry.onnx_file import keep_onnx
 from sanefit.components.model_registry.promotion import Candidate
 from sanefit.components.model_registry.required_metrics import measure, shortfalls
 from sanefit.components.model_registry.seen_images import digests_of, write_seen_images
@@ -84,6 +85,8 @@ def register(
     scores = TestScores(test, manifest.class_names, probabilities)
     keep_evidence(tracking, run, scores, now().timestamp())
     write_seen_images(tracking, run.tracking_run_id, inputs.dataset, manifest)
+    if settings.onnx:
+        keep_onnx(tracking, run, model_name, version, test, probabilities, say)
     right = probabilities.argmax(axis=1) == test.labels
     new = NewVersion(
         version,

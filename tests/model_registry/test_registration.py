@@ -63,7 +63,7 @@ def trained_model(
     folder: str, dataset: DatasetReference, stats: ChannelStats, steps: int, seed: int = 0
 ) -> TrainedModel:
     """A model after some steps of plain gradient descent; its accuracy is measured here, by hand."""
-    return _save(folder, dataset, [trained_classifier(dataset, stats, steps, seed)])
+    return saved(folder, dataset, [trained_classifier(dataset, stats, steps, seed)])
 
 
 def trained_classifier(dataset: DatasetReference, stats: ChannelStats, steps: int, seed: int = 0) -> Classifier:
@@ -82,7 +82,7 @@ def folder_of(run: RunReference) -> str:
     return Storage(run.storage).run(run.run_name).uri
 
 
-def _save(
+def saved(
     folder: str,
     dataset: DatasetReference,
     members: Sequence[Classifier],
@@ -187,7 +187,7 @@ def test_a_searched_network_or_several_are_served_as_one_model_for_any_number_of
         for seed, shape in enumerate(shapes, start=1)
     ]
     settings = [TrialSetting(learning_rate=0.1, weight_decay=0, **values) for values in searched]
-    trained = _save(folder_of(run), digits, members, settings)
+    trained = saved(folder_of(run), digits, members, settings)
     registration = register(name, inputs_of(digits, digits_stats, network), DATA, trained, RULE, run, Said())
     assert registration.test_accuracy == trained.test_accuracy
     pixels, _ = read_split(digits, "test")
@@ -206,7 +206,7 @@ def test_an_ensemble_is_champion_and_challenger_to_a_single_network(
     for run_name, count in (("single", 1), ("ensemble", 3), ("single again", 1)):
         run = opened("mixed", run_name, storage, uri, digits)
         members = [trained_classifier(digits, digits_stats, 12, seed) for seed in range(count)]
-        trained = _save(folder_of(run), digits, members, several[:count])
+        trained = saved(folder_of(run), digits, members, several[:count])
         registration = register("mixed", inputs_of(digits, digits_stats, NETWORK), DATA, trained, RULE, run, Said())
         assert registration.test_accuracy == trained.test_accuracy
         seen.append(

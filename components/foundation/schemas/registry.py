@@ -58,7 +58,7 @@ class RegistrySettings(Settings):
     ``reject_below``: an answer of a lower probability is ``unsure``. ``approval``: ``manual`` leaves it to ``sanefit
     registry promote``. ``notify_url``: is sent JSON when a version becomes champion and when a run fails; ``env:NAME``
     is read only then, and stands in no parameter and no log. ``notify_command``: a program and its arguments, instead;
-    it gets the JSON on its standard input.
+    it gets the JSON on its standard input. ``onnx``: keep the version as an ONNX file, too.
     """
 
     promotion: PromotionMode = "if_better"
@@ -68,6 +68,7 @@ class RegistrySettings(Settings):
     require: dict[Measured, Annotated[float, Field(ge=0, le=1)]] = Field(default={})
     reject_below: Annotated[float, Field(ge=0, lt=1)] = 0.0
     approval: Literal["automatic", "manual"] = "automatic"
+    onnx: bool = False
     notify_url: str | None = None
     notify_command: tuple[str, ...] | None = None
 

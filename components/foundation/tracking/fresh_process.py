@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,20 +36,28 @@ def answers_in_fresh_process(
     with tempfile.TemporaryDirectory(prefix="sanefit-") as temporary:
         folder = Path(temporary)
         np.save(folder / "images.npy", images)
-        ran = subprocess.run(
-            [sys.executable, "-m", __name__, tracking_uri, model_uri, files_model_uri, str(folder)],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "MLFLOW_TRACKING_URI": tracking_uri},
-        )
-        if ran.returncode:
-            last = " | ".join(ran.stderr.strip().splitlines()[-LINES_SHOWN:])
+        arguments = (tracking_uri, model_uri, files_model_uri, str(folder))
+        if failure := run_in_fresh_process(__name__, *arguments, tracking_uri=tracking_uri):
             raise RunFailedError(
-                f"{model_uri} cannot be used in a process of its own: {last}; expected answers; the version keeps no "
-                "alias"
+                f"{model_uri} cannot be used in a process of its own: {failure}; expected answers; the version keeps "
+                "no alias"
             )
         return np.load(folder / "pixels.npy"), np.load(folder / "files.npy")
+
+
+def run_in_fresh_process(module: str, *arguments: str, tracking_uri: str = "", lines: int = LINES_SHOWN) -> str:
+    """Run a module as a program; why it failed, in one line of its last ``lines`` on stderr; empty when it did not."""
+    ran = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **({"MLFLOW_TRACKING_URI": tracking_uri} if tracking_uri else {})},
+    )
+    if ran.returncode < 0:
+        return f"ended by {signal.Signals(-ran.returncode).name}"
+    last = " | ".join(ran.stderr.strip().splitlines()[-lines:])
+    return (last or f"exit status {ran.returncode}") if ran.returncode else ""
 
 
 def main(tracking_uri: str, model_uri: str, files_model_uri: str, folder: Path) -> None:

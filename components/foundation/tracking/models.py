@@ -155,6 +155,11 @@ def read_attached(tracking: Client, model_name: str, version: str, path: str) ->
         return None
 
 
+def tags_of_version(tracking: Client, model_name: str, version: str) -> dict[str, str]:
+    """All tags of a version."""
+    return dict(tracking.get_model_version(model_name, version).tags)
+
+
 def tag_version(tracking: Client, model_name: str, version: str, tag: str, value: str) -> None:
     """Write a tag of a version."""
     tracking.set_model_version_tag(model_name, version, tag, value)

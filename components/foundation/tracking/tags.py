@@ -16,4 +16,5 @@ LOOK_TAG = "sanefit.look"
 PLACED_TAG = "sanefit.placed"
 STANDING_TAG = "sanefit.standing"
 FILES_TAG = "sanefit.files_version"  # the version of NAME-files that belongs to one of NAME
+ONNX_TAG = "sanefit.onnx"  # the path of the ONNX file among those of the version's run
 PARENT_TAG = "mlflow.parentRunId"
