@@ -8,8 +8,8 @@ from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.components.foundation.tracking.child_runs import ChildRun, log_child_run
 from sanefit.components.foundation.tracking.connection import connect
-from sanefit.components.foundation.tracking.runs import log_summary
-from sanefit.components.foundation.tracking.tags import BEST_EPOCH_TAG, STAGE_TAG
+from sanefit.components.foundation.tracking.runs import log_summary, tag_run
+from sanefit.components.foundation.tracking.tags import BEST_EPOCH_TAG, HARDWARE_TAG, STAGE_TAG
 from sanefit.components.foundation.training.resolved_settings import resolve_optimizer
 
 
@@ -21,6 +21,7 @@ def log_result(
     run: RunReference,
     started: float,
     ended: float,
+    hardware: str,
 ) -> None:
     """Write the child run ``final``, with the test's figures, ``final-2`` and so on for more members, and the result.
 
@@ -30,6 +31,7 @@ def log_result(
         optimizer, final: as the configuration has them.
         run: the parent.
         started, ended: epoch seconds.
+        hardware: that it ran on, kept as a tag of the parent.
     """
     client = connect(run.tracking_uri)
     tested = {"test_accuracy": trained.test_accuracy, "test_loss": trained.test_loss, **_worth("test", trained.test)}
@@ -49,6 +51,7 @@ def log_result(
     validated = {"validation_accuracy": trained.validation_accuracy, **_worth("validation", trained.validation)}
     figures = {**validated, **tested}
     log_summary(client, run.tracking_run_id, figures, ended)
+    tag_run(client, run.tracking_run_id, HARDWARE_TAG, hardware)
 
 
 def _worth(split: str, judgement: Judgement) -> dict[str, float]:

@@ -14,4 +14,5 @@ LOOK_TAG = "sanefit.look"
 PLACED_TAG = "sanefit.placed"
 STANDING_TAG = "sanefit.standing"
 FILES_TAG = "sanefit.files_version"  # the version of NAME-files that belongs to one of NAME
+HARDWARE_TAG = "sanefit.hardware"  # that the final training ran on
 PARENT_TAG = "mlflow.parentRunId"
