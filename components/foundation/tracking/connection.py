@@ -26,6 +26,11 @@ def connect(tracking_uri: str) -> Client:
     return MlflowClient(tracking_uri)
 
 
+def mlflow_version() -> str:
+    """Of the client, which may be all that is installed of MLflow."""
+    return str(mlflow.__version__)
+
+
 @contextlib.contextmanager
 def _one_at_a_time(database: Path) -> Iterator[None]:
     """Let one process make a local store's tables while others wait: MLflow's migrations fail side by side."""
