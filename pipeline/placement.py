@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
+from sanefit.components.foundation.schemas.certificates import DATA_IMAGE, SIGNING_KEY, TRAINER_IMAGE
 from sanefit.pipeline.container_images import ContainerImages
 from sanefit.pipeline.settings.cluster_settings import ClusterSettings, NodeRequirement, StepSettings, Toleration
 
 IMAGE_USER = 10001  # as in images/*/Dockerfile
 S3_SECRET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 MLFLOW_SECRET_KEYS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+SIGNING_SECRET_KEYS = (SIGNING_KEY,)
 GPU_TAINT = Toleration(key="nvidia.com/gpu", effect="NoSchedule")
 
 
@@ -44,6 +46,14 @@ class Placement:
         if self.cluster is not None:
             _on_cluster(task, self.cluster, self.cluster.trainer_steps, retried=True)
             _use_secret(task, self.cluster.mlflow_secret, MLFLOW_SECRET_KEYS)
+        return task
+
+    def signing_step(self, task: PipelineTask) -> PipelineTask:
+        """Run as a trainer step that may sign, and knows which images it and the others run in."""
+        self.trainer_step(task)
+        if self.cluster is not None:
+            task.set_env_variable(DATA_IMAGE, self.images.data).set_env_variable(TRAINER_IMAGE, self.images.trainer)
+            _use_secret(task, self.cluster.signing_secret, SIGNING_SECRET_KEYS)
         return task
 
     def search_pack(self, task: PipelineTask) -> PipelineTask:

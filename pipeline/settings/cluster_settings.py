@@ -142,6 +142,7 @@ class ClusterSettings(Settings):
     s3_region: str = ""
     s3_secret: OptionalObjectName = "sanefit-s3"
     mlflow_secret: OptionalObjectName = ""
+    signing_secret: OptionalObjectName = ""
     service_account: ObjectName = "sanefit-runner"
     image_pull_secrets: tuple[ObjectName, ...] = ()
     kueue_queue: OptionalObjectName = ""
