@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
+from sanefit.components.foundation.schemas.certificates import DATA_IMAGE, SIGNING_KEY, TRAINER_IMAGE
 from sanefit.pipeline.container_images import ContainerImages
 from sanefit.pipeline.settings.cluster_settings import ClusterSettings, NodeRequirement, StepSettings, Toleration
 
@@ -12,6 +13,7 @@ IMAGE_USER = 10001  # as in images/*/Dockerfile
 S3_SECRET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 MLFLOW_SECRET_KEYS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 GPUS_ASKED_FOR = "SANEFIT_ASKED_FOR"  # the trainer's steps end at once when they see none
+SIGNING_SECRET_KEYS = (SIGNING_KEY,)
 GPU_TAINT = Toleration(key="nvidia.com/gpu", effect="NoSchedule")
 
 
@@ -49,9 +51,23 @@ class Placement:
             _use_secret(task, self.cluster.mlflow_secret, MLFLOW_SECRET_KEYS)
         return task
 
+    def signing_step(self, task: PipelineTask) -> PipelineTask:
+        """Run as a trainer step that may sign, and knows which images it and the others run in."""
+        self.trainer_step(task)
+        if self.cluster is not None:
+            task.set_env_variable(DATA_IMAGE, self.images.data).set_env_variable(TRAINER_IMAGE, self.images.trainer)
+            _use_secret(task, self.cluster.signing_secret, SIGNING_SECRET_KEYS)
+        return task
+
     def telling_step(self, task: PipelineTask) -> PipelineTask:
         """Run as a trainer step that may tell others how the run went."""
-        self.trainer_step(task)
+        return self._may_tell(self.trainer_step(task))
+
+    def registration_step(self, task: PipelineTask) -> PipelineTask:
+        """Run as a trainer step that may sign, and may tell others what it did."""
+        return self._may_tell(self.signing_step(task))
+
+    def _may_tell(self, task: PipelineTask) -> PipelineTask:
         if self.cluster is not None and self.notify_variable:
             # Optional: where the secret is missing, nobody is told, and the run goes on.
             _use_secret(task, self.cluster.notify_secret, (self.notify_variable,), optional=True)

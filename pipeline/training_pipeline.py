@@ -147,7 +147,7 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
             dataset = place.snapshot_step(snapshot(data=data, storage=storage)).output
             identity = place.trainer_step(identify_training(dataset=dataset, seed=seed, **sections)).outputs
             with _if_news(place, skip_unchanged, name, tracking_uri, identity["run"]):
-                run = place.trainer_step(
+                run = place.signing_step(
                     open_run(
                         **names,
                         **places,
@@ -176,8 +176,9 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
                 trained = place.final_training_step(
                     final_training(**inputs, final=final, ranking=fine, run=run)
                 ).outputs["Output"]
-                registered = register_model(name=name, data=data, **inputs, registry=registry, trained=trained, run=run)
-                registration = place.telling_step(registered).output
+                evidence = {"trained": trained, "checks": verdicts, "identity": identity["run"], "registry": registry}
+                registered = register_model(name=name, data=data, **inputs, **evidence, run=run)
+                registration = place.registration_step(registered).output
                 place.data_step(
                     run_report(**found, coarse=coarse, fine=fine, trained=trained, registration=registration)
                 )

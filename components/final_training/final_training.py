@@ -18,6 +18,7 @@ from sanefit.components.foundation.diagnosis.judgement import in_words, judge
 from sanefit.components.foundation.errors import RunFailedError
 from sanefit.components.foundation.machine.arithmetic import arithmetic_of
 from sanefit.components.foundation.machine.devices import CPU
+from sanefit.components.foundation.machine.processor import processor_name
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings, Judgement, TrainedModel
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import Ranking
@@ -90,11 +91,18 @@ def train_final(
         members = train_members(runs, judging(planned, judged))
         validation = _measure_on_validation(members, runs.data(), inputs.classes, say)
     trained = _measured_on_test(members, inputs, validation, Storage(run.storage).run(run.run_name).weights)
-    log_result(trained, members, inputs.optimizer, final, run, started, clock(), say)
+    log_result(trained, members, inputs.optimizer, final, run, (started, clock()), _hardware(workers), say)
     for member in members:
         object_store.remove(member.checkpoint_uri)
     _say_result(trained, manifest.class_names, say)
     return trained
+
+
+def _hardware(workers: Workers) -> str:
+    if workers.device.type != "cuda":
+        return processor_name()
+    name = torch.cuda.get_device_name(workers.device)
+    return name if workers.processes == 1 else f"{workers.processes} x {name}"
 
 
 def train_members(runs: MemberRuns, planned: Sequence[Member]) -> list[TrainedMember]:

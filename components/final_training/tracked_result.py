@@ -9,7 +9,7 @@ from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.tracking.child_runs import ChildRun
 from sanefit.components.foundation.tracking.connection import connect
-from sanefit.components.foundation.tracking.tags import BEST_EPOCH_TAG, STAGE_TAG
+from sanefit.components.foundation.tracking.tags import BEST_EPOCH_TAG, HARDWARE_TAG, STAGE_TAG
 from sanefit.components.foundation.tracking.untracked import Outbox, Untracked, fill_in_untracked
 from sanefit.components.foundation.training.resolved_settings import resolve_optimizer
 
@@ -20,8 +20,8 @@ def log_result(
     optimizer: OptimizerSettings,
     final: FinalTrainingSettings,
     run: RunReference,
-    started: float,
-    ended: float,
+    times: tuple[float, float],
+    hardware: str,
     say: Say,
 ) -> None:
     """Write the child run ``final``, with the test's figures, ``final-2`` and so on for more members, and the result.
@@ -33,9 +33,11 @@ def log_result(
         members: the first one's curves go with it.
         optimizer, final: as the configuration has them.
         run: the parent.
-        started, ended: epoch seconds.
+        times: when it began and ended, in epoch seconds.
+        hardware: that it ran on, kept as a tag of the parent.
         say: prints a line when MLflow does not take it.
     """
+    started, ended = times
     outbox = Outbox(run, lambda: connect(run.tracking_uri))
     tested = {
         "test_accuracy": trained.test_accuracy,
@@ -60,7 +62,7 @@ def log_result(
     # On the child, the name is that of a curve, and the model is that of its best epoch.
     validated = {"validation_accuracy": trained.validation_accuracy, **_worth("validation", trained.validation)}
     figures = {**validated, **tested}
-    outbox.write(Untracked(figures=figures, at=ended))
+    outbox.write(Untracked(figures=figures, tags={HARDWARE_TAG: hardware}, at=ended))
     fill_in_untracked(run, say)
 
 

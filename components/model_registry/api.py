@@ -1,5 +1,6 @@
-"""What a command or a notebook may call: versions of a model, changes, differences, and answers for image files."""
+"""What a command or a notebook may call: versions of a model, changes, differences, certificates, answers for files."""
 
+from sanefit.components.model_registry.certificate_check import CheckedCertificate, check_certificate
 from sanefit.components.model_registry.changes import (
     list_changes,
     list_versions,
@@ -7,14 +8,19 @@ from sanefit.components.model_registry.changes import (
     promote,
     roll_back,
 )
+from sanefit.components.model_registry.checked_items import CheckedItem
 from sanefit.components.model_registry.predicted_files import Answers, Predictor, find_images, load_predictor
+from sanefit.components.model_registry.signature import read_public_key
 from sanefit.components.model_registry.version_comparison import ComparedVersion, VersionComparison, compare_versions
 
 __all__ = [
     "Answers",
+    "CheckedCertificate",
+    "CheckedItem",
     "ComparedVersion",
     "Predictor",
     "VersionComparison",
+    "check_certificate",
     "compare_versions",
     "find_images",
     "list_changes",
@@ -22,5 +28,6 @@ __all__ = [
     "load_predictor",
     "open_registry",
     "promote",
+    "read_public_key",
     "roll_back",
 ]

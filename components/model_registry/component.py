@@ -62,6 +62,7 @@ def open_run(
     seed: int,
 ) -> str:
     """Open the MLflow run, once all that registration will need is there; returns a RunReference."""
+    import os
     from datetime import UTC, datetime
 
     from sanefit.components.foundation.identity.training_identity import TrainingIdentity
@@ -78,8 +79,10 @@ def open_run(
     from sanefit.components.model_registry.run_identity import flat_settings
     from sanefit.components.model_registry.run_lifecycle import open_tracking_run
     from sanefit.components.model_registry.settlement import keep_standing
+    from sanefit.components.model_registry.signature import read_signing_key
 
     with running_step("open run") as say:
+        read_signing_key(os.environ)
         manifest = read_manifest(DatasetReference.model_validate_json(dataset))
         class_names = manifest.class_names
         judged_class(SearchSettings.model_validate_json(search).metric, class_names)
@@ -133,8 +136,15 @@ def register_model(
     seed: int,
     trained: str,
     run: str,
+    checks: str,
+    identity: str,
 ) -> str:
-    """Register the model and decide between champion and challenger; returns a reference to a Registration."""
+    """Register the model, decide between champion and challenger, certify; returns a reference to a Registration."""
+    import os
+    from datetime import UTC, datetime
+
+    from sanefit.components.foundation.identity.training_identity import TrainingIdentity
+    from sanefit.components.foundation.schemas.checks import CheckReport
     from sanefit.components.foundation.schemas.final_model import TrainedModel
     from sanefit.components.foundation.schemas.images import DataSettings
     from sanefit.components.foundation.schemas.registry import RegistrySettings
@@ -147,6 +157,7 @@ def register_model(
     from sanefit.components.foundation.tracking.readiness import wait_for_run
     from sanefit.components.foundation.tracking.untracked import fill_in_untracked
     from sanefit.components.foundation.training.inputs import read_training_inputs
+    from sanefit.components.model_registry.certificate import Evidence, certify
     from sanefit.components.model_registry.notifications import tell_promotion
     from sanefit.components.model_registry.registration import register
 
@@ -159,6 +170,8 @@ def register_model(
         settings = RegistrySettings.model_validate_json(registry)
         model, images = load_result(TrainedModel, trained), DataSettings.model_validate_json(data)
         registration = register(name, inputs, images, model, settings, parent, say)
+        report, known = load_result(CheckReport, checks), TrainingIdentity.model_validate_json(identity)
+        certify(registration, Evidence(inputs, model, report, known), parent, os.environ, datetime.now(UTC), say)
         tell_promotion(settings, registration, parent, say)
         return store_result(Storage(parent.storage).run(parent.run_name).result("registration"), registration)
 

@@ -27,6 +27,9 @@ from sanefit.pipeline.commands import (
 from sanefit.pipeline.commands import (
     stats as stats_cli,
 )
+from sanefit.pipeline.commands import (
+    verify as verify_cli,
+)
 from sanefit.pipeline.commands.options import (
     DEFAULT_WORKDIR,
     CaCert,
@@ -139,6 +142,9 @@ app.command(epilog="Example: sanefit stats --set data.source=tar:cifar10-train.t
     stats_cli.stats
 )
 app.command(epilog="Example: sanefit predict models:/digits@champion scans/ --csv answers.csv")(predict_cli.predict)
+app.command(epilog="Example: sanefit verify models:/digits@champion --public-key signing-key.pub.pem")(
+    verify_cli.verify
+)
 app.command(epilog="Example: sanefit submit my.yaml --idempotency-key nightly-1 --wait")(cluster_cli.submit)
 app.command(epilog="Example: sanefit doctor my.yaml --namespace sanefit")(cluster_cli.doctor)
 app.add_typer(cluster_cli.runs, name="runs")

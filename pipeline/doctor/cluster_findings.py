@@ -7,7 +7,7 @@ from kubernetes import client
 from sanefit.pipeline.doctor.findings import Finding
 from sanefit.pipeline.doctor.node_fit import Demand, Node, Taint, obstacle, pods_that_fit
 from sanefit.pipeline.kubeflow.client.kubernetes_api import call
-from sanefit.pipeline.placement import GPU_TAINT, MLFLOW_SECRET_KEYS, S3_SECRET_KEYS
+from sanefit.pipeline.placement import GPU_TAINT, MLFLOW_SECRET_KEYS, S3_SECRET_KEYS, SIGNING_SECRET_KEYS
 from sanefit.pipeline.settings.cluster_settings import ClusterSettings, StepSettings
 
 API_VERBS = {
@@ -38,7 +38,11 @@ def object_findings(
     """Whether the service account, the secrets and the queue are there, with what runs read from them."""
     core = client.CoreV1Api(api)
     yield _exists("service account", core.read_namespaced_service_account, cluster.service_account, namespace)
-    wanted: dict[str, tuple[str, ...]] = {cluster.s3_secret: S3_SECRET_KEYS, cluster.mlflow_secret: MLFLOW_SECRET_KEYS}
+    wanted: dict[str, tuple[str, ...]] = {
+        cluster.s3_secret: S3_SECRET_KEYS,
+        cluster.mlflow_secret: MLFLOW_SECRET_KEYS,
+        cluster.signing_secret: SIGNING_SECRET_KEYS,
+    }
     wanted[cluster.notify_secret] = (*wanted.get(cluster.notify_secret, ()), notify_variable)
     wanted |= dict.fromkeys(cluster.image_pull_secrets, (".dockerconfigjson",))
     for secret, keys in wanted.items():

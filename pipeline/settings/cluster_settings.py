@@ -143,6 +143,7 @@ class ClusterSettings(Settings):
     s3_secret: OptionalObjectName = "sanefit-s3"
     mlflow_secret: OptionalObjectName = ""
     notify_secret: OptionalObjectName = ""
+    signing_secret: OptionalObjectName = ""
     service_account: ObjectName = "sanefit-runner"
     image_pull_secrets: tuple[ObjectName, ...] = ()
     kueue_queue: OptionalObjectName = ""

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ SMALL = [
     "search.fine.epochs=3",
     "final.epochs=8",
 ]
+
+EMPTY: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,15 @@ def user_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
 
 
-def sanefit(*arguments: str, sets: Sequence[str] = (), tracking_uri: str | None = None) -> Command:
+def sanefit(
+    *arguments: str, sets: Sequence[str] = (), tracking_uri: str | None = None, environment: Mapping[str, str] = EMPTY
+) -> Command:
     overrides = [part for value in sets for part in ("--set", value)]
     finished = subprocess.run(
         [sys.executable, "-m", "sanefit", *arguments, *overrides],
         capture_output=True,
         text=True,
-        env={**user_environment(), **({"MLFLOW_TRACKING_URI": tracking_uri} if tracking_uri else {})},
+        env={**user_environment(), **({"MLFLOW_TRACKING_URI": tracking_uri} if tracking_uri else {}), **environment},
         timeout=600,
         check=False,
     )

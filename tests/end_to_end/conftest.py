@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 from command_line import SMALL, Command, sanefit
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 
 @pytest.fixture(scope="session")
@@ -12,9 +14,15 @@ def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def first_run(workdir: Path) -> Command:
-    """The whole pipeline on digits, small."""
-    return sanefit("run", "--json", "--workdir", str(workdir), sets=SMALL)
+def signing_key() -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.generate()
+
+
+@pytest.fixture(scope="session")
+def first_run(workdir: Path, signing_key: Ed25519PrivateKey) -> Command:
+    """The whole pipeline on digits, small, with a signed certificate."""
+    pem = signing_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    return sanefit("run", "--json", "--workdir", str(workdir), sets=SMALL, environment={"SANEFIT_SIGNING_KEY": pem})
 
 
 @pytest.fixture(scope="session")

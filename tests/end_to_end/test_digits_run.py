@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import SMALL, Command, sanefit
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from mlflow import MlflowClient
 
 from sanefit.components.foundation.image_dataset.splits import split_of
@@ -84,6 +86,33 @@ def test_a_fresh_process_gets_exactly_the_reported_accuracy(first_run: Command, 
     predicted, class_names = json.loads(answer.stdout.splitlines()[-1])
     correct = sum(class_names[p] == label for p, label in zip(predicted, labels, strict=True))
     assert correct / len(labels) == first_run.result["test_accuracy"]
+
+
+def test_the_model_is_certified_and_the_key_that_signed_is_nowhere(
+    first_run: Command, workdir: Path, signing_key: Ed25519PrivateKey, tmp_path: Path
+) -> None:
+    public_key = tmp_path / "signing-key.pub.pem"
+    public_key.write_bytes(signing_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    verified = sanefit(
+        "verify", "models:/digits/1", "--public-key", str(public_key), "--workdir", str(workdir), "--json"
+    )
+    assert verified.status == 0, verified.stderr
+    said = verified.result
+    assert (said["signature"], {item["state"] for item in said["items"]}) == ("valid", {"same"})
+    certificate = said["certificate"]
+    assert [check["verdict"] for check in certificate["checks"]] == ["pass"] * 16
+    assert certificate["settings"]["final.epochs"] == "8"
+    assert {"images", "code", "torch", "configuration", "seed"} == certificate["identity"].keys()
+    assert certificate["hardware"]["training"] == certificate["hardware"]["registration"] != ""
+    assert certificate["test"]["accuracy"] == first_run.result["test_accuracy"]
+
+    raw = signing_key.private_bytes_raw()
+    pem = signing_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    canaries = [raw, raw.hex().encode(), pem.splitlines()[1]]
+    files = [path for path in workdir.rglob("*") if path.is_file()]
+    assert len(files) > 50
+    assert [path for path in files if any(canary in path.read_bytes() for canary in canaries)] == []
+    assert not any(canary.decode("latin-1") in first_run.stdout + first_run.stderr for canary in canaries)
 
 
 def test_mlflow_holds_the_run_its_trials_and_their_curves(first_run: Command, workdir: Path) -> None:

@@ -57,6 +57,8 @@ def test_no_parameter_of_a_run_of_many_classes_and_epochs_is_large(tmp_path: Pat
     sizes = sizes_of_outputs(ran.result["run_dir"])
     assert len(sizes) >= 15
     assert {path: size for path, size in sizes.items() if size > LIMIT} == {}
+    [certificate] = (tmp_path / "runs").rglob("certificate.json")
+    assert certificate.stat().st_size <= LIMIT
 
 
 def test_the_checks_of_many_layers_are_handed_on_as_a_short_text(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from sanefit.components.final_training.members import plan_members
 from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
 from sanefit.components.foundation.errors import RunFailedError
 from sanefit.components.foundation.image_dataset.shards import read_split
+from sanefit.components.foundation.machine.processor import processor_name
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings, TrainedModel
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import ConvNetSettings, NetworkSettings, TwoLayerSettings
@@ -192,6 +193,11 @@ def test_the_reported_test_accuracy_is_what_numpy_finds_with_the_saved_weights(
     assert trained.test_loss == pytest.approx(loss, rel=1e-4)
     assert trained.test_images == len(labels)
     assert trained.test_accuracy > 0.85
+
+
+def test_the_run_says_what_it_was_trained_on(final_run: FinalRun) -> None:
+    tags = connect(final_run.parent.tracking_uri).get_run(final_run.parent.tracking_run_id).data.tags
+    assert tags["sanefit.hardware"] == processor_name()
 
 
 def test_the_reported_validation_accuracy_is_what_numpy_finds_with_the_saved_weights(

@@ -44,17 +44,19 @@ class Step:
     retried: bool = True
     gpus: bool = False
     tracking: bool = False
+    signs: bool = False
 
 
 IMAGES = ContainerImages("example.com/team/data@sha256:" + "a" * 64, "example.com/team/trainer@sha256:" + "b" * 64)
 DATA = Step(IMAGES.data, "data_steps")
 TRAINER = Step(IMAGES.trainer, "trainer_steps", tracking=True)
+SIGNER = Step(IMAGES.trainer, "trainer_steps", tracking=True, signs=True)
 PACK = Step(IMAGES.trainer, "search_packs", gpus=True, tracking=True)
 STEPS = {
     "snapshot": DATA,
     "identify-training": TRAINER,
     "channel-stats": Step(IMAGES.data, "data_steps", cached=True),
-    "open-run": TRAINER,
+    "open-run": SIGNER,
     "sanity": Step(IMAGES.trainer, "trainer_steps", cached=True, tracking=True),
     "run-report": DATA,
     "run-report-2": DATA,
@@ -66,13 +68,15 @@ STEPS = {
     "rank-trials": TRAINER,
     "rank-trials-2": TRAINER,
     "final-training": PACK,
-    "register-model": TRAINER,
+    "register-model": SIGNER,
     "close-run": TRAINER,
 }
 SECRETS = {
     "sanefit-s3": {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
     "sanefit-mlflow": {"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"},
+    "sanefit-signing": {"SANEFIT_SIGNING_KEY"},
 }
+OF_SIGNERS = {"SANEFIT_DATA_IMAGE": IMAGES.data, "SANEFIT_TRAINER_IMAGE": IMAGES.trainer}
 GPU_TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
 
 
@@ -118,6 +122,7 @@ def placed(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
         tmp_path_factory.mktemp("placed"),
         CONFIGS / "digits.yaml",
         "cluster.mlflow_secret=sanefit-mlflow",
+        "cluster.signing_secret=sanefit-signing",
         "cluster.s3_endpoint=https://s3.example.com",
         "cluster.s3_region=eu-central-1",
         "cluster.image_pull_secrets=[sanefit-registry]",
@@ -220,7 +225,8 @@ def test_a_task_has_what_the_table_says(compiled: Compiled, step: str) -> None:
     )
     assert secrets(pod) == {"sanefit-s3": SECRETS["sanefit-s3"]}
     asked_for = {"SANEFIT_ASKED_FOR": "nvidia.com/gpu: 1"} if wanted.gpus else {}
-    assert environment(container) == {"OMP_NUM_THREADS": settings.cpu, **asked_for}
+    of_signers = OF_SIGNERS if wanted.signs else {}
+    assert environment(container) == {"OMP_NUM_THREADS": settings.cpu, **asked_for, **of_signers}
 
 
 def test_the_images_run_as_the_user_that_the_tasks_ask_for() -> None:
@@ -232,7 +238,8 @@ def test_what_is_set_for_the_cluster_arrives_where_it_belongs(placed: Compiled) 
     for step, wanted in STEPS.items():
         pod, container = placed.pods[step], placed.executors[step]
         assert [entry["secretName"] for entry in pod["imagePullSecret"]] == ["sanefit-registry"]
-        assert secrets(pod) == (SECRETS if wanted.tracking else {"sanefit-s3": SECRETS["sanefit-s3"]}), step
+        given = {"sanefit-s3": True, "sanefit-mlflow": wanted.tracking, "sanefit-signing": wanted.signs}
+        assert secrets(pod) == {name: SECRETS[name] for name, is_given in given.items() if is_given}, step
         assert environment(container)["AWS_ENDPOINT_URL"] == "https://s3.example.com"
         assert environment(container)["AWS_DEFAULT_REGION"] == "eu-central-1"
         retries = leaf_tasks(placed.pipeline)[step].get("retryPolicy", {"maxRetryCount": 0})

@@ -5,4 +5,6 @@ A run is found again by its tags, so a step that is repeated adds nothing twice.
 
 import os
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before any module of this folder imports mlflow
+# Before any module of this folder imports mlflow.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

@@ -51,6 +51,11 @@ def _not_opened(tracking_uri: str, error: Exception) -> StorageError:
     return StorageError(f"{store} cannot be opened: {reason}; expected one that can be read and written; check it")
 
 
+def mlflow_version() -> str:
+    """Of the client, which may be all that is installed of MLflow."""
+    return str(mlflow.__version__)
+
+
 @contextlib.contextmanager
 def _one_at_a_time(database: Path) -> Iterator[None]:
     """Let one process make a local store's tables while others wait: MLflow's migrations fail side by side."""

@@ -17,4 +17,5 @@ PLACED_TAG = "sanefit.placed"
 STANDING_TAG = "sanefit.standing"
 FILES_TAG = "sanefit.files_version"  # the version of NAME-files that belongs to one of NAME
 ONNX_TAG = "sanefit.onnx"  # the path of the ONNX file among those of the version's run
+HARDWARE_TAG = "sanefit.hardware"  # that the final training ran on
 PARENT_TAG = "mlflow.parentRunId"

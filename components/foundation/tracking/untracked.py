@@ -20,7 +20,7 @@ from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.storage.object_store import join
 from sanefit.components.foundation.tracking.child_runs import ChildRun, log_child_run
 from sanefit.components.foundation.tracking.connection import Client, asking_once, connect
-from sanefit.components.foundation.tracking.runs import log_summary
+from sanefit.components.foundation.tracking.runs import log_summary, tag_run
 
 QUIET_SECONDS = 10.0  # after a failure: a server that hangs would keep each of hundreds of trials waiting
 AGAIN_SECONDS = 2.0
@@ -29,10 +29,14 @@ Sleep = Callable[[float], None]
 
 
 class Untracked(Artifact):
-    """What is to be written: a ``child`` run, or ``figures`` of the run itself, of the time ``at`` in epoch seconds."""
+    """What is to be written: a ``child`` run, or ``figures`` and ``tags`` of the run itself.
+
+    ``at``: the time of the figures, in epoch seconds.
+    """
 
     child: ChildRun | None = None
     figures: dict[str, float] = Field(default={})
+    tags: dict[str, str] = Field(default={})
     at: float = 0.0
 
     @property
@@ -92,6 +96,8 @@ class Outbox:
                     log_child_run(tracking, self.run, result.child)
                 if result.figures:
                     log_summary(tracking, self.run.tracking_run_id, result.figures, result.at)
+                for tag, value in result.tags.items():
+                    tag_run(tracking, self.run.tracking_run_id, tag, value)
         except Exception as error:  # whatever it is: what was trained is not lost for it
             self.reason, self.quiet_until = first_cause(error), self.clock() + QUIET_SECONDS
             return False
