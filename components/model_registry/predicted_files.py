@@ -19,7 +19,7 @@ from sanefit.components.foundation.image_dataset.sources.source_image import Sou
 from sanefit.components.foundation.machine.parallel_work import working_in_parallel
 from sanefit.components.foundation.schemas.sources import kind_of, of_known_kind
 from sanefit.components.foundation.tracking.models import load_pixels_model, model_metadata, why_not_loaded
-from sanefit.components.foundation.unsure import REJECT_BELOW, label_names
+from sanefit.components.foundation.unsure import REJECT_BELOW, UNSURE, label_names
 
 AT_ONCE = 256
 FILES = ("folder", "tar_archive", "zip_archive", "s3_prefix")
@@ -59,6 +59,11 @@ class Predictor:
     model: Any
     reject_below: float = 0.0
     passed_over: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> list[str]:
+        """Whatever an image may be called."""
+        return [*self.class_names, UNSURE]
 
     def answer(self, images: Sequence[SourceImage], workers: int) -> Iterator[Answers]:
         """Batch by batch, in order.

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sanefit.components.foundation.errors import SettingsError, StorageError
-from sanefit.components.foundation.unsure import UNSURE
 from sanefit.pipeline.commands.options import DEFAULT_WORKDIR, Json, Workdir, tracking_uri_of
 
 if TYPE_CHECKING:
-    from sanefit.components.model_registry.api import Answers
+    from sanefit.components.model_registry.api import Answers, Predictor
 
 SHOWN = 3
 Write = Callable[["Answers"], None]
@@ -51,7 +50,7 @@ def predict(
     broken: list[str] = []
     with tempfile.TemporaryDirectory(prefix="sanefit-") as scratch, contextlib.ExitStack() as written:
         found = find_images(images, Path(scratch), predictor.passed_over)
-        write = _writer(written, csv_file, parquet_file, predictor.class_names, as_json)
+        write = _writer(written, csv_file, parquet_file, predictor, as_json)
         for answers in predictor.answer(found, usable_cores()):
             write(answers)
             counts.update(answers.labels)
@@ -67,14 +66,15 @@ def _writer(
     written: contextlib.ExitStack,
     csv_file: Path | None,
     parquet_file: Path | None,
-    class_names: Sequence[str],
+    predictor: "Predictor",
     as_json: bool,
 ) -> Write:
+    class_names = predictor.class_names
     if csv_file:
         return _to_csv(written.enter_context(_in_place_of(csv_file)), written, class_names)
     if parquet_file:
         return _to_parquet(written.enter_context(_in_place_of(parquet_file)), written, class_names)
-    return (lambda _: None) if as_json else _to_lines([*class_names, UNSURE])
+    return (lambda _: None) if as_json else _to_lines(predictor.labels)
 
 
 def _to_lines(labels: Sequence[str]) -> Write:
