@@ -1,5 +1,6 @@
 """What the command refuses, and what it leaves behind then: nothing."""
 
+import json
 import signal
 import socket
 import subprocess
@@ -144,7 +145,8 @@ def test_report_names_the_known_runs(tmp_path: Path) -> None:
 def test_sigterm_stops_the_steps_and_closes_the_run(tmp_path: Path) -> None:
     workdir = tmp_path / "runs"
     endless = ["--set", "search.coarse.trials=5000", "--set", "search.networks_at_once=2"]
-    arguments = ["run", "--workdir", str(workdir), *endless]
+    told = tmp_path / "told.json"
+    arguments = ["run", "--workdir", str(workdir), *endless, "--set", f"registry.notify_command=[tee, {told}]"]
     environment = {**user_environment(), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         [sys.executable, "-m", "sanefit", *arguments], stdout=subprocess.PIPE, text=True, env=environment
@@ -162,5 +164,6 @@ def test_sigterm_stops_the_steps_and_closes_the_run(tmp_path: Path) -> None:
     [parent] = client.search_runs([experiment.experiment_id], "tags.`sanefit.run` != ''")
     assert parent.info.status == "FAILED"
     assert "stopped" in parent.data.tags["sanefit.failure"]
+    assert json.loads(told.read_bytes())["reason"] == parent.data.tags["sanefit.failure"]
     running = subprocess.run(["pgrep", "-f", str(workdir)], capture_output=True, text=True, check=False)
     assert running.stdout == ""
