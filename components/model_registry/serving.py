@@ -37,7 +37,7 @@ class Address:
 
 @dataclass
 class Trouble:
-    """Why the alias is not followed, as said last; a version that could not be started is left alone for some looks."""
+    """Why the alias is not followed, as said last; the version that was tried last is left alone for some looks."""
 
     said: str = ""
     version: str = ""
@@ -107,22 +107,30 @@ async def _successor(
     tracking: Client, model_name: str, present: str, trouble: Trouble, say: Say
 ) -> VersionServer | None:
     """The server of another version that is champion now, once it answers; None where all stays as it is."""
-    version, reason = None, ""
+    reason = ""
     trouble.looks -= 1
     try:
-        version = await asyncio.to_thread(champion_version, tracking, model_name)
-        if version is None:
-            reason = f"no version has the alias {CHAMPION!r}"
-        elif version != present and (version != trouble.version or trouble.looks < 0):
+        version = await _champion_now(tracking, model_name)
+        if version != present and (version != trouble.version or trouble.looks < 0):
+            trouble.version, trouble.looks = version, PATIENCE
             return await start_version(model_name, version)
-    except RunFailedError as error:
-        trouble.version, trouble.looks, reason = version or "", PATIENCE, str(error)
-    except Exception as error:  # of whichever store it is: an HTTP client's, a database's
-        reason = f"MLflow does not say which version is champion: {first_line(error)}"
+    except (RunFailedError, OSError) as error:
+        reason = first_line(error)
     if reason and reason != trouble.said:
         say(f"warning: {reason}; version {present} stays")
     trouble.said = reason
     return None
+
+
+async def _champion_now(tracking: Client, model_name: str) -> str:
+    """Its version; RunFailedError where none can be had."""
+    try:
+        version = await asyncio.to_thread(champion_version, tracking, model_name)
+    except Exception as error:  # of whichever store it is: an HTTP client's, a database's
+        raise RunFailedError(f"MLflow does not say which version is champion: {first_line(error)}") from error
+    if version is None:
+        raise RunFailedError(f"no version has the alias {CHAMPION!r}")
+    return version
 
 
 async def _exchange(relay: Relay, before: VersionServer, after: VersionServer) -> None:

@@ -36,13 +36,13 @@ async def start_version(model_name: str, version: str) -> VersionServer:
     """
     model_uri = f"models:/{model_name}/{version}"
     async with contextlib.AsyncExitStack() as resources:
-        folder = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="sanefit-")))
         try:
+            folder = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="sanefit-")))
             files = await asyncio.to_thread(fetch_model, model_uri, folder)
-        except Exception as error:  # of whichever artifact store it is
+        except Exception as error:  # of whichever artifact store it is, or a full disk
             raise RunFailedError(
-                f"{model_uri} cannot be fetched: {first_line(error)}; expected its files in the artifact store; "
-                "restore them, or `sanefit registry rollback`"
+                f"{model_uri} cannot be fetched: {first_line(error)}; expected its files in the artifact store, "
+                "and room for them here; restore them, or `sanefit registry rollback`"
             ) from error
         port = _free_port()
         command, variables = server_command(files, port)

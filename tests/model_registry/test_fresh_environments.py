@@ -106,7 +106,7 @@ class Environments:
         asked = subprocess.run(
             command, input="mlflow\ntorch\n", capture_output=True, text=True, env=self.variables, check=False
         )
-        return asked.stderr.strip() if asked.returncode else ""
+        return " ".join(asked.stderr.split()) if asked.returncode else ""
 
     def _uv(self, *arguments: str) -> None:
         ran = subprocess.run([UV, *arguments], capture_output=True, text=True, env=self.variables, check=False)
