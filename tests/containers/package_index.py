@@ -40,14 +40,14 @@ class QuietHandler(SimpleHTTPRequestHandler):
 def build_secrets(folder: Path) -> Iterator[BuildSecrets]:
     """Write the secrets to ``folder``; folders of packages are served meanwhile."""
     with ExitStack() as servers:
-        lines = [f"{option} = {_for_a_build(value, servers)}" for option, value in _pip_options().items()]
+        lines = [f"{option} = {_for_a_build(value, servers)}" for option, value in pip_options().items()]
         configuration = folder / "pip.conf"
         certificate = "cert = /run/secrets/ca-certificates.crt"
         configuration.write_text("\n".join(["[global]", certificate, "timeout = 180", *lines, ""]))
         yield BuildSecrets(configuration, _certificates())
 
 
-def _pip_options() -> dict[str, str]:
+def pip_options() -> dict[str, str]:
     """pip's options for finding packages, from its configuration files and the environment."""
     command = [sys.executable, "-m", "pip", "config", "list"]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout

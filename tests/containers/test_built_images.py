@@ -18,6 +18,7 @@ pytestmark = pytest.mark.containers
 
 HERE = Path(__file__).parent
 IMAGES = ("data", "trainer")
+SERVICES = {"data": [], "trainer": ["sanefit.components.model_registry.serving"]}  # k8s/components/serving
 LOCKED_DOWN = (
     *("--rm", "--interactive", "--read-only", "--read-only-tmpfs=false", "--tmpfs=/tmp:rw,mode=1777"),
     *("--cap-drop=ALL", "--security-opt=no-new-privileges", "--network=host"),
@@ -106,7 +107,7 @@ def test_an_image_tells_nothing_of_the_build(engine: ContainerEngine, images: Im
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_every_step_imports_what_it_needs(engine: ContainerEngine, images: Images, name: str) -> None:
-    modules = step_modules(name)
+    modules = [*step_modules(name), *SERVICES[name]]
     assert len(modules) >= 15
     script = (HERE / "step_imports.py").read_text()
     command = ["env", "_KFP_RUNTIME=true", "python3", "-", "kfp.dsl.executor_main", *modules]

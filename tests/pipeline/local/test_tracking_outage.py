@@ -44,7 +44,7 @@ def run_with_outages(folder: Path, kills: int, down: float, trials: int, seed: i
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
     command = [str(Path(sys.executable).with_name("sanefit")), "run", "run.yaml", "--workdir", "runs", "--json"]
     with ExitStack() as server, (folder / "out").open("w") as out:
-        server.enter_context(mlflow_server(folder, port))
+        server.enter_context(mlflow_server(folder, port=port))
         with subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT) as run:
             while run.poll() is None and done < kills:
                 if not (written := _children(folder)) or written >= 2 * trials:
@@ -54,7 +54,7 @@ def run_with_outages(folder: Path, kills: int, down: float, trials: int, seed: i
                 server.close()
                 done += 1
                 time.sleep(down)
-                server.enter_context(mlflow_server(folder, port))
+                server.enter_context(mlflow_server(folder, port=port))
         assert run.returncode == 0, (folder / "out").read_text()[-2000:]
         [summary] = [json.loads(line) for line in (folder / "out").read_text().splitlines() if line.startswith("{")]
         assert summary["alias"] == "champion"
