@@ -6,6 +6,7 @@ from dataclasses import replace
 from sanefit.components.foundation.classifiers.classifier import build_classifier
 from sanefit.components.foundation.randomness import derive_seed
 from sanefit.components.foundation.schemas.checks import CheckReport, CheckSettings, GateResult, LayerSignal
+from sanefit.components.foundation.schemas.networks import ModuleSettings, TorchvisionSettings
 from sanefit.components.foundation.schemas.search import CoarseSettings
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.training.inputs import TrainingInputs
@@ -13,6 +14,7 @@ from sanefit.components.foundation.training.loop.training_data import read_train
 from sanefit.components.sanity_checks.check import Check, Measurement
 from sanefit.components.sanity_checks.check_table import CHECKS
 from sanefit.components.sanity_checks.checks.signals import shown_layers
+from sanefit.components.sanity_checks.exportable import require_exportable
 from sanefit.components.sanity_checks.probe.learning_rate_probe import (
     learning_rate_band,
     probe_batches,
@@ -33,8 +35,9 @@ def run_checklist(inputs: TrainingInputs, coarse: CoarseSettings, settings: Chec
     """
     data = read_training_data(inputs.dataset, manifest=inputs.manifest)
     shape, weights_seed = inputs.manifest.image_shape, derive_seed(inputs.seed, "sanity")
+    classifier = build_classifier(inputs.network, shape, inputs.classes, inputs.stats, weights_seed)
     setup = Setup(
-        classifier=build_classifier(inputs.network, shape, inputs.classes, inputs.stats, weights_seed),
+        classifier=classifier,
         classes=inputs.classes,
         train_pixels=data.train_pixels,
         train_labels=data.train_labels,
@@ -46,7 +49,10 @@ def run_checklist(inputs: TrainingInputs, coarse: CoarseSettings, settings: Chec
         weight_decays=coarse.weight_decay,
         seed=derive_seed(inputs.seed, "probe"),
     )
-    return run_checks(setup, settings, say)
+    report = run_checks(setup, settings, say)
+    if not report.failures and isinstance(inputs.network, ModuleSettings | TorchvisionSettings):  # ours all can
+        require_exportable(classifier, shape, inputs.network.named)
+    return report
 
 
 def run_checks(setup: Setup, settings: CheckSettings, say: Say) -> CheckReport:

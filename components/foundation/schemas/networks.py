@@ -81,6 +81,11 @@ class TorchvisionSettings(GivenNetwork):
     name: Annotated[str, Field(min_length=1)]
 
     @property
+    def named(self) -> str:
+        """The setting that names it, with its value."""
+        return f"network.name={self.name!r}"
+
+    @property
     def is_normed(self) -> bool:
         """As ``Network``; batch or layer norm, in all but its oldest classifiers."""
         return True
@@ -96,6 +101,11 @@ class ModuleSettings(GivenNetwork):
     kind: Literal["module"]
     path: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
     arguments: dict[str, JsonValue] = Field(default={})
+
+    @property
+    def named(self) -> str:
+        """The setting that names it, with its value."""
+        return f"network.path={self.path!r}"
 
 
 NetworkSettings = Annotated[

@@ -1,0 +1,36 @@
+"""Whether a network can be kept as the graph that is registered: tried before anything is searched."""
+
+import logging
+
+import torch
+
+from sanefit.components.foundation.classifiers.classifier import Classifier, ProbabilityModel
+from sanefit.components.foundation.errors import SettingsError, first_line
+
+IMAGES = 2  # one would freeze the batch size
+
+
+def require_exportable(classifier: Classifier, image_shape: tuple[int, int, int], described: str) -> None:
+    """Raise SettingsError unless ``torch.export`` makes a graph of a network for any number of images.
+
+    Args:
+        classifier: left as it is.
+        image_shape: (height, width, channels).
+        described: the network, in words.
+    """
+    was_training, logger = classifier.training, logging.getLogger("torch._dynamo")
+    before, logger.disabled = logger.disabled, True
+    pixels = torch.zeros(IMAGES, *image_shape, dtype=torch.uint8)
+    try:
+        torch.export.export(
+            ProbabilityModel(classifier).eval(), (pixels,), dynamic_shapes=({0: torch.export.Dim.AUTO},)
+        )
+    except Exception as error:  # torch raises whatever the network makes it stumble over
+        raise SettingsError(
+            f"{described} cannot be exported ({first_line(error)}); expected a network that torch.export makes a graph "
+            "of, which is what is registered and served; decide nothing in forward by values of tensors: use "
+            "torch.where, or torch.cond"
+        ) from error
+    finally:
+        logger.disabled = before
+        classifier.train(was_training)
