@@ -1,5 +1,6 @@
-"""What a command or a notebook may call: versions and changes of a model, and its answers for image files."""
+"""What a command or a notebook may call: versions and changes of a model, its answers for image files, and runs."""
 
+from sanefit.components.foundation.tracking.run_record import tracked_run_record
 from sanefit.components.model_registry.changes import (
     list_changes,
     list_versions,
@@ -19,4 +20,5 @@ __all__ = [
     "open_registry",
     "promote",
     "roll_back",
+    "tracked_run_record",
 ]

@@ -93,6 +93,7 @@ def open_run(
             final=final,
         )
         run = open_tracking_run(name, run_name or job_name, job_id, storage, tracking_uri, known, params, say)
+        say.of(run)
         keep_standing(connect(tracking_uri), name, run.tracking_run_id, datetime.now(UTC))
         return run.model_dump_json()
 
@@ -131,14 +132,16 @@ def register_model(
     from sanefit.components.foundation.storage.results import load_result, store_result
     from sanefit.components.foundation.training.inputs import read_training_inputs
     from sanefit.components.model_registry.registration import register
+    from sanefit.components.model_registry.run_lifecycle import show_in_mlflow
 
-    with running_step("register") as say:
+    with running_step("register", run) as say:
         inputs = read_training_inputs(dataset, stats, network, optimizer, seed)
         parent = RunReference.model_validate_json(run)
+        show_in_mlflow(parent)
         settings = RegistrySettings.model_validate_json(registry)
         model, images = load_result(TrainedModel, trained), DataSettings.model_validate_json(data)
         registration = register(name, inputs, images, model, settings, parent, say)
-        return store_result(Storage(parent.storage).run(parent.run_name).result("registration"), registration)
+        return store_result(Storage(parent.storage).run(parent.run_name).registration, registration)
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
@@ -153,8 +156,10 @@ def close_run(
 ) -> None:
     """Close the MLflow run with the pipeline's true status, whatever happened."""
     from sanefit.components.foundation.step_lines.step_log import running_step
-    from sanefit.components.model_registry.run_lifecycle import close_tracking_run
+    from sanefit.components.model_registry.run_lifecycle import close_tracking_run, show_in_mlflow
 
     with running_step("close run") as say:
         message = status.error_message or ""
-        close_tracking_run(name, run_name or job_name, job_id, storage, tracking_uri, status.state, message, say)
+        run = close_tracking_run(name, run_name or job_name, job_id, storage, tracking_uri, status.state, message, say)
+        say.of(run)
+    show_in_mlflow(run)
