@@ -27,10 +27,10 @@ def final_training(
     from sanefit.components.foundation.training.inputs import read_training_inputs
 
     with running_step("train", run) as say:
-        from sanefit.components.foundation.tracking.run_record import mirrored_run_record
+        from sanefit.components.foundation.tracking.run_record import mirrored_step
 
         parent = RunReference.model_validate_json(run)
-        with mirrored_run_record(parent):
+        with mirrored_step(parent, "train"):
             trained = train_final(
                 read_training_inputs(dataset, stats, network, optimizer, seed),
                 FinalTrainingSettings.model_validate_json(final),

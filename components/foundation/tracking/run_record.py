@@ -13,6 +13,7 @@ from sanefit.components.foundation.errors import StorageError, first_line
 from sanefit.components.foundation.schemas.bases import Artifact
 from sanefit.components.foundation.schemas.run_record import PackProgress, RunRecord, StepRecord
 from sanefit.components.foundation.schemas.runs import Registration, RunReference
+from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.storage.run_record import read_run_record
 from sanefit.components.foundation.tracking.connection import LOCAL, Client, connect, store_exists
@@ -53,17 +54,27 @@ def mirror_if_taken(tracking: Client, run: RunReference) -> None:
 
 
 @contextmanager
-def mirrored_run_record(run: RunReference, seconds: float = MIRROR_SECONDS) -> Iterator[None]:
-    """While a long step runs, copy the record every so many seconds; whoever has a local store sees the step itself."""
+def mirrored_step(run: RunReference, step: str, seconds: float = MIRROR_SECONDS) -> Iterator[None]:
+    """While a long step runs, copy its record every so many seconds, and at first that of the steps before it.
+
+    Whoever has a local store sees the step itself, and nothing is copied.
+
+    Args:
+        run: of the step.
+        step: its name.
+        seconds: from one copy to the next.
+    """
     if run.tracking_uri.startswith(LOCAL):
         yield
         return
     tracking, done = connect(run.tracking_uri), threading.Event()
+    uri = Storage(run.storage).run(run.run_name).step(step)
 
     def mirror() -> None:
         mirror_if_taken(tracking, run)
         while not done.wait(seconds):
-            mirror_if_taken(tracking, run)
+            with suppress(StorageError, MlflowException):
+                tracking.set_tag(run.tracking_run_id, STEP_TAGS + step, object_store.read_bytes(uri).decode())
 
     threading.Thread(target=mirror, daemon=True).start()
     try:

@@ -88,16 +88,16 @@ class RecordReader:
 
 def require_answer(url: str, environment: Mapping[str, str]) -> None:
     """Raise StorageError unless the host of an ``http`` address takes connections: libraries try for minutes."""
-    address = urllib.parse.urlsplit(url)
-    if address.scheme not in PORTS:
-        return
-    host = address.hostname or ""
-    if len(parts := host.split(".")) > 2 and parts[2] == "svc" and "KUBERNETES_SERVICE_HOST" not in environment:
-        raise StorageError(f"{host!r} is a name inside the cluster")
     try:
-        socket.create_connection((host, address.port or PORTS[address.scheme]), timeout=CONNECT_SECONDS).close()
+        address = urllib.parse.urlsplit(url)
+        if address.scheme not in PORTS:
+            return
+        host, port = address.hostname or "", address.port or PORTS[address.scheme]
+        if len(parts := host.split(".")) > 2 and parts[2] == "svc" and "KUBERNETES_SERVICE_HOST" not in environment:
+            raise StorageError(f"{host!r} is a name inside the cluster")
+        socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
     except (OSError, ValueError) as error:
-        raise StorageError(f"{address.netloc!r} does not answer: {error}") from None
+        raise StorageError(f"it does not answer: {error}") from None
 
 
 def _shown(uri: str) -> str:

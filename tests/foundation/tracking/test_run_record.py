@@ -1,8 +1,11 @@
 """A run's record as MLflow has it, against a real store."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from containers.servers import mlflow_server
 
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.schemas.run_record import PackProgress, StepRecord
@@ -15,6 +18,7 @@ from sanefit.components.foundation.tracking.run_record import (
     LONGEST_TAG,
     mirror_if_taken,
     mirror_run_record,
+    mirrored_step,
     tag_progress,
     tracked_run_record,
 )
@@ -119,6 +123,33 @@ def test_a_run_that_mlflow_does_not_know(uri: str, tmp_path: Path) -> None:
     assert tracked_run_record(uri, JOB).steps == []
     assert tracked_run_record(f"sqlite:///{tmp_path / 'none.db'}", JOB).steps == []
     assert not (tmp_path / "none.db").exists()
+
+
+def test_a_long_step_is_seen_while_it_runs(tmp_path: Path) -> None:
+    """With a real server: a local store is not copied to."""
+    with mlflow_server(tmp_path) as uri:
+        client = connect(uri)
+        run_id = open_run(
+            client, experiment="long", artifact_location=None, run_name="r", tags={}, params={}, job_id=JOB
+        )
+        run = RunReference(run_name="r", storage=str(tmp_path), tracking_uri=uri, tracking_run_id=run_id)
+        keep(run, STEPS[0])
+
+        def seen_in_mlflow(step: StepRecord) -> bool:
+            return step in tracked_run_record(uri, JOB).steps
+
+        with mirrored_step(run, "train", seconds=0.01):
+            keep(run, train := StepRecord(step="train", state="running", started=1.0))
+            until(lambda: seen_in_mlflow(STEPS[0]) and seen_in_mlflow(train))
+            keep(run, later := StepRecord(step="train", state="running", started=1.0, said="Finished epoch 3 / 8"))
+            until(lambda: seen_in_mlflow(later))
+
+
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Ask until it holds; each asking takes its time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
 
 
 def test_an_mlflow_that_is_gone_is_no_error_for_a_step_and_one_for_who_asks(

@@ -36,7 +36,8 @@ class Look:
     """What a run is like when it is looked at: so many container tasks done, one failed (the end of its path).
 
     ``messages``: Argo's, by the end of a path. ``listed``: where the list of tasks is frozen, so many are done in it.
-    ``tasks``: the list itself; Argo's workflow is not to be had then. ``message``: the workflow's.
+    ``tasks``: the list itself; Argo's workflow is not to be had then. ``message``: the workflow's. ``skipped``: what
+    stands under a condition never runs.
     """
 
     state: str | None
@@ -48,6 +49,7 @@ class Look:
     messages: dict[str, str] = field(default_factory=dict)
     listed: int | None = None
     message: str = ""
+    skipped: bool = False
 
     def progress(self) -> Progress:
         """As Argo knows it."""
@@ -206,7 +208,9 @@ class Store:
     def nodes(self, run: dict[str, Any]) -> list[Node]:
         """Argo's nodes of a run."""
         version = run["pipeline_version_reference"]["pipeline_version_id"]
-        return nodes_of(self.specs[version], f"sanefit-training-{run['run_id'][:5]}", self.packs, self.tried)
+        nodes = nodes_of(self.specs[version], f"sanefit-training-{run['run_id'][:5]}", self.packs, self.tried)
+        look: Look | None = run.get("look")
+        return [node for node in nodes if not (look and look.skipped and ".condition-" in node.plain)]
 
     def older_run(self, run_id: str) -> dict[str, Any]:
         """The run as API v1beta1 gives it, with Argo's workflow as it was reported last."""
