@@ -161,7 +161,7 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
                 measured, verdicts, inputs = _checked(place, dataset, sections, seed, identity)
                 found = {"run": run, "dataset": dataset, "stats": measured, "checks": verdicts}
                 checks_page = place.data_step(run_report(**found))
-                passed = place.data_step(gate(checks=verdicts), retried=False).after(checks_page)
+                passed = place.data_step(gate(checks=verdicts, run=run), retried=False).after(checks_page)
 
                 searched = {
                     **inputs,

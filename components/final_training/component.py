@@ -26,16 +26,19 @@ def final_training(
     from sanefit.components.foundation.storage.results import load_result, store_result
     from sanefit.components.foundation.training.inputs import read_training_inputs
 
-    with running_step("train") as say:
+    with running_step("train", run) as say:
+        from sanefit.components.foundation.tracking.run_record import mirrored_step
+
         parent = RunReference.model_validate_json(run)
-        trained = train_final(
-            read_training_inputs(dataset, stats, network, optimizer, seed),
-            FinalTrainingSettings.model_validate_json(final),
-            load_result(Ranking, ranking),
-            parent,
-            say=say,
-            workers=visible_workers(),
-        )
+        with mirrored_step(parent, "train"):
+            trained = train_final(
+                read_training_inputs(dataset, stats, network, optimizer, seed),
+                FinalTrainingSettings.model_validate_json(final),
+                load_result(Ranking, ranking),
+                parent,
+                say=say,
+                workers=visible_workers(),
+            )
         metrics.log_metric("validation_accuracy", trained.validation_accuracy)
         metrics.log_metric("test_accuracy", trained.test_accuracy)
         return store_result(Storage(parent.storage).run(parent.run_name).result("trained-model"), trained)

@@ -29,7 +29,7 @@ def plan_trials(
     from sanefit.components.hyperparameter_search.plan.settled_folds import settle_folds
     from sanefit.components.hyperparameter_search.plan.trial_plan import plan_stage, read_previous_stage
 
-    with running_step(f"{stage} plan") as say:
+    with running_step(f"{stage} plan", run) as say:
         parent = RunReference.model_validate_json(run)
         settings = SearchSettings.model_validate_json(search)
         snapshot = DatasetReference.model_validate_json(dataset)
@@ -61,19 +61,20 @@ def train_pack(
     packs_per_machine: int,
 ) -> str:
     """Train a pack of trials; returns a short text that names its PackResult."""
+    from sanefit.components.foundation.schemas.run_record import pack_step
     from sanefit.components.foundation.schemas.runs import RunReference
     from sanefit.components.foundation.step_lines.step_log import running_step
-    from sanefit.components.foundation.storage.packs import load_pack_plan
+    from sanefit.components.foundation.storage.packs import load_pack_plan, pack_number
     from sanefit.components.hyperparameter_search.pack.trial_log import tracking_process
 
     parent = RunReference.model_validate_json(run)
-    pack_plan = load_pack_plan(parent, stage, plan)  # type: ignore[arg-type]
-    step = f"{stage} pack {pack_plan.pack + 1}"
-    with running_step(step) as say, tracking_process(parent.tracking_uri) as writer:
+    step = pack_step(stage, pack_number(plan))
+    with running_step(step, run) as say, tracking_process(parent.tracking_uri) as writer:
         from sanefit.components.foundation.machine.devices import visible_devices
         from sanefit.components.foundation.training.inputs import read_training_inputs
         from sanefit.components.hyperparameter_search.pack.trial_pack import PackMachine, run_pack
 
+        pack_plan = load_pack_plan(parent, stage, plan)  # type: ignore[arg-type]
         inputs = read_training_inputs(dataset, stats, network, optimizer, seed)
         machine = PackMachine(visible_devices(), packs_per_machine)
         return run_pack(pack_plan, inputs, parent, machine, writer=writer, say=say)
@@ -89,7 +90,7 @@ def rank_trials(stage: str, packs: list[str], run: str) -> str:
     from sanefit.components.foundation.tracking.untracked import fill_in_untracked
     from sanefit.components.hyperparameter_search.rank.ranking import rank_stage
 
-    with running_step(f"{stage} rank") as say:
+    with running_step(f"{stage} rank", run) as say:
         parent = RunReference.model_validate_json(run)
         fill_in_untracked(parent, say)
         ranking = rank_stage(parent, stage, packs, say)  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
-"""What a command or a notebook may call: versions of a model, changes, differences, certificates, answers for files."""
+"""What a command or a notebook may call: versions, changes, differences, certificates, answers for files, and runs."""
 
+from sanefit.components.foundation.tracking.run_record import tracked_run_record
 from sanefit.components.model_registry.certificate_check import CheckedCertificate, check_certificate
 from sanefit.components.model_registry.changes import (
     list_changes,
@@ -30,4 +31,5 @@ __all__ = [
     "promote",
     "read_public_key",
     "roll_back",
+    "tracked_run_record",
 ]

@@ -101,6 +101,7 @@ def open_run(
             final=final,
         )
         run = open_tracking_run(name, run_name or job_name, job_id, storage, tracking_uri, known, params, say)
+        say.of(run)
         log_dataset_inputs(
             connect(tracking_uri),
             run.tracking_run_id,
@@ -160,12 +161,14 @@ def register_model(
     from sanefit.components.model_registry.certificate import Evidence, certify
     from sanefit.components.model_registry.notifications import tell_promotion
     from sanefit.components.model_registry.registration import register
+    from sanefit.components.model_registry.run_lifecycle import show_in_mlflow
 
-    with running_step("register") as say:
+    with running_step("register", run) as say:
         inputs = read_training_inputs(dataset, stats, network, optimizer, seed)
         parent = RunReference.model_validate_json(run)
         wait_until_unlocked(parent.tracking_uri, say)
         wait_for_run(connect(parent.tracking_uri), parent.tracking_run_id, say)
+        show_in_mlflow(parent)
         fill_in_untracked(parent, say)
         settings = RegistrySettings.model_validate_json(registry)
         model, images = load_result(TrainedModel, trained), DataSettings.model_validate_json(data)
@@ -173,7 +176,7 @@ def register_model(
         report, known = load_result(CheckReport, checks), TrainingIdentity.model_validate_json(identity)
         certify(registration, Evidence(inputs, model, report, known), parent, os.environ, datetime.now(UTC), say)
         tell_promotion(settings, registration, parent, say)
-        return store_result(Storage(parent.storage).run(parent.run_name).result("registration"), registration)
+        return store_result(Storage(parent.storage).run(parent.run_name).registration, registration)
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
@@ -191,13 +194,15 @@ def close_run(
     from sanefit.components.foundation.schemas.registry import RegistrySettings
     from sanefit.components.foundation.step_lines.step_log import running_step
     from sanefit.components.model_registry.notifications import tell_failure
-    from sanefit.components.model_registry.run_lifecycle import close_tracking_run, ended_as_told
+    from sanefit.components.model_registry.run_lifecycle import close_tracking_run, ended_as_told, show_in_mlflow
 
+    called, message = run_name or job_name, status.error_message or ""
+    ended = ended_as_told(called, status.state, message)
     with running_step("close run") as say:
-        called, message = run_name or job_name, status.error_message or ""
-        ended = ended_as_told(called, status.state, message)
         try:
             ended = close_tracking_run(name, called, job_id, storage, tracking_uri, status.state, message, say)
+            say.of(ended.run)
         finally:  # also where MLflow does not answer
             settings = RegistrySettings.model_validate_json(registry)
             tell_failure(settings, name, ended.run_name, ended.failure, say)
+    show_in_mlflow(ended.run)

@@ -9,7 +9,8 @@ from sanefit.components.foundation.schemas.runs import RunReference, RunSummary
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import RunFolder, Storage
-from sanefit.components.foundation.tracking.connection import connect, store_exists
+from sanefit.components.foundation.storage.run_record import read_run_record
+from sanefit.components.foundation.tracking.connection import asking_once, connect, store_exists
 from sanefit.components.foundation.tracking.finished_runs import identity_tags
 from sanefit.components.foundation.tracking.locked_store import wait_until_unlocked
 from sanefit.components.foundation.tracking.readiness import (
@@ -19,22 +20,22 @@ from sanefit.components.foundation.tracking.readiness import (
     require_writable_artifacts,
     why_champion_not_loaded,
 )
+from sanefit.components.foundation.tracking.run_record import mirror_if_taken
 from sanefit.components.foundation.tracking.runs import close_run, find_run, open_run, run_tags
 from sanefit.components.foundation.tracking.tags import FINGERPRINT_TAG, RUN_TAG
+from sanefit.components.model_registry.run_failure import ENDED, GOOD_STATES, has_succeeded, why_failed
 
-GOOD_STATES = frozenset({"SUCCEEDED", "COMPLETE", "CACHED"})  # kfp.local says the first, a cluster the others
 SETTINGS_FILE = "settings.json"  # flat, among the run's files
-ENDED = GOOD_STATES | {"FAILED", "CANCELLED", "CANCELED", "SKIPPED"}
 CLOSING_SECONDS = 30.0
-WITHOUT_A_WORD = "it ended without a word; its steps' logs may say more"
 
 
 @dataclass(frozen=True)
 class EndedRun:
-    """``failure``: why it failed; empty when it has not, or when nobody says so."""
+    """``failure``: why it failed; empty when it has not, or nobody says so. ``run``: None without one in MLflow."""
 
     run_name: str
     failure: str
+    run: RunReference | None = None
 
 
 def open_tracking_run(
@@ -114,27 +115,29 @@ def close_tracking_run(
     if run is None:
         say(f"run {run_name!r} was never opened in MLflow; nothing to close")
         return ended_as_told(run_name, state, message)
-    folder = Storage(storage).run(run.data.tags[RUN_TAG])
+    name = run.data.tags[RUN_TAG]
+    folder = Storage(storage).run(name)
     summary = _summary(folder)
-    # Kubeflow 2.14 to 2.16 may call a run that has succeeded still running; what it wrote says whether it has.
-    unfinished = state not in ENDED
-    succeeded = state in GOOD_STATES or (unfinished and summary is not None and summary.model_uri is not None)
-    reason = " | ".join(summary.failed_checks) if summary else ""
-    failure = "" if succeeded else reason or message or (WITHOUT_A_WORD if unfinished else state)
-    close_run(
-        client,
-        run.info.run_id,
-        succeeded=succeeded,
-        failure=failure,
-        attach=_report(folder),
+    succeeded = has_succeeded(state, summary)
+    failure = "" if succeeded else why_failed(read_run_record(folder), summary, message)
+    close_run(client, run.info.run_id, succeeded=succeeded, failure=failure, attach=_report(folder))
+    say(f"MLflow run closed as {'finished' if succeeded else f'failed: {failure}'}")
+    closed = RunReference(
+        run_name=name, storage=storage, tracking_uri=tracking_uri, tracking_run_id=str(run.info.run_id)
     )
-    say(f"MLflow run closed as {'finished' if succeeded else 'failed'}")
-    return EndedRun(run.data.tags[RUN_TAG], failure)
+    return EndedRun(name, failure, closed)
 
 
 def ended_as_told(run_name: str, state: str, message: str) -> EndedRun:
     """How a run ended, by the orchestrator's word alone: "still running" may be one; arguments as above."""
     return EndedRun(run_name, (message or state) if state in ENDED - GOOD_STATES else "")
+
+
+def show_in_mlflow(run: RunReference | None) -> None:
+    """Copy the record of a run so far to MLflow, where MLflow takes it; without a run there is nothing to do."""
+    if run is not None:
+        with asking_once():
+            mirror_if_taken(connect(run.tracking_uri), run)
 
 
 def _summary(folder: RunFolder) -> RunSummary | None:

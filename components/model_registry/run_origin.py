@@ -18,7 +18,8 @@ def compare(identity: TrainingIdentity, model_name: str, tracking_uri: str, say:
         say: prints a line; of news, what differs from the last run that finished.
     """
     if (same := finished_run_of(tracking_uri, model_name, identity.digest)) is not None:
-        say(f"{NOTHING_NEW}: run {same.name!r} finished with the same {', '.join(identity.parts)}")
+        gave = f", which gave version {same.version}," if same.version else ""
+        say(f"{NOTHING_NEW}: run {same.name!r}{gave} finished with the same {', '.join(identity.parts)}")
         return NOTHING_NEW
     last = last_finished_run(tracking_uri, model_name)
     if last is None:

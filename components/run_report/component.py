@@ -19,7 +19,7 @@ def run_report(
     from sanefit.components.foundation.step_lines.step_log import running_step
     from sanefit.components.run_report.report import load_findings, write_report
 
-    with running_step("report") as say:
+    with running_step("report" if registration else "first report", run) as say:
         found = {"coarse": coarse, "fine": fine, "trained": trained, "registration": registration}
         html = write_report(load_findings(run, dataset, stats, checks, found), say)
         with open(page.path, "w", encoding="utf-8") as file:

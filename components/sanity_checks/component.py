@@ -30,12 +30,12 @@ def sanity(
 
 
 @dsl.component(base_image="sanefit-data", install_kfp_package=False)
-def gate(checks: str) -> None:
-    """Fail the run when a check failed."""
+def gate(checks: str, run: str = "") -> None:
+    """Fail the run when a check failed; ``run`` is empty where the checks are all that runs."""
     from sanefit.components.foundation.schemas.checks import CheckReport
     from sanefit.components.foundation.step_lines.step_log import running_step
     from sanefit.components.foundation.storage.results import load_result
     from sanefit.components.sanity_checks.gate import require_passed
 
-    with running_step("gate") as say:
+    with running_step("gate", run) as say:
         require_passed(load_result(CheckReport, checks), say)

@@ -1,8 +1,9 @@
 """The commands ``sanefit submit``, ``sanefit runs`` and ``sanefit doctor``."""
 
 import json
+import os
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +12,11 @@ from sanefit.pipeline.commands.options import CaCert, Config, Endpoint, Json, Na
 from sanefit.pipeline.commands.terminal import print_error, step_printer
 from sanefit.pipeline.settings.example_configs import DEFAULT_CONFIG
 
+if TYPE_CHECKING:
+    from sanefit.components.foundation.schemas.run_record import RunRecord
+    from sanefit.pipeline.kubeflow.runs.run_record import RecordReader
+
+MLFLOW_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}  # seconds
 runs = typer.Typer(help="Runs on the cluster.", no_args_is_help=True, rich_markup_mode=None)
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id or name.")]
@@ -95,15 +101,18 @@ def show(
     """A run's steps, times, parameters, and the reason when it failed."""
     from sanefit.pipeline.kubeflow.client.connection import connect
     from sanefit.pipeline.kubeflow.runs.cluster_runs import find_run
-    from sanefit.pipeline.kubeflow.runs.run_summaries import details, details_lines
+    from sanefit.pipeline.kubeflow.runs.run_summaries import details, details_lines, look_into
 
-    kubeflow = connect(endpoint, namespace, ca_cert)
+    kubeflow, reader = connect(endpoint, namespace, ca_cert), _record_reader()
     found = find_run(kubeflow, run)
+    known = look_into(kubeflow, found, reader(found))
     if as_json:
-        print(json.dumps({"status": "succeeded", **details(kubeflow, found)}))
+        print(json.dumps({"status": "succeeded", **details(known)}))
     else:
-        for line in details_lines(kubeflow, found):
+        for line in details_lines(known):
             print(line)
+        if hint := reader.hint(found):
+            print(f"{'progress':<14} from Kubeflow alone: {hint}")
 
 
 @runs.command(epilog="Example: sanefit runs stop digits-20261123-141503-512")
@@ -179,15 +188,30 @@ def _say(run: Any, what: str, as_json: bool) -> None:
         print(f"{run.display_name} {what}")
 
 
+def _record_reader() -> "RecordReader":
+    """MLflow is loaded once it is asked; its own patience is for steps, not for whoever looks on."""
+    from sanefit.pipeline.kubeflow.runs.run_record import RecordReader
+
+    def tracked(tracking_uri: str, job_id: str) -> "RunRecord":
+        from sanefit.components.model_registry.api import tracked_run_record
+
+        return tracked_run_record(tracking_uri, job_id)
+
+    environment = dict(os.environ)
+    os.environ |= {name: value for name, value in MLFLOW_PATIENCE.items() if name not in environment}
+    return RecordReader(tracked, environment)
+
+
 def _follow(kubeflow: Any, run_id: str, timeout: float | None, result: dict[str, Any], as_json: bool) -> None:
     """Wait, print the JSON line, and exit with the run's status."""
     from sanefit.pipeline.kubeflow.runs.follow_run import follow
 
-    followed = follow(kubeflow, run_id, step_printer(as_json), timeout)
-    result |= {"status": followed.state, "steps": [step.record() for step in followed.steps]}
-    if followed.failure:
-        result["error"] = followed.failure.line()
-        print_error(f"run {followed.state}: {result['error']}; {kubeflow.link_line(run_id)}")
+    followed = follow(kubeflow, run_id, step_printer(as_json), _record_reader(), timeout)
+    state, failure = followed.ending.state, followed.ending.failure
+    result |= {"status": state, "steps": [step.record() for step in followed.steps], **followed.outcome}
+    if failure:
+        result["error"] = failure.line()
+        print_error(f"run {state}: {result['error']}; {kubeflow.link_line(run_id)}")
     if as_json:
         print(json.dumps(result))
     sys.exit(0 if followed.succeeded else 1)

@@ -39,7 +39,7 @@ trap clean_up EXIT
 
 wait_for_end() {
     local deadline=$((SECONDS + END_SECONDS))
-    until [[ $(state "$1") =~ ^(succeeded|failed|canceled)$ ]]; do
+    until [[ $(state "$1") =~ ^(succeeded|failed|stopped)$ ]]; do
         ((SECONDS < deadline)) || fail "run $1 has not ended after $END_SECONDS s"
         sleep 1
     done
@@ -64,6 +64,7 @@ second=$("$SANEFIT" submit "${arguments[@]}" --json | field run_id)
 runs+=("$second")
 "$SANEFIT" runs stop "$second"
 wait_for_end "$second"
+[[ $(state "$second") == stopped ]] || fail "run $second was stopped, and is shown as $(state "$second")"
 "$SANEFIT" runs retry "$second"
 "$SANEFIT" runs stop "$second"
 wait_for_end "$second"

@@ -12,6 +12,9 @@ import pytest
 from command_line import Command, sanefit, user_environment
 from mlflow import MlflowClient
 
+from sanefit.components.foundation.storage.layout import RunFolder
+from sanefit.components.foundation.storage.run_record import read_run_record
+
 pytestmark = pytest.mark.slow
 
 
@@ -49,8 +52,21 @@ def test_the_mlflow_run_says_failed_and_why(stopped_at_the_gate: Command) -> Non
     assert experiment is not None
     [run] = client.search_runs([experiment.experiment_id])
     assert run.info.status == "FAILED"
+    assert run.data.tags["sanefit.failure"].startswith("gate: the network failed the checks")
     assert "identical neurons" in run.data.tags["sanefit.failure"]
     assert client.search_registered_models() == []
+
+
+def test_the_runs_record_says_which_step_failed_and_why(stopped_at_the_gate: Command) -> None:
+    record = read_run_record(RunFolder(stopped_at_the_gate.result["run_dir"]))
+    assert {step.step: step.state for step in record.steps} == {
+        "open run": "succeeded",
+        "first report": "succeeded",
+        "gate": "failed",
+        "close run": "succeeded",
+    }
+    [gate] = [step for step in record.steps if step.state == "failed"]
+    assert gate.reason == stopped_at_the_gate.result["error"]
 
 
 def one_bad_line(command: Command) -> str:

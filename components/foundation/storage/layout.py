@@ -107,6 +107,29 @@ class RunFolder:
         """What a step of this run found."""
         return join(self.uri, "results", f"{name}.json")
 
+    @property
+    def registration(self) -> str:
+        """What became of its model."""
+        return self.result("registration")
+
+    @property
+    def steps(self) -> str:
+        """The folder of what each step says of itself."""
+        return join(self.uri, "steps")
+
+    def step(self, step: str) -> str:
+        """What a step says of itself."""
+        return join(self.steps, f"{step.replace(' ', '-')}.json")
+
+    @property
+    def progress(self) -> str:
+        """The folder of how far each pack has come."""
+        return join(self.uri, "progress")
+
+    def pack_progress(self, stage: str, pack: int) -> str:
+        """How far a pack has come."""
+        return join(self.progress, f"{stage}-pack-{pack:03d}.json")
+
     def pack_plan(self, stage: str, pack: int) -> str:
         """The trials that a pack is to train."""
         return join(self.uri, "trials", f"{stage}-pack-{pack:03d}-plan.json")

@@ -20,6 +20,11 @@ def store_pack_plan(run: RunReference, plan: PackPlan) -> str:
     return _store(_folder(run).pack_plan(plan.stage, plan.pack), plan.pack, plan)
 
 
+def pack_number(text: str) -> int:
+    """The number of the pack that a text is of."""
+    return _parts(text)[0]
+
+
 def load_pack_plan(run: RunReference, stage: Stage, text: str) -> PackPlan:
     """The plan that a text names.
 

@@ -6,15 +6,20 @@ from dataclasses import dataclass
 from mlflow.entities import ViewType
 
 from sanefit.components.foundation.tracking.connection import connect, store_exists
+from sanefit.components.foundation.tracking.models import version_of_run
 from sanefit.components.foundation.tracking.tags import IDENTITY_TAG, RUN_TAG
 
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run that ended well and was not deleted. ``parts``: of what determined it, by name."""
+    """A run that ended well and was not deleted.
+
+    ``parts``: of what determined it, by name. ``version``: of the model that it registered; empty where there is none.
+    """
 
     name: str
     parts: dict[str, str]
+    version: str = ""
 
 
 def identity_tags(digest: str, parts: Mapping[str, str]) -> dict[str, str]:
@@ -46,10 +51,8 @@ def _last_finished(tracking_uri: str, experiment: str, condition: str) -> Finish
         max_results=1,
         order_by=["attributes.end_time DESC"],
     )
-    return _finished(runs[0].data.tags) if runs else None
-
-
-def _finished(tags: Mapping[str, str]) -> FinishedRun:
-    prefix = f"{IDENTITY_TAG}."
+    if not runs:
+        return None
+    tags, prefix = runs[0].data.tags, f"{IDENTITY_TAG}."
     parts = {tag.removeprefix(prefix): value for tag, value in tags.items() if tag.startswith(prefix)}
-    return FinishedRun(tags.get(RUN_TAG, ""), parts)
+    return FinishedRun(tags.get(RUN_TAG, ""), parts, version_of_run(tracking, experiment, str(runs[0].info.run_id)))

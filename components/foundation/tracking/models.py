@@ -120,6 +120,12 @@ def versions_of(tracking: Client, model_name: str) -> list[ModelVersion]:
             return sorted(found, key=lambda version: int(version.version))
 
 
+def version_of_run(tracking: Client, model_name: str, run_id: str) -> str:
+    """The version that a run registered; empty where there is none."""
+    found = tracking.search_model_versions(f"name = '{model_name}' and run_id = '{run_id}'")
+    return str(found[0].version) if found else ""
+
+
 def model_names(tracking: Client) -> list[str]:
     """Of registered models, some."""
     return [str(model.name) for model in tracking.search_registered_models(max_results=100)]
@@ -203,9 +209,8 @@ def predict(model_uri: str, batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.
 def _registered(
     tracking: Client, run: RunReference, model_name: str, tags: Mapping[str, str], log: Callable[[], str]
 ) -> str:
-    existing = tracking.search_model_versions(f"name = '{model_name}' and run_id = '{run.tracking_run_id}'")
-    if existing:
-        return str(existing[0].version)
+    if existing := version_of_run(tracking, model_name, run.tracking_run_id):
+        return existing
     uri = log()
     _create_registered_model(tracking, model_name)
     version = tracking.create_model_version(

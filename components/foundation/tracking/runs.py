@@ -13,6 +13,7 @@ from sanefit.components.foundation.tracking.connection import Client
 from sanefit.components.foundation.tracking.tags import FAILURE_TAG, JOB_TAG, RUN_TAG
 
 PARAMS_PER_BATCH = 100
+EXPERIMENTS_AT_ONCE = 500
 
 
 def open_run(
@@ -81,6 +82,18 @@ def find_run(tracking: Client, experiment: str, run_name: str, job_id: str = "")
         token = page.token
 
 
+def find_run_of_job(tracking: Client, job_id: str) -> Run | None:
+    """The parent run of an orchestrator's run, in whichever experiment it is."""
+    token = None
+    while True:
+        page = tracking.search_experiments(ViewType.ALL, max_results=EXPERIMENTS_AT_ONCE, page_token=token)
+        ids = [str(experiment.experiment_id) for experiment in page]
+        found = tracking.search_runs(ids, f"tags.`{JOB_TAG}` = '{job_id}'", ViewType.ALL, max_results=1) if ids else []
+        if found or not page.token:
+            return found[0] if found else None
+        token = page.token
+
+
 def log_summary(tracking: Client, run_id: str, metrics: Mapping[str, float], now: float) -> None:
     """Write single metrics to a run, but for values that it has already; ``now`` is in epoch seconds."""
     known, timestamp = tracking.get_run(run_id).data.metrics, int(now * 1000)
@@ -102,6 +115,8 @@ def close_run(tracking: Client, run_id: str, *, succeeded: bool, failure: str, a
         tracking.log_artifact(run_id, str(attach))
     if failure:
         tracking.set_tag(run_id, FAILURE_TAG, failure[:5000])
+    elif FAILURE_TAG in tracking.get_run(run_id).data.tags:  # of a try before this one
+        tracking.delete_tag(run_id, FAILURE_TAG)
     tracking.set_terminated(run_id, "FINISHED" if succeeded else "FAILED")
 
 

@@ -85,19 +85,29 @@ class Outbox:
             self.kept.pop(0)
         return True
 
+    def try_once(self, tell: Callable[[Client], None]) -> None:
+        """Tell MLflow what is not worth keeping: nothing is lost when it does not take it."""
+        if self.clock() >= self.quiet_until:
+            self._done(tell)
+
     def _uri(self, name: str) -> str:
         return join(self.folder, f"{name}.json")
 
     def _taken(self, result: Untracked) -> bool:
+        def log(tracking: Client) -> None:
+            if result.child:
+                log_child_run(tracking, self.run, result.child)
+            if result.figures:
+                log_summary(tracking, self.run.tracking_run_id, result.figures, result.at)
+            for tag, value in result.tags.items():
+                tag_run(tracking, self.run.tracking_run_id, tag, value)
+
+        return self._done(log)
+
+    def _done(self, ask: Callable[[Client], None]) -> bool:
         try:
             with asking_once():
-                tracking = self.tracking()
-                if result.child:
-                    log_child_run(tracking, self.run, result.child)
-                if result.figures:
-                    log_summary(tracking, self.run.tracking_run_id, result.figures, result.at)
-                for tag, value in result.tags.items():
-                    tag_run(tracking, self.run.tracking_run_id, tag, value)
+                ask(self.tracking())
         except Exception as error:  # whatever it is: what was trained is not lost for it
             self.reason, self.quiet_until = first_cause(error), self.clock() + QUIET_SECONDS
             return False

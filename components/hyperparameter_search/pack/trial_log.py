@@ -5,6 +5,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -14,9 +15,12 @@ from typing import TYPE_CHECKING
 
 from sanefit.components.foundation.errors import RunFailedError
 from sanefit.components.foundation.machine.parallel_work import end_with_parent
+from sanefit.components.foundation.schemas.run_record import PackProgress
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import TrialResult
 from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.tracking.connected import is_connected
 from sanefit.components.foundation.tracking.tags import STAGE_TAG, STATUS_TAG
 
@@ -56,12 +60,17 @@ class TrialLog:
     """The trials of a pack on their way to MLflow; what it does not take waits in the run's folder.
 
     ``writer``: of ``tracking_process``, or any that does one thing after another. ``waiting``: in that order.
+    ``told``: how far the pack has come; ``untold``: the same, until it is on its way; ``telling``: something is.
     """
 
     writer: Executor
     run: RunReference
     stage: str
     waiting: list[Future[None]] = field(default_factory=list)
+    told: PackProgress | None = None
+    untold: PackProgress | None = None
+    telling: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, result: TrialResult) -> None:
         """Have a trial written.
@@ -74,6 +83,26 @@ class TrialLog:
             while self.waiting and self.waiting[0].done():
                 self.waiting.pop(0).result()
             self.waiting.append(self.writer.submit(log_trial, self.run, self.stage, result))
+
+    def tell(self, progress: PackProgress) -> None:
+        """Have it written how far the pack has come, once what was told before is written.
+
+        Whether that succeeds or not: a trial that cannot be written is an error, and this says less.
+        """
+        with self.lock:
+            self.told = self.untold = progress
+            if self.telling:
+                return
+        self._tell_last()
+
+    def _tell_last(self) -> None:
+        """Of all that came while something was written, only the last."""
+        with self.lock:
+            progress, self.untold = self.untold, None
+            self.telling = progress is not None
+        if progress is not None:
+            with suppress(RuntimeError):  # the writer was killed, or is no longer wanted
+                self.writer.submit(log_progress, self.run, progress).add_done_callback(lambda _: self._tell_last())
 
     def close(self, say: Say, silent_seconds: float = SILENT_SECONDS) -> None:
         """Wait until all are written, and say so when that takes longer, or some wait in the run's folder.
@@ -88,6 +117,8 @@ class TrialLog:
         with _death_explained():
             for future in self.waiting:
                 future.result()
+            if self.told is not None:
+                wait([self.writer.submit(log_progress, self.run, self.told)])
             if left := self.writer.submit(write_rest, self.run).result():
                 say(left)
 
@@ -123,6 +154,27 @@ def write_rest(run: RunReference) -> str:
 
     outbox = _outbox(run)
     return "" if outbox.fill_in() else not_taken(outbox)
+
+
+def log_progress(run: RunReference, progress: PackProgress) -> None:
+    """Write how far a pack has come, to the run's folder and to MLflow.
+
+    The first pack, when it begins, also writes to MLflow what the steps before it said of themselves.
+
+    Raises:
+        StorageError: when the folder cannot be written.
+    """
+    from sanefit.components.foundation.tracking.run_record import mirror_if_taken, tag_progress
+
+    uri = Storage(run.storage).run(run.run_name).pack_progress(progress.stage, progress.pack)
+    object_store.write_bytes(uri, progress.model_dump_json().encode())
+
+    def tell(tracking: "Client") -> None:
+        tag_progress(tracking, run, progress)
+        if progress.pack == 0 and progress.ended == 0:
+            mirror_if_taken(tracking, run)
+
+    _outbox(run).try_once(tell)
 
 
 def shown(value: float | int | str) -> str:

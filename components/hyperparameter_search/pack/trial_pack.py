@@ -24,6 +24,7 @@ from sanefit.components.foundation.training.score import judged_class
 from sanefit.components.foundation.training.stacks.trial import Problem
 from sanefit.components.hyperparameter_search.pack.chunk_training import PackContext
 from sanefit.components.hyperparameter_search.pack.folds import assign_folds
+from sanefit.components.hyperparameter_search.pack.pack_progress import TrialCount
 from sanefit.components.hyperparameter_search.pack.pack_rounds import TrialsOfPack
 from sanefit.components.hyperparameter_search.pack.pack_workers import using_threads
 from sanefit.components.hyperparameter_search.pack.trial_log import TrialLog, shown
@@ -103,7 +104,9 @@ def run_pack(
     )
     with using_threads(1 if workers > 1 else cores):
         log = TrialLog(writer, run, plan.stage)
-        results = _train_rounds(plan, trials, log, seed, say)
+        count = TrialCount(plan, clock)
+        log.tell(count.progress())
+        results = _train_rounds(trials, log, count, seed, say)
         log.close(say)
     result = PackResult(stage=plan.stage, search_range=plan.search_range, results=results)
     text = store_pack_result(run, plan.pack, result)
@@ -111,15 +114,16 @@ def run_pack(
     return text
 
 
-def _train_rounds(plan: PackPlan, trials: TrialsOfPack, log: TrialLog, seed: int, say: Say) -> list[TrialResult]:
+def _train_rounds(trials: TrialsOfPack, log: TrialLog, count: TrialCount, seed: int, say: Say) -> list[TrialResult]:
     """The planned trials, then those that are drawn from their results; in that order."""
     results: list[TrialResult] = []
-    specs = plan.trials
+    plan, specs = trials.plan, trials.plan.trials
     while specs:
         ended = {}
         for result in trials.train(specs):
             say(trial_line(result, plan.trials_in_stage))
             log.add(result)
+            log.tell(count.add(result))
             ended[result.spec.number] = result
         results += [ended[spec.number] for spec in specs]
         specs = draw_next_round(plan, results, seed)

@@ -11,7 +11,7 @@ from sanefit.components.foundation.errors import RunFailedError, SettingsError
 from sanefit.pipeline.kubeflow.client.api import Kubeflow, predicates
 from sanefit.pipeline.kubeflow.client.errors import KubeflowError
 from sanefit.pipeline.kubeflow.runs.pipeline_version import find_experiment, find_pipeline
-from sanefit.pipeline.kubeflow.runs.run_states import ENDED, RETRIED
+from sanefit.pipeline.kubeflow.runs.run_states import ENDED, RETRIED, state_of
 
 RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 LISTED_AT_ONCE = 20
@@ -113,12 +113,6 @@ def retry_run(kubeflow: Kubeflow, run: V2beta1Run) -> None:
             f"run {run.display_name!r} is {state_of(run)}; expected one that failed or was stopped; nothing was retried"
         )
     kubeflow.call("retry runs", RunServiceApi(kubeflow.client).run_service_retry_run, run.run_id)
-
-
-def state_of(run: V2beta1Run) -> str:
-    """A run's state in lower case; ``unknown`` when the server gives none."""
-    state = str(run.state or "")
-    return "unknown" if state in ("", "RUNTIME_STATE_UNSPECIFIED") else state.lower()
 
 
 def _pages(kubeflow: Kubeflow, **options: Any) -> Iterator[V2beta1Run]:

@@ -1,59 +1,123 @@
-"""Why a run on the cluster failed.
+"""Why a run on the cluster did not succeed.
 
-Kubeflow 2.14 to 2.17 says which task failed, not why. A step says why in its log, in a line that
-a run on this machine reads too, so the log is read where the API gives no reason.
+A step that fails says why in the run's own record, and in its log. A container that never started says nothing: then
+Argo says why. Kubeflow's tasks say which step failed, and no more.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kfp_server_api import ApiException  # type: ignore[import-untyped]
-from urllib3.exceptions import HTTPError
-
-from sanefit.components.foundation.errors import SanefitError
+from sanefit.components.foundation.schemas.run_record import RunRecord
 from sanefit.components.foundation.step_lines.line_forms import StepError
 from sanefit.components.foundation.step_lines.reading import read_line
 from sanefit.pipeline.kubeflow.client.api import Kubeflow
-from sanefit.pipeline.kubeflow.runs.run_states import FAILED
-from sanefit.pipeline.kubeflow.runs.run_steps import Step, error_text, steps_of, tasks_of
-from sanefit.pipeline.kubeflow.runs.workflow_nodes import node_id, node_paths
+from sanefit.pipeline.kubeflow.runs.argo_workflow import Workflow
+from sanefit.pipeline.kubeflow.runs.pod_logs import log_of
+from sanefit.pipeline.kubeflow.runs.run_states import FAILED, STOPPED, SUCCEEDED, last_began, state_of, was_told_to_stop
+from sanefit.pipeline.kubeflow.runs.run_steps import Step, error_text, steps_of, steps_of_workflow, tasks_of
 from sanefit.pipeline.task_names import CLOSING, STEPS
 
-LOG_PATH = "/apis/v1alpha1/runs/{run_id}/nodes/{node_id}/log"
-LOG_BYTES = 64 * 1024
-LONGEST_LOG = 16 * 1024 * 1024
-POD_TEMPLATES = ("system-container-impl", "retry-system-container-impl")
-LABELED = ("metadata-0-1-", "metadata-0-2-")  # pods in a queue have labels, which Kubeflow counts
+ON_REQUEST = "on request: sanefit runs stop, or Kubeflow's page"
+TOLD_TO_STOP = ("exceeded workflow deadline", "Stopped with strategy", "shutdown with strategy")  # in Argo's messages
+CLOCKS_APART = 60.0  # seconds that the clocks of Kubeflow and of a node may differ
+NOTHING = "it ended without a word; see its log"
 
 
 @dataclass(frozen=True)
 class Failure:
-    """The step that failed first and its reason; either may be empty when nobody says."""
+    """The step that failed first and its reason; either may be empty when nobody says. ``stopped``: it was."""
 
     step: str
     reason: str
+    stopped: bool = False
 
     def line(self) -> str:
         """For the user."""
         if not self.step:
             return self.reason or "Kubeflow gives no reason"
-        return f"{self.step}: {self.reason or 'it ended without a word; see its log'}"
+        return f"{self.step}: {self.reason or NOTHING}"
 
 
-def failure_of(kubeflow: Kubeflow, run: Any) -> Failure:
-    """What went wrong in a run that failed.
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended: ``state`` for the user, and why it did not succeed."""
+
+    state: str
+    failure: Failure | None
+
+
+def ending_of(kubeflow: Kubeflow, run: Any, record: RunRecord, workflow: Workflow | None) -> Ending:
+    """How a run ended, and why.
 
     Args:
         kubeflow: the connection.
         run: with its tasks.
+        record: what the run said of itself.
+        workflow: Argo's, where it can be had.
     """
-    failed = [step for step in steps_of(run) if step.state == FAILED]
+    if run.state == SUCCEEDED:
+        return Ending(state_of(run), None)
+    failure = failure_of(kubeflow, run, record, workflow)
+    return Ending(STOPPED if failure.stopped else state_of(run), failure)
+
+
+def failure_of(kubeflow: Kubeflow, run: Any, record: RunRecord, workflow: Workflow | None) -> Failure:
+    """What went wrong in a run that did not succeed; arguments as for ``ending_of``."""
+    if why := _why_stopped(run, workflow):
+        return Failure("", why, stopped=True)
+    if said := _from_record(run, record):
+        return said
+    steps = steps_of_workflow(workflow) if workflow else steps_of(run)
+    failed = [step for step in steps if step.state == FAILED]
     failed.sort(key=lambda step: (step.name == STEPS[CLOSING], step.ended is None, step.ended))
     if not failed:
-        return Failure("", _of_the_run(run))
-    step = failed[0]
-    return Failure(step.name, step.error or _from_log(kubeflow, run, step) or _of_the_run(run))
+        return Failure("", record.failure or _of_the_run(run) or (workflow.message if workflow else ""))
+    return Failure(failed[0].name, _reason(kubeflow, run, failed[0], record))
+
+
+def _why_stopped(run: Any, workflow: Workflow | None) -> str:
+    """By what a run was stopped; empty when it was not."""
+    if was_told_to_stop(run) or (workflow and workflow.deadline == 0):
+        return ON_REQUEST
+    if workflow:
+        said = [workflow.message, *(node.message for node in workflow.nodes)]
+    else:
+        said = [error_text(run.error), *(error_text(task.error) for task in tasks_of(run))]
+    message = next((text for text in said if any(mark in text for mark in TOLD_TO_STOP)), "")
+    if not message:
+        return ""
+    if workflow and workflow.deadline:
+        return f"by its time limit, cluster.run_timeout_seconds={workflow.deadline} (Argo says: {message})"
+    return f"on request or by its time limit, now or before it was retried (Argo says: {message})"
+
+
+def _from_record(run: Any, record: RunRecord) -> Failure | None:
+    """The step that failed first since the run began, the last time that it did."""
+    began = last_began(run)
+    since = began.timestamp() - CLOCKS_APART if began else 0.0
+    failed = [step for step in record.steps if step.state == "failed" and (step.ended or 0.0) >= since]
+    if not failed:
+        return None
+    first = min(failed, key=lambda step: (step.step == STEPS[CLOSING], step.ended))
+    return Failure(first.step, first.reason)
+
+
+def _reason(kubeflow: Kubeflow, run: Any, step: Step, record: RunRecord) -> str:
+    """Argo's word for a container that did not start or was killed, else the step's own in its log."""
+    if step.error:
+        return step.error
+    lines = log_of(kubeflow, run, step)
+    return _own_word(lines) or record.failure or _last_error(lines) or _of_the_run(run)
+
+
+def _own_word(lines: Sequence[str]) -> str:
+    said = [error.message for line in lines if isinstance(error := read_line(line), StepError)]
+    return said[-1] if said else ""
+
+
+def _last_error(lines: Sequence[str]) -> str:
+    return next((line.strip() for line in reversed(lines) if "Error" in line), "")
 
 
 def _of_the_run(run: Any) -> str:
@@ -63,51 +127,3 @@ def _of_the_run(run: Any) -> str:
     history = [error_text(status.error) for status in run.state_history or ()]
     said = [*history, error_text(run.error), *(error_text(task.error) for task in failed)]
     return next((text for text in reversed(said) if text), "")
-
-
-def _from_log(kubeflow: Kubeflow, run: Any, step: Step) -> str:
-    for pod in _pods(run, step):
-        lines = _log(kubeflow, str(run.run_id), pod).splitlines()
-        said = [error.message for line in lines if isinstance(error := read_line(line), StepError)]
-        if said:
-            return said[-1]
-        errors = [line.strip() for line in lines if "Error" in line]
-        if errors:
-            return errors[-1]
-    return ""
-
-
-def _pods(run: Any, step: Step) -> Iterator[str]:
-    """The names that the pod of a step's last try may have; Argo puts the kind of pod into it."""
-    paths = node_paths(tasks_of(run))
-    tries = [path for path in paths.values() if step.path and path.startswith(f"{step.path}.executor")]
-    tries.sort(key=lambda path: (len(path), path))
-    if not tries:
-        return
-    workflow = tries[-1].split(".")[0]
-    node = node_id(workflow, tries[-1])
-    number = node.rsplit("-", 1)[1]
-    for prefix in ("", *LABELED):
-        yield from (f"{workflow}-{prefix}{template}-{number}" for template in POD_TEMPLATES)
-    yield node
-
-
-def _log(kubeflow: Kubeflow, run_id: str, pod: str) -> str:
-    """The end of a pod's log; empty when it cannot be had."""
-    try:
-        response = kubeflow.client.call_api(
-            LOG_PATH,
-            "GET",
-            path_params={"run_id": run_id, "node_id": pod},
-            auth_settings=["Bearer"],
-            _preload_content=False,
-            _return_http_data_only=True,
-            _request_timeout=kubeflow.timeout,
-        )
-        end, read = b"", 0
-        while read < LONGEST_LOG and (part := response.read(LOG_BYTES)):
-            end, read = (end + part)[-LOG_BYTES:], read + len(part)
-        response.release_conn()
-    except (ApiException, HTTPError, SanefitError, AttributeError):
-        return ""
-    return end.decode(errors="replace")

@@ -1,30 +1,46 @@
 """The steps of a run on the cluster, named as a run on this machine names them."""
 
 import re
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sanefit.pipeline.kubeflow.runs.run_states import FAILED
+from sanefit.pipeline.kubeflow.runs.argo_workflow import Node, Workflow, plain_path
+from sanefit.pipeline.kubeflow.runs.run_states import FAILED, PENDING, RUNNING, SUCCEEDED
 from sanefit.pipeline.kubeflow.runs.workflow_nodes import node_paths, path_of
-from sanefit.pipeline.task_names import STAGES, STEPS
+from sanefit.pipeline.task_names import OF_A_STAGE, STAGES, STEPS
 
 ITERATION = re.compile(r"\((\d+):")
-DRIVER = "-driver"  # the pod that prepares a task
+DRIVER, EXECUTOR = "-driver", "executor"  # the pod that prepares a task, and the one that runs it
+UNPREPARED = "Kubeflow could not prepare it: its driver failed"
+PHASES = {
+    "Pending": PENDING,
+    "Running": RUNNING,
+    "Succeeded": SUCCEEDED,
+    "Failed": FAILED,
+    "Error": FAILED,
+    "Skipped": SUCCEEDED,  # its result was in the cache
+}
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step. ``state`` is the server's; ``path`` is Argo's, or empty when it cannot be told."""
+    """One step.
+
+    ``state``: the server's. ``error``: why it failed, or why it cannot start. ``said``: its last line, or how far it
+    is. ``path``: Argo's, empty when it cannot be told. ``pod``: that of its last try, where it is known.
+    """
 
     name: str
     state: str
     started: datetime | None
     ended: datetime | None
     error: str
-    path: str
+    path: str = ""
+    said: str = ""
+    pod: str = ""
 
     @property
     def seconds(self) -> float | None:
@@ -35,11 +51,11 @@ class Step:
         """For a program."""
         times = {"started": self.started, "ended": self.ended}
         shown = {key: time.isoformat() if time else None for key, time in times.items()}
-        return {**{key: value for key, value in asdict(self).items() if key != "path"}, **shown}
+        return {**{key: value for key, value in asdict(self).items() if key not in ("path", "pod")}, **shown}
 
 
 def steps_of(run: Any) -> list[Step]:
-    """The steps that Kubeflow knows of, in the order in which they began.
+    """The steps among the tasks that Kubeflow tells, in the order in which they began.
 
     A pack whose number cannot be told yet is left out; without any way to tell, equal names are
     numbered in that order. A step that Kubeflow could not prepare appears under its own name.
@@ -48,11 +64,31 @@ def steps_of(run: Any) -> list[Step]:
     paths = node_paths(tasks)
     steps = []
     for task in tasks:
-        kind = _kind(task) if _has_state(task) else None
-        path = path_of(task, tasks, paths)
-        if kind and (path or not paths or kind not in ("plan", "pack", "rank")):
+        kind = _kind_of(task)
+        path = path_of(task, tasks, paths) if kind else None
+        if kind and (path or not paths or kind not in OF_A_STAGE):
             steps.append(_step(task, _named(kind, path or ""), path or ""))
-    return list(_numbered(sorted(steps, key=lambda step: (step.started is None, step.started, step.path))))
+    return _numbered(in_order(steps))
+
+
+def steps_outside_stages(run: Any) -> list[Step]:
+    """Those whose name alone says what they are: no way has to be found."""
+    kinds = [(task, kind) for task in tasks_of(run) if (kind := _kind_of(task)) and kind not in OF_A_STAGE]
+    return in_order([_step(task, kind) for task, kind in kinds])
+
+
+def steps_of_workflow(workflow: Workflow) -> list[Step]:
+    """The steps among Argo's nodes, in the order in which they began; the times are those of a step's last pod."""
+    nodes: dict[str, list[Node]] = defaultdict(list)
+    for node in workflow.nodes:
+        nodes[node.path].append(node)
+    steps = [_step_of_nodes(path, found, nodes.get(f"{path}.{EXECUTOR}", [])) for path, found in nodes.items()]
+    return in_order([step for step in steps if step is not None])
+
+
+def in_order(steps: Sequence[Step]) -> list[Step]:
+    """By when they began."""
+    return sorted(steps, key=lambda step: (step.started is None, step.started, step.path, step.name))
 
 
 def tasks_of(run: Any) -> list[Any]:
@@ -70,36 +106,57 @@ def moment(time: datetime | None) -> datetime | None:
     return time if time is not None and time.year > 1970 else None
 
 
-def _kind(task: Any) -> str | None:
-    name = str(task.display_name or "")
-    if name.endswith(DRIVER) and task.state == FAILED:
+def _kind_of(task: Any) -> str | None:
+    """Steps that never run, after another failed, have no state."""
+    if task.state in (None, "", "RUNTIME_STATE_UNSPECIFIED"):
+        return None
+    return _kind(str(task.display_name or ""), failed=task.state == FAILED)
+
+
+def _kind(name: str, *, failed: bool) -> str | None:
+    if failed:
         name = name.removesuffix(DRIVER)
-    return STEPS.get(re.sub(r"-\d+$", "", name))
+    return STEPS.get(name) or STEPS.get(re.sub(r"-\d+$", "", name))
 
 
 def _named(kind: str, path: str) -> str:
-    parts = path.split(".")
+    parts = plain_path(path).split(".")
     stage = next((STAGES[part] for part in parts if part in STAGES), "")
     iteration = next((match for part in reversed(parts) if (match := ITERATION.search(part))), None)
     number = str(int(iteration[1]) + 1) if iteration and kind == "pack" else ""
     return " ".join(filter(None, (stage, kind, number)))
 
 
-def _step(task: Any, name: str, path: str) -> Step:
+def _step(task: Any, name: str, path: str = "") -> Step:
     error = error_text(task.error)
     if not error and str(task.display_name).endswith(DRIVER):
-        error = "Kubeflow could not prepare it: its driver failed"
+        error = UNPREPARED
     return Step(name, str(task.state), moment(task.start_time), moment(task.end_time), error, path)
 
 
-def _has_state(task: Any) -> bool:
-    """Steps that never run, after another failed, have none."""
-    return task.state not in (None, "", "RUNTIME_STATE_UNSPECIFIED")
+def _step_of_nodes(path: str, nodes: Sequence[Node], pods: Sequence[Node]) -> Step | None:
+    """The step at a path, from the nodes of all tries there and of its container; None where there is none."""
+    whole = min(nodes, key=lambda node: {"Retry": 0, "Pod": 2}.get(node.kind, 1))  # of all tries, where there is one
+    last = max((node for node in pods if node.kind == "Pod"), key=lambda node: str(node.started), default=None)
+    name = path.rsplit(".", 1)[-1]
+    kind = _kind(name, failed=PHASES.get(whole.phase) == FAILED)
+    if kind is None or whole.phase not in PHASES:
+        return None
+    if name.endswith(DRIVER):
+        last = next((node for node in nodes if node.kind == "Pod"), whole)
+    shown = last or whole
+    error = shown.why or (UNPREPARED if name.endswith(DRIVER) else "")
+    state = PHASES[whole.phase]
+    if state == RUNNING and shown.phase == "Pending":
+        state = PENDING
+    error = error if state in (FAILED, PENDING) else ""
+    return Step(_named(kind, path), state, shown.started, shown.ended, error, path, pod=last.pod if last else "")
 
 
-def _numbered(steps: list[Step]) -> Iterator[Step]:
+def _numbered(steps: Sequence[Step]) -> list[Step]:
     seen: Counter[str] = Counter()
+    numbered = []
     for step in steps:
         seen[step.name] += 1
-        number = f" ({seen[step.name]})" if seen[step.name] > 1 else ""
-        yield Step(step.name + number, step.state, step.started, step.ended, step.error, step.path)
+        numbered.append(replace(step, name=f"{step.name} ({seen[step.name]})") if seen[step.name] > 1 else step)
+    return numbered

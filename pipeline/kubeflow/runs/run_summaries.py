@@ -1,15 +1,31 @@
 """What ``sanefit runs list`` and ``sanefit runs show`` say of a run."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sanefit.components.foundation.schemas.run_record import RunRecord
 from sanefit.pipeline.kubeflow.client.api import Kubeflow
-from sanefit.pipeline.kubeflow.runs.cluster_runs import state_of
-from sanefit.pipeline.kubeflow.runs.failure_reason import failure_of
-from sanefit.pipeline.kubeflow.runs.follow_run import duration, said_of
-from sanefit.pipeline.kubeflow.runs.run_states import ENDED, SUCCEEDED
-from sanefit.pipeline.kubeflow.runs.run_steps import moment, steps_of
+from sanefit.pipeline.kubeflow.runs.argo_workflow import read_workflow
+from sanefit.pipeline.kubeflow.runs.failure_reason import Ending, ending_of
+from sanefit.pipeline.kubeflow.runs.run_outcome import outcome_lines, outcome_of
+from sanefit.pipeline.kubeflow.runs.run_progress import duration, progress_of, said_of, stage_lines, stage_records
+from sanefit.pipeline.kubeflow.runs.run_states import ENDED, state_of
+from sanefit.pipeline.kubeflow.runs.run_steps import Step, moment
+
+
+@dataclass(frozen=True)
+class Details:
+    """A run, Kubeflow's and its own word; ``outcome``: empty until it has ended."""
+
+    run: Any
+    ending: Ending
+    steps: list[Step]
+    record: RunRecord
+    outcome: dict[str, Any]
+    link: str
+    link_line: str
 
 
 def summary(run: Any) -> dict[str, Any]:
@@ -34,37 +50,64 @@ def columns(runs: Sequence[Any]) -> list[str]:
     ]
 
 
-def details(kubeflow: Kubeflow, run: Any) -> dict[str, Any]:
-    """All that is known of a run."""
-    reference, settings = run.pipeline_version_reference, run.runtime_config
+def look_into(kubeflow: Kubeflow, run: Any, record: RunRecord) -> Details:
+    """Ask all that is known of a run.
+
+    Args:
+        kubeflow: the connection.
+        run: with its tasks.
+        record: what the run said of itself.
+    """
+    workflow = read_workflow(kubeflow, str(run.run_id))
+    ended = run.state in ENDED
+    return Details(
+        run=run,
+        ending=ending_of(kubeflow, run, record, workflow) if ended else Ending(state_of(run), None),
+        steps=progress_of(run, record, workflow),
+        record=record,
+        outcome=outcome_of(kubeflow, run, record, workflow) if ended else {},
+        link=kubeflow.link(run.run_id),
+        link_line=kubeflow.link_line(run.run_id),
+    )
+
+
+def details(known: Details) -> dict[str, Any]:
+    """All that is known of a run, for a program."""
+    reference = known.run.pipeline_version_reference
     return {
-        **summary(run),
-        "parameters": (settings.parameters if settings else None) or {},
+        **summary(known.run),
+        "state": known.ending.state,
+        "parameters": _parameters(known.run),
         "pipeline_version_id": reference.pipeline_version_id if reference else None,
-        "service_account": run.service_account,
-        "link": kubeflow.link(run.run_id),
-        "steps": [step.record() for step in steps_of(run)],
-        **({"error": failure_of(kubeflow, run).line()} if _went_wrong(run) else {}),
+        "service_account": known.run.service_account,
+        "link": known.link,
+        "steps": [step.record() for step in known.steps],
+        "search": stage_records(known.record),
+        **known.outcome,
+        **({"error": known.ending.failure.line()} if known.ending.failure else {}),
     }
 
 
-def details_lines(kubeflow: Kubeflow, run: Any) -> list[str]:
+def details_lines(known: Details) -> list[str]:
     """The same for a reader."""
-    known = details(kubeflow, run)
-    times = f"{_local(run.created_at)}{f', {took}' if (took := _took(run)) else ''}"
-    lines = [
-        f"{'run':<14} {known['run_name']}, {known['state']}",
-        f"{'id':<14} {known['run_id']}",
-        f"{'began':<14} {times}",
-        *(f"{name:<14} {value}" for name, value in sorted(known["parameters"].items()) if name != "run_name"),
-        f"{'link':<14} {kubeflow.link_line(run.run_id)}",
-        *(f"{step.name:<14} {said_of(step)}" for step in steps_of(run)),
-    ]
-    return [*lines, f"{'failed':<14} {known['error']}"] if "error" in known else lines
+    run, failure = known.run, known.ending.failure
+    given = {name: value for name, value in sorted(_parameters(run).items()) if name != "run_name"}
+    lines = {
+        "run": f"{run.display_name}, {known.ending.state}",
+        "id": run.run_id,
+        "began": f"{_local(run.created_at)}{f', {took}' if (took := _took(run)) else ''}",
+        **given,
+        "link": known.link_line,
+        **{step.name: said_of(step) for step in known.steps},
+        **stage_lines(known.record),
+        **(outcome_lines(known.outcome) if known.outcome else {}),
+        **({"stopped" if failure.stopped else "failed": failure.line()} if failure else {}),
+    }
+    return [f"{name:<14} {value}" for name, value in lines.items()]
 
 
-def _went_wrong(run: Any) -> bool:
-    return run.state in ENDED and run.state != SUCCEEDED
+def _parameters(run: Any) -> dict[str, Any]:
+    return (run.runtime_config.parameters if run.runtime_config else None) or {}
 
 
 def _took(run: Any) -> str:

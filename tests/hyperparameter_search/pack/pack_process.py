@@ -66,7 +66,7 @@ class Pack:
     @property
     def results(self) -> list[Path]:
         """The file of its results, once there is one."""
-        return list(self.storage.glob("**/coarse-pack-000.json"))
+        return list(self.storage.glob("**/trials/coarse-pack-000.json"))
 
     def result(self) -> PackResult:
         [path] = self.results

@@ -15,7 +15,11 @@ from said import Said
 from trial_results import made_up_result
 
 from sanefit.components.foundation.errors import RunFailedError
+from sanefit.components.foundation.schemas.run_record import PackProgress, StepRecord
 from sanefit.components.foundation.schemas.runs import RunReference
+from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.layout import Storage
+from sanefit.components.foundation.storage.run_record import read_run_record
 from sanefit.components.foundation.tracking.connected import is_connected
 from sanefit.components.foundation.tracking.connection import connect
 from sanefit.components.foundation.tracking.runs import open_run
@@ -102,6 +106,62 @@ def test_training_does_not_wait_for_mlflow(
     released.set()
     log.close(print)
     assert children(parent) == ["coarse-0000", "coarse-0001"]
+
+
+def told(ended: int, pack: int = 0) -> PackProgress:
+    return PackProgress(
+        stage="coarse",
+        pack=pack,
+        packs=2,
+        trials=10,
+        trials_in_stage=20,
+        ended=ended,
+        metric="accuracy",
+        best_score=0.5,
+        written=float(ended),
+    )
+
+
+def test_how_far_a_pack_is_can_be_read_from_the_runs_folder_and_from_mlflow(
+    parent: RunReference, thread: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    run = parent.model_copy(update={"storage": str(tmp_path)})
+    folder = Storage(run.storage).run(run.run_name)
+    plan = StepRecord(step="coarse plan", state="succeeded", started=1.0, ended=2.0)
+    object_store.write_bytes(folder.step(plan.step), plan.model_dump_json().encode())
+    log = TrialLog(thread, run, "coarse")
+    for ended in range(11):
+        log.tell(told(ended))
+    log.close(print)
+    assert read_run_record(folder).packs == [told(10)]
+    tags = connect(run.tracking_uri).get_run(run.tracking_run_id).data.tags
+    assert PackProgress.model_validate_json(tags["sanefit.progress.coarse pack 1"]) == told(10)
+    assert StepRecord.model_validate_json(tags["sanefit.step.coarse plan"]) == plan, "the first pack copies it"
+
+
+def test_of_what_is_told_while_something_is_written_only_the_last_is_written(
+    parent: RunReference, thread: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    monkeypatch.setattr(trial_log, "log_progress", lambda _, progress: written.append(progress.ended))
+    busy = threading.Event()
+    thread.submit(busy.wait)
+    log = TrialLog(thread, parent, "coarse")
+    for ended in range(100):
+        log.tell(told(ended))
+    busy.set()
+    log.close(print)
+    assert written[0] == 0
+    assert written[-1] == 99
+    assert len(written) <= 3
+
+
+def test_progress_that_cannot_be_written_is_no_error(parent: RunReference, thread: ThreadPoolExecutor) -> None:
+    log = TrialLog(thread, parent.model_copy(update={"storage": "/dev/null/nowhere"}), "coarse")
+    log.tell(told(1))
+    log.add(made_up_result(0, 0.5))
+    log.close(print)
+    assert children(parent) == ["coarse-0000"]
 
 
 def test_what_goes_wrong_is_raised_as_soon_as_it_is_known(

@@ -1,7 +1,7 @@
 """A server that speaks Kubeflow Pipelines' API v2beta1, for tests: real HTTP, an invented cluster.
 
 What it accepts is checked against the API document (api_schema.py); how it behaves follows the
-server's source, 2.14 to 2.17. It can be told to fail in many ways.
+server's source, 2.14 to 2.17, and the recordings beside this file. It can be told to fail in many ways.
 """
 
 import email.message
@@ -62,6 +62,7 @@ class Fault:
 
 
 LOG = re.compile(r"/apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log")  # in no document
+OLDER_RUN = re.compile(r"/apis/v1beta1/runs/([^/:]+)")  # in a document of its own
 
 
 @dataclass
@@ -88,6 +89,9 @@ class KubeflowDouble:
     def answer(self, request: Request) -> tuple[int, dict[str, Any]]:
         """Status and JSON of an answer."""
         try:
+            if (older := OLDER_RUN.fullmatch(request.path)) and self.store.older_api:
+                with self.lock:
+                    return 200, self.store.older_run(older[1])
             for route in ROUTES:
                 if (at := route.match(request.method, request.path)) is not None:
                     route.check(request.query, request.body)

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 from api_schema import check
-from workflow_tasks import task_details
+from workflow_tasks import Node, Progress, nodes_of, task_details, workflow_manifest
 
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 NEVER = "1970-01-01T00:00:00Z"
@@ -33,7 +33,12 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Look:
-    """What a run is like when it is looked at: so many container tasks done, one failed (the end of its path)."""
+    """What a run is like when it is looked at: so many container tasks done, one failed (the end of its path).
+
+    ``messages``: Argo's, by the end of a path. ``listed``: where the list of tasks is frozen, so many are done in it.
+    ``tasks``: the list itself; Argo's workflow is not to be had then. ``message``: the workflow's. ``skipped``: what
+    stands under a condition never runs.
+    """
 
     state: str | None
     done: int = 0
@@ -41,15 +46,32 @@ class Look:
     tasks: list[dict[str, Any]] | None = None
     error: dict[str, Any] | None = None
     gone: bool = False
+    messages: dict[str, str] = field(default_factory=dict)
+    listed: int | None = None
+    message: str = ""
+    skipped: bool = False
+
+    def progress(self) -> Progress:
+        """As Argo knows it."""
+        return Progress(self.done, self.failed, self.messages)
+
+    def listed_progress(self) -> Progress:
+        """As Kubeflow's tasks tell it."""
+        return self.progress() if self.listed is None else Progress(self.listed)
 
 
 @dataclass
 class Store:
-    """``script``: what the next runs go through, a look for each time that one is fetched."""
+    """``script``: what the next runs go through, a look for each time that one is fetched.
+
+    ``tried``: Argo tries every node again, as Kubeflow 2.17 installs it. ``older_api``: v1beta1 is there.
+    """
 
     namespaces: bool = False
     script: list[Look] = field(default_factory=lambda: [Look("RUNNING", 0), Look("SUCCEEDED", 99)])
     packs: int = 2
+    tried: bool = True
+    older_api: bool = True
     pipelines: dict[str, dict[str, Any]] = field(default_factory=dict)
     versions: dict[str, dict[str, Any]] = field(default_factory=dict)
     specs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -131,8 +153,10 @@ class Store:
             "created_at": self.tick(),
             "finished_at": NEVER,
             "state": "PENDING",
+            "state_history": [],
             "storage_state": "AVAILABLE",
         }
+        self.note_state(made)
         self.runs[made["run_id"]] = made
         self.scripts[made["run_id"]] = [*self.script]
         return made
@@ -159,6 +183,7 @@ class Store:
                 del self.runs[run_id]
                 raise RefusedError(404, 5, f"Run {run_id} not found")
             run |= {"state": look.state, "look": look}
+            self.note_state(run)
             run |= {"finished_at": self.tick()} if look.state in ENDED else {}
             run |= {"error": look.error} if look.error else {}
         return self.shown(run)
@@ -166,29 +191,57 @@ class Store:
     def shown(self, run: dict[str, Any]) -> dict[str, Any]:
         """As the API shows a run, with its tasks."""
         look: Look | None = run.get("look")
-        shown = {key: value for key, value in run.items() if key != "look" and value is not None}
+        shown = {key: value for key, value in run.items() if key not in ("look", "deadline") and value is not None}
         if look is None:
             return shown
-        version = run["pipeline_version_reference"]["pipeline_version_id"]
         tasks = look.tasks
         if tasks is None:
-            workflow = f"sanefit-training-{run['run_id'][:5]}"
-            tasks = task_details(self.specs[version], run["run_id"], workflow, look.done, look.failed, self.packs)
+            tasks = task_details(self.nodes(run), run["run_id"], look.listed_progress())
         return shown | {"run_details": {"task_details": tasks}}
+
+    def note_state(self, run: dict[str, Any]) -> None:
+        """The server keeps every state that differs from the one before."""
+        history = run["state_history"]
+        if run["state"] and (not history or history[-1]["state"] != run["state"]):
+            history.append({"update_time": self.tick(), "state": run["state"]})
+
+    def nodes(self, run: dict[str, Any]) -> list[Node]:
+        """Argo's nodes of a run."""
+        version = run["pipeline_version_reference"]["pipeline_version_id"]
+        nodes = nodes_of(self.specs[version], f"sanefit-training-{run['run_id'][:5]}", self.packs, self.tried)
+        look: Look | None = run.get("look")
+        return [node for node in nodes if not (look and look.skipped and ".condition-" in node.plain)]
+
+    def older_run(self, run_id: str) -> dict[str, Any]:
+        """The run as API v1beta1 gives it, with Argo's workflow as it was reported last."""
+        run = _found([self.runs[run_id]] if run_id in self.runs else [], "Run", run_id)
+        look: Look | None = run.get("look")
+        if look is None or look.tasks is not None:
+            return {"run": {"id": run_id}, "pipeline_runtime": {}}
+        manifest = workflow_manifest(
+            self.nodes(run),
+            look.progress(),
+            deadline=run.get("deadline"),
+            message=look.message,
+            compressed=look.listed is not None,
+        )
+        return {"run": {"id": run_id}, "pipeline_runtime": {"workflow_manifest": json.dumps(manifest)}}
 
     def terminate_run(self, run_id: str) -> dict[str, Any]:
         run = _found([self.runs[run_id]] if run_id in self.runs else [], "Run", run_id)
         if run["state"] in ("CANCELING", *ENDED):
             raise RefusedError(400, 3, f"Failed to terminate a run {run_id}. Row not found")
-        run["state"] = "CANCELING"
-        self.scripts[run_id] = [Look("CANCELING"), Look("FAILED")]
+        run |= {"state": "CANCELING", "deadline": 0}
+        exceeded = "retry exceeded workflow deadline 2026-11-23 12:00:00 +0000 UTC"
+        self.scripts[run_id] = [Look("CANCELING"), Look("FAILED", 0, "snapshot", message=exceeded)]
         return {}
 
     def retry_run(self, run_id: str) -> dict[str, Any]:
         run = _found([self.runs[run_id]] if run_id in self.runs else [], "Run", run_id)
         if run["state"] not in ("FAILED", "CANCELED"):
             raise RefusedError(400, 3, "Workflow must be Failed/Error to retry")
-        run |= {"state": "PENDING", "finished_at": NEVER}
+        run |= {"state": "PENDING", "finished_at": NEVER, "deadline": None}
+        self.note_state(run)
         self.scripts[run_id] = [*self.script]
         return {}
 

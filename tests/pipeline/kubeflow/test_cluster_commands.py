@@ -12,7 +12,13 @@ import pytest
 from kubeflow_api_double import KubeflowDouble, Request
 from kubeflow_store import Look
 from on_a_cluster import ON_A_CLUSTER
+from run_that_speaks import SpeakingRun
+from stopped_clock import Clock
+from workflow_tasks import pod_of
 
+from sanefit.components.foundation.schemas.runs import RunReference
+from sanefit.components.foundation.tracking.connection import connect
+from sanefit.components.foundation.tracking.runs import open_run
 from sanefit.pipeline.commands.main import main
 
 pytestmark = pytest.mark.slow
@@ -146,6 +152,81 @@ def test_without_any_cluster(double: KubeflowDouble, tmp_path: Path) -> None:
     said = command("runs", "list", env=user(double, tmp_path, KFP_ENDPOINT="", KUBECONFIG="/dev/null"))
     assert said.status == 2
     assert "--endpoint or KFP_ENDPOINT" in said.error
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        (
+            "[sanefit compare] nothing new: run 'digits-7', which gave version 5, finished with the same images\n",
+            "run 'digits-7', which gave version 5, finished with the same images",
+        ),
+        ("", "a run that finished; the log of the step `compare`, which names it, is gone"),
+    ],
+)
+def test_a_run_that_found_nothing_new_says_what_it_equals(
+    log: str, said: str, double: KubeflowDouble, sanefit: Sanefit
+) -> None:
+    def before(_: Request) -> None:
+        for run in double.store.runs.values():
+            double.store.logs[pod_of(double.store.nodes(run), "compare-with-finished-runs")] = log
+
+    double.before = before
+    double.store.script = [Look("RUNNING", 2, skipped=True), Look("SUCCEEDED", 99, skipped=True)]
+    submitted = sanefit("submit", *SETS, "--set", "skip_unchanged=true", "--wait", "--json")
+    assert (submitted.status, submitted.result["nothing_new"], submitted.result["equals"]) == (0, True, said)
+    assert f"nothing new    {said}" in submitted.stderr
+    shown = sanefit("runs", "show", str(submitted.result["run_id"])).stdout
+    assert f"nothing new    {said}" in shown
+
+
+def test_a_run_that_can_be_read_nowhere_says_how_it_could_be(double: KubeflowDouble, sanefit: Sanefit) -> None:
+    double.store.script = [Look("RUNNING", 3), Look("SUCCEEDED", 99)]
+    submitted = sanefit("submit", *SETS, "--wait", "--json")
+    hint = "kubectl -n mlflow port-forward svc/mlflow 5000, and MLFLOW_TRACKING_URI=http://127.0.0.1:5000"
+    assert (submitted.status, submitted.stderr.count(hint)) == (0, 1)
+    assert submitted.result["model_version"] is None
+    assert hint in sanefit("runs", "show", str(submitted.result["run_id"])).stdout
+
+
+def test_runs_show_says_what_the_run_said(
+    double: KubeflowDouble, sanefit: Sanefit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow is a real store, which the command finds by MLFLOW_TRACKING_URI, and the run by Kubeflow's id."""
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    double.store.script = [Look("RUNNING", 12, listed=6)]
+    run_id = str(sanefit("submit", *SETS, "--json").result["run_id"])
+    tracking_run_id = open_run(
+        connect(uri),
+        experiment="digits",
+        artifact_location=str(tmp_path),
+        run_name="r",
+        tags={},
+        params={},
+        job_id=run_id,
+    )
+    reference = RunReference(run_name="r", storage=str(tmp_path), tracking_uri=uri, tracking_run_id=tracking_run_id)
+    voice = SpeakingRun(reference, Clock(1_795_000_000.0)).whole()
+    for _ in range(12):  # into the coarse stage
+        next(voice)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    shown = sanefit("runs", "show", run_id).stdout
+    assert "coarse pack 1 of 2 running: 5 of 10 trials, best validation accuracy 0.9000, about 1 min 0 s left" in shown
+    assert "coarse search  10 of 20 trials, best validation accuracy 0.9100, about 1 min 0 s left" in shown
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)  # MLflow's client writes it
+    result = sanefit("runs", "show", run_id, "--json").result
+    assert result["search"] == [
+        {
+            "stage": "coarse",
+            "ended": 10,
+            "trials": 20,
+            "packs": 2,
+            "metric": "accuracy",
+            "best_score": 0.91,
+            "seconds_left": 60.0,
+        }
+    ]
+    voice.close()
 
 
 def test_runs(double: KubeflowDouble, sanefit: Sanefit) -> None:

@@ -7,10 +7,11 @@ from kubeflow_api_double import KubeflowDouble, Request
 from kubeflow_store import Look
 
 from sanefit.components.foundation.errors import RunFailedError, SettingsError
+from sanefit.components.foundation.schemas.run_record import RunRecord
 from sanefit.pipeline.kubeflow.client.api import Kubeflow
 from sanefit.pipeline.kubeflow.client.errors import KubeflowError
 from sanefit.pipeline.kubeflow.runs.cluster_runs import find_run, list_runs, retry_run, stop_run
-from sanefit.pipeline.kubeflow.runs.run_summaries import columns, details, details_lines
+from sanefit.pipeline.kubeflow.runs.run_summaries import columns, details, details_lines, look_into
 from sanefit.pipeline.kubeflow.runs.submit import Submitted, submit
 from sanefit.pipeline.settings.run_config import RunConfig
 
@@ -103,7 +104,7 @@ def test_stop(double: KubeflowDouble, kubeflow: Kubeflow, submitted: Submitted) 
     assert stop_run(kubeflow, find_run(kubeflow, "digits-1")) == "is being stopped"
     assert double.written[-1].endswith(":terminate")
     assert stop_run(kubeflow, find_run(kubeflow, "digits-1")) == "is already being stopped"
-    assert stop_run(kubeflow, find_run(kubeflow, "digits-1")) == "has already ended: failed"
+    assert stop_run(kubeflow, find_run(kubeflow, "digits-1")) == "has already ended: stopped"
     assert sum("terminate" in written for written in double.written) == 1
 
 
@@ -151,7 +152,7 @@ def test_show_says_steps_parameters_and_the_reason(
 ) -> None:
     double.store.scripts[submitted.run_id] = [Look("FAILED", 6, "gate", error={"code": 2, "message": "no quota"})]
     found = find_run(kubeflow, "digits-1")
-    known = details(kubeflow, found)
+    known = details(look_into(kubeflow, found, RunRecord()))
     assert known["state"] == "failed"
     assert known["parameters"]["storage"] == "s3://bucket/sanefit"
     assert known["error"] == "gate: no quota"
@@ -161,10 +162,10 @@ def test_show_says_steps_parameters_and_the_reason(
         "open run": "SUCCEEDED",
         "stats": "SUCCEEDED",
         "sanity": "SUCCEEDED",
-        "report": "SUCCEEDED",
+        "first report": "SUCCEEDED",
         "gate": "FAILED",
     }
-    lines = details_lines(kubeflow, found)
+    lines = details_lines(look_into(kubeflow, found, RunRecord()))
     assert f"{'storage':<14} s3://bucket/sanefit" in lines
     assert f"{'gate':<14} failed in 7 s" in lines
     assert lines[-1] == f"{'failed':<14} gate: no quota"
@@ -174,7 +175,7 @@ def test_show_says_steps_parameters_and_the_reason(
 def test_a_run_in_progress_has_no_end(double: KubeflowDouble, kubeflow: Kubeflow, submitted: Submitted) -> None:
     double.store.scripts[submitted.run_id] = [Look("RUNNING", 1)]
     found = find_run(kubeflow, "digits-1")
-    known = details(kubeflow, found)
+    known = details(look_into(kubeflow, found, RunRecord()))
     assert known["finished"] is None
     assert "error" not in known
     assert known["steps"][-1]["ended"] is None

@@ -1,0 +1,67 @@
+"""What a run says of itself while it goes on: its steps, how far its packs are, and what it registered."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from sanefit.components.foundation.schemas.bases import Artifact, OneLine
+from sanefit.components.foundation.schemas.runs import Registration
+from sanefit.components.foundation.schemas.search import Stage
+from sanefit.components.foundation.schemas.training import Metric
+
+StepState = Literal["running", "succeeded", "failed"]
+
+
+class StepRecord(Artifact):
+    """A step, as its last try is or was.
+
+    ``started``, ``ended``: of its own computing, epoch seconds. ``said``: the last line of it that was kept.
+    ``reason``: why it failed.
+    """
+
+    step: str
+    state: StepState
+    started: float
+    ended: float | None = None
+    said: OneLine = ""
+    reason: OneLine = ""
+
+
+class PackProgress(Artifact):
+    """How far a pack of the search has come.
+
+    ``pack`` counts from 0. ``trials``: of this pack; ``trials_in_stage``: of all packs. ``ended``: how many of its
+    trials have, whatever became of them. ``best_score``: the highest, as ``training/score.py`` makes it of ``metric``;
+    None before a trial ended well. ``written``: epoch seconds. ``seconds_left``: from then on, at the pace so far; None
+    where that tells nothing.
+    """
+
+    stage: Stage
+    pack: NonNegativeInt
+    packs: PositiveInt
+    trials: NonNegativeInt
+    trials_in_stage: NonNegativeInt
+    ended: NonNegativeInt
+    metric: Metric
+    best_score: float | None
+    written: float
+    seconds_left: Annotated[float, Field(ge=0)] | None = None
+
+    @property
+    def step(self) -> str:
+        """What the pack's lines begin with."""
+        return pack_step(self.stage, self.pack)
+
+
+class RunRecord(Artifact):
+    """All that a run has said, in no order; ``failure``: why it was closed as failed, empty where it was not."""
+
+    steps: list[StepRecord] = Field(default=[])
+    packs: list[PackProgress] = Field(default=[])
+    registration: Registration | None = None
+    failure: str = ""
+
+
+def pack_step(stage: str, pack: int) -> str:
+    """What the lines of a pack begin with, as in ``coarse pack 1`` for pack 0."""
+    return f"{stage} pack {pack + 1}"
