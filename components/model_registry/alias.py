@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sanefit.components.foundation.schemas.registry import RegistrySettings
+from sanefit.components.foundation.schemas.registry import WORN_OUT, RegistrySettings
 from sanefit.components.foundation.schemas.runs import CHALLENGER, CHAMPION, Registration, RunReference
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.tracking.connection import Client
@@ -15,7 +15,7 @@ from sanefit.components.foundation.tracking.models import (
 )
 from sanefit.components.foundation.tracking.tags import OUTCOME_TAG
 from sanefit.components.model_registry.champion_comparison import TestAnswers, compare_with_champion
-from sanefit.components.model_registry.promotion import WORN_OUT, Candidate, decide
+from sanefit.components.model_registry.promotion import Candidate, decide
 from sanefit.components.model_registry.seen_images import note_look
 from sanefit.components.model_registry.settlement import Proposal, Standing, propose, read_proposals, standing_of
 

@@ -7,8 +7,6 @@ from sanefit.components.foundation.schemas.final_model import Judgement
 from sanefit.components.foundation.schemas.registry import Comparison, RegistrySettings
 from sanefit.components.model_registry.alpha_spending import level_of_look
 
-WORN_OUT = 20  # looks; from there on a version must be far better
-
 
 @dataclass(frozen=True)
 class Candidate:

@@ -10,6 +10,7 @@ from sanefit.components.foundation.image_dataset.shards import read_manifest
 from sanefit.components.foundation.schemas.checks import CheckReport
 from sanefit.components.foundation.schemas.final_model import TrainedModel
 from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.schemas.registry import WORN_OUT
 from sanefit.components.foundation.schemas.runs import Registration, RunReference, RunSummary
 from sanefit.components.foundation.schemas.search import TOO_NARROW, Ranking, TrialResult
 from sanefit.components.foundation.schemas.statistics import ChannelStats
@@ -84,6 +85,7 @@ def render(findings: Findings) -> str:
         checks=findings.checks,
         stages=stages,
         too_narrow=TOO_NARROW,
+        worn_out=WORN_OUT,
         trained=trained,
         registration=findings.registration,
         figures=figures,

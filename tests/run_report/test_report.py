@@ -8,9 +8,10 @@ from trial_results import made_up_result
 from sanefit.components.channel_stats.channel_stats import measure_channel_stats
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.schemas.checks import CheckReport, GateResult, LayerSignal
+from sanefit.components.foundation.schemas.final_model import Judgement, TrainedModel
 from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
-from sanefit.components.foundation.schemas.runs import RunReference
-from sanefit.components.foundation.schemas.search import PackResult, Ranking, SearchRange, TrialResult
+from sanefit.components.foundation.schemas.runs import Registration, RunReference
+from sanefit.components.foundation.schemas.search import PackResult, Ranking, SearchRange, TrialResult, TrialSetting
 from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
 from sanefit.components.foundation.storage.packs import store_pack_result
 from sanefit.components.run_report.report import Findings, render, write_report
@@ -175,3 +176,42 @@ def test_a_stage_whose_trials_were_all_stopped_early_still_has_its_best(
             RUN.model_copy(update={"storage": str(tmp_path)}), digits, digits_stats, checks("pass"), coarse=ranking
         )
     )
+
+
+JUDGEMENT = Judgement(interval=(0.4, 0.6), majority_accuracy=0.1, balanced_accuracy=0.5, only_class_named=None)
+
+
+@pytest.mark.parametrize(
+    ("look", "said", "renewed"),
+    [(0, "", False), (1, "compared versions once.", False), (20, "compared versions 20 times, and takes", True)],
+)
+def test_the_page_says_how_often_the_test_split_has_judged(
+    look: int, said: str, renewed: bool, digits: DatasetReference, digits_stats: ChannelStats
+) -> None:
+    trained = TrainedModel(
+        weights_uri="w",
+        setting=TrialSetting(learning_rate=0.1, weight_decay=0),
+        best_epoch=1,
+        epochs=[made_up_result(0, 0.5, epochs=1).epochs[0]],
+        validation_accuracy=0.5,
+        test_accuracy=0.5,
+        test_loss=1.0,
+        test_images=10,
+        confusion=[[0] * 10] * 10,
+        validation=JUDGEMENT,
+        test=JUDGEMENT,
+    )
+    registration = Registration(
+        model_name="digits",
+        model_version="3",
+        model_uri="models:/digits/3",
+        alias="challenger",
+        test_accuracy=0.5,
+        champion_version_before="2",
+        reason="not better",
+        look=look,
+    )
+    page = render(Findings(RUN, digits, digits_stats, checks("pass"), trained=trained, registration=registration))
+    assert ("This test split has" in page) == bool(look)
+    assert said in page
+    assert ("renew it" in page) == renewed

@@ -10,6 +10,7 @@ from sanefit.components.foundation.schemas.recipients import require_recipient
 PromotionMode = Literal["if_better", "if_not_worse", "always", "never"]
 RegistryMetric = Annotated[str, StringConstraints(pattern=r"^(accuracy|balanced_accuracy|recall\..+)$")]
 PER_CLASS = ("recall", "precision", "f1")
+WORN_OUT = 20  # looks at a test split; from there on a version must be far better
 AT_MOST = frozenset({"calibration_error"})  # lower is better
 
 
