@@ -153,7 +153,8 @@ def write_rest(run: RunReference) -> str:
     from sanefit.components.foundation.tracking.untracked import not_taken
 
     outbox = _outbox(run)
-    return "" if outbox.fill_in() else not_taken(outbox)
+    outbox.fill_in()
+    return not_taken(outbox) if outbox.left else ""
 
 
 def log_progress(run: RunReference, progress: PackProgress) -> None:

@@ -147,6 +147,24 @@ def test_those_that_wait_are_written_with_the_next_one_after_a_pause(store: RunR
     assert_all_there_once(store, range(3))
 
 
+def test_what_mlflow_refuses_or_is_damaged_holds_up_nothing_else(store: RunReference) -> None:
+    said, outbox = Said(), outbox_of(store)
+    too_long = Untracked(tags={"x" * 300: "a tag's name is longer than MLflow takes"})
+    outbox.write(too_long)
+    outbox.write(trial(0))
+    assert (waiting(store), outbox.refused, outbox.kept) == (["figures"], ["figures"], [])
+    folder = Path(Storage(store.storage).run(store.run_name).untracked)
+    (folder / "coarse-0009.json").write_text("{")
+    (folder / "coarse-0001.json").write_text(trial(1).model_dump_json())
+    assert not fill_in_untracked(store, said, sleep=pytest.fail)
+    assert waiting(store) == ["coarse-0009", "figures"]
+    assert said[0] == "1 of 3 results that MLflow had not taken are in it now"
+    assert said[1].startswith("warning: MLflow at ")
+    for left in folder.iterdir():
+        left.unlink()
+    assert_all_there_once(store, range(2))
+
+
 @pytest.fixture
 def silent_server() -> Iterator[tuple[str, Callable[[], int]]]:
     """Takes every connection, and never answers; its URI, and how many there were."""
