@@ -26,8 +26,9 @@ from sanefit.components.foundation.schemas.final_model import TrainedModel
 from sanefit.components.foundation.schemas.runs import Registration, RunReference
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage.content import digest_of_content
+from sanefit.components.foundation.tracking.attached_files import attach_file, read_attached
 from sanefit.components.foundation.tracking.connection import Client, connect
-from sanefit.components.foundation.tracking.models import attach_file, name_of_files_model, read_attached
+from sanefit.components.foundation.tracking.models import name_of_files_model
 from sanefit.components.foundation.tracking.runs import run_tags
 from sanefit.components.foundation.tracking.tags import FILES_TAG, JOB_TAG
 from sanefit.components.foundation.tracking.version_files import digest_version_files, find_version

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from sanefit.components.foundation.errors import RunFailedError, SanefitError, StorageError, first_line
 from sanefit.components.foundation.identity.digests import digest_of
 from sanefit.components.foundation.schemas.certificates import Certificate
+from sanefit.components.foundation.tracking.attached_files import read_attached
 from sanefit.components.foundation.tracking.connection import Client
-from sanefit.components.foundation.tracking.models import model_metadata, name_of_files_model, read_attached
+from sanefit.components.foundation.tracking.models import model_metadata, name_of_files_model
 from sanefit.components.foundation.tracking.runs import run_tags
 from sanefit.components.foundation.tracking.tags import FILES_TAG, FINGERPRINT_TAG, IDENTITY_TAG, JOB_TAG, RUN_TAG
 from sanefit.components.foundation.tracking.version_files import (

@@ -14,8 +14,8 @@ from PIL import Image
 from sanefit.components.foundation.diagnosis.calibration import BINS
 from sanefit.components.foundation.image_dataset.shards import SplitImages
 from sanefit.components.foundation.schemas.runs import RunReference
+from sanefit.components.foundation.tracking.attached_files import attach_folder
 from sanefit.components.foundation.tracking.connection import Client
-from sanefit.components.foundation.tracking.models import attach_folder
 from sanefit.components.foundation.tracking.runs import log_summary
 from sanefit.components.model_registry.class_scores import class_scores
 

@@ -12,8 +12,9 @@ from sanefit.components.foundation.image_dataset.shards import SplitImages
 from sanefit.components.foundation.schemas.registry import RegistrySettings
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.tracking.attached_files import attach_file
 from sanefit.components.foundation.tracking.connection import Client
-from sanefit.components.foundation.tracking.models import attach_file, tag_version, tags_of_version
+from sanefit.components.foundation.tracking.models import tag_version, tags_of_version
 from sanefit.components.foundation.tracking.onnx_export import export_in_fresh_process
 from sanefit.components.foundation.tracking.tags import ONNX_TAG
 from sanefit.components.model_registry.onnx_answers import onnx_answers

@@ -8,8 +8,9 @@ import numpy as np
 
 from sanefit.components.foundation.image_dataset.shards import DIGEST, read_index
 from sanefit.components.foundation.schemas.images import DatasetReference, Manifest, SplitName
+from sanefit.components.foundation.tracking.attached_files import attach_file, read_attached
 from sanefit.components.foundation.tracking.connection import Client
-from sanefit.components.foundation.tracking.models import attach_file, read_attached, tag_version, versions_of
+from sanefit.components.foundation.tracking.models import tag_version, versions_of
 from sanefit.components.foundation.tracking.tags import LOOK_TAG
 from sanefit.components.model_registry.image_digests import Digests, overlap, sketch
 

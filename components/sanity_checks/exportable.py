@@ -1,5 +1,7 @@
 """Whether a network can be kept as the graph that is registered: tried before anything is searched."""
 
+import contextlib
+import io
 import logging
 
 import torch
@@ -18,13 +20,13 @@ def require_exportable(classifier: Classifier, image_shape: tuple[int, int, int]
         image_shape: (height, width, channels).
         described: the network, in words.
     """
-    was_training, logger = classifier.training, logging.getLogger("torch._dynamo")
-    before, logger.disabled = logger.disabled, True
-    pixels = torch.zeros(IMAGES, *image_shape, dtype=torch.uint8)
+    was_training, pixels = classifier.training, torch.zeros(IMAGES, *image_shape, dtype=torch.uint8)
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)  # torch prints the whole graph of a network that it refuses
+    model, any_number = ProbabilityModel(classifier).eval(), ({0: torch.export.Dim.AUTO},)
     try:
-        torch.export.export(
-            ProbabilityModel(classifier).eval(), (pixels,), dynamic_shapes=({0: torch.export.Dim.AUTO},)
-        )
+        with contextlib.redirect_stderr(io.StringIO()):
+            torch.export.export(model, (pixels,), dynamic_shapes=any_number)
     except Exception as error:  # torch raises whatever the network makes it stumble over
         raise SettingsError(
             f"{described} cannot be exported ({first_line(error)}); expected a network that torch.export makes a graph "
@@ -32,5 +34,5 @@ def require_exportable(classifier: Classifier, image_shape: tuple[int, int, int]
             "torch.where, or torch.cond"
         ) from error
     finally:
-        logger.disabled = before
+        logging.disable(before)
         classifier.train(was_training)

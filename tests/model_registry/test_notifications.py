@@ -305,6 +305,9 @@ def opened(storage: Path, uri: str, run_name: str) -> RunReference:
     return open_tracking_run("closed", run_name, f"id-of-{run_name}", str(storage), uri, identity, {}, Said())
 
 
+NOBODY_SAYS = "it ended, and no step said why: a container may not have started; `sanefit runs show` asks the cluster"
+
+
 def test_the_exit_handler_tells_of_a_failed_run_and_why(
     hook: Webhook, storage: Path, uri: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -315,7 +318,7 @@ def test_the_exit_handler_tells_of_a_failed_run_and_why(
         close(storage, uri, settings, state, "" if state == "RUNNING" else "a pod vanished", f"night-{number}")
     assert [(told["event"], told["run_name"], told["model_name"], told["reason"]) for told in hook.told] == [
         ("failed", "night-1", "closed", "a pod vanished"),
-        ("failed", "night-2", "closed", "it ended without a word; its steps' logs may say more"),
+        ("failed", "night-2", "closed", NOBODY_SAYS),
     ]
     assert hook.told[0]["text"] == "Run night-1 of closed failed: a pod vanished"
     printed = capfd.readouterr()
