@@ -48,7 +48,8 @@ def answers_in_fresh_process(
 def run_in_fresh_process(module: str, *arguments: str, tracking_uri: str = "", lines: int = LINES_SHOWN) -> str:
     """Run a module as a program; why it failed, in one line of its last ``lines`` on stderr; empty when it did not."""
     ran = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
+        # -B: of a model that lies on this machine, byte code would be written among its files.
+        [sys.executable, "-B", "-m", module, *arguments],
         capture_output=True,
         text=True,
         check=False,
