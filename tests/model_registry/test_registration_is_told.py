@@ -6,6 +6,8 @@ import pytest
 from test_registration import folder_of, opened, trained_model
 from webhook import listening
 
+from sanefit.components.foundation.identity.training_identity import TrainingIdentity
+from sanefit.components.foundation.schemas.checks import CheckReport
 from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
 from sanefit.components.foundation.schemas.networks import TwoLayerSettings
 from sanefit.components.foundation.schemas.registry import RegistrySettings
@@ -36,6 +38,8 @@ def registered(
         registry=RegistrySettings(notify_url="env:SHOP_HOOK").model_dump_json(),
         seed=0,
         trained=store_result(f"{folder_of(run)}/trained.json", trained_model(folder_of(run), digits, stats, steps)),
+        checks=store_result(f"{folder_of(run)}/checks.json", CheckReport(gates=[], probe=[], learning_rate_band=None)),
+        identity=TrainingIdentity(images=digits.fingerprint, code="c", torch="t").model_dump_json(),
         run=run.model_dump_json(),
     )
     return load_result(Registration, reference)

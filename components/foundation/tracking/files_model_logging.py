@@ -1,8 +1,11 @@
 """Keep, with a run, the model that takes image files."""
 
+import contextlib
 import io
+import os
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ NEEDED = (
     "sanefit.components.foundation.image_dataset.prepared_pixels",
     "sanefit.components.foundation.unsure",
 )  # of sanefit, by the script
+NO_BYTE_CODE = "PYTHONDONTWRITEBYTECODE"
 PINNED = ("torch", "numpy", "pandas", "pillow", "pi-heif", "simplejpeg")
 
 
@@ -44,7 +48,11 @@ def log_files_model(run: RunReference, pixels_model_uri: str, config: dict[str, 
         ),
     )
     tracking = MlflowClient()
-    with tempfile.TemporaryDirectory(prefix="sanefit-") as folder, mlflow.start_run(run_id=run.tracking_run_id):
+    with (
+        tempfile.TemporaryDirectory(prefix="sanefit-") as folder,
+        _no_byte_code(),
+        mlflow.start_run(run_id=run.tracking_run_id),
+    ):
         info = mlflow.pyfunc.log_model(
             name="model-files",
             python_model=str(Path(__file__).with_name("files_model.py")),
@@ -80,3 +88,18 @@ def _example(image_shape: Sequence[int]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.zeros((height, width, channels), dtype=np.uint8).squeeze()).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def _no_byte_code() -> Iterator[None]:
+    """MLflow tries the model before it keeps it, here and in a process of its own: byte code would be kept with it."""
+    before, variable = sys.dont_write_bytecode, os.environ.get(NO_BYTE_CODE)
+    sys.dont_write_bytecode, os.environ[NO_BYTE_CODE] = True, "1"
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
+        if variable is None:
+            del os.environ[NO_BYTE_CODE]
+        else:
+            os.environ[NO_BYTE_CODE] = variable
