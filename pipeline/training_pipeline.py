@@ -146,7 +146,7 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
         with dsl.ExitHandler(closing):
             dataset = place.snapshot_step(snapshot(data=data, storage=storage)).output
             identity = place.trainer_step(identify_training(dataset=dataset, seed=seed, **sections)).outputs
-            with _if_news(place, skip_unchanged, name, tracking_uri, identity["run"]):
+            with _if_news(place, skip_unchanged, {**names, **places}, identity["run"]):
                 run = place.signing_step(
                     open_run(
                         **names,
@@ -232,9 +232,10 @@ def _checked(
 
 
 def _if_news(
-    place: Placement, skip_unchanged: bool, name: Any, tracking_uri: Any, identity: Any
+    place: Placement, skip_unchanged: bool, run: Mapping[str, Any], identity: Any
 ) -> AbstractContextManager[Any]:
+    """``run``: its names and places."""
     if not skip_unchanged:
         return nullcontext()
-    comparison = place.trainer_step(compare_with_finished_runs(name=name, tracking_uri=tracking_uri, identity=identity))
+    comparison = place.trainer_step(compare_with_finished_runs(**run, identity=identity))
     return dsl.If(comparison.output == NEWS)  # type: ignore[no-any-return]

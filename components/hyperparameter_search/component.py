@@ -61,14 +61,13 @@ def train_pack(
     packs_per_machine: int,
 ) -> str:
     """Train a pack of trials; returns a short text that names its PackResult."""
-    from sanefit.components.foundation.schemas.run_record import pack_step
     from sanefit.components.foundation.schemas.runs import RunReference
     from sanefit.components.foundation.step_lines.step_log import running_step
     from sanefit.components.foundation.storage.packs import load_pack_plan, pack_number
     from sanefit.components.hyperparameter_search.pack.trial_log import tracking_process
 
     parent = RunReference.model_validate_json(run)
-    step = pack_step(stage, pack_number(plan))
+    step = f"{stage} pack {pack_number(plan) + 1}"
     with running_step(step, run) as say, tracking_process(parent.tracking_uri) as writer:
         from sanefit.components.foundation.machine.devices import visible_devices
         from sanefit.components.foundation.training.inputs import read_training_inputs

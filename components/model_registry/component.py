@@ -115,14 +115,18 @@ def open_run(
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
-def compare_with_finished_runs(name: str, tracking_uri: str, identity: str) -> str:
+def compare_with_finished_runs(
+    name: str, run_name: str, job_name: str, job_id: str, storage: str, tracking_uri: str, identity: str
+) -> str:
     """Say ``news`` or ``nothing new``: whether training could give anything that no finished run gave."""
     from sanefit.components.foundation.identity.training_identity import TrainingIdentity
     from sanefit.components.foundation.step_lines.step_log import running_step
-    from sanefit.components.model_registry.run_origin import compare
+    from sanefit.components.model_registry.run_origin import compare, unopened_run
 
     with running_step("compare") as say:
-        return compare(TrainingIdentity.model_validate_json(identity), name, tracking_uri, say)
+        answer = compare(TrainingIdentity.model_validate_json(identity), name, tracking_uri, say)
+        say.of(unopened_run(answer, run_name or job_name, job_id, storage, tracking_uri))
+        return answer
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)

@@ -17,6 +17,8 @@ from mlflow import MlflowClient
 
 from sanefit.components.foundation.image_dataset.splits import split_of
 from sanefit.components.foundation.schemas.images import SPLITS
+from sanefit.components.foundation.storage.layout import RunFolder
+from sanefit.components.foundation.storage.run_record import read_run_record
 
 pytestmark = pytest.mark.slow
 
@@ -182,6 +184,10 @@ def test_a_run_without_news_ends_at_once_when_asked(second_run: Command, workdir
     assert (unchanged.status, unchanged.result["status"], unchanged.result["nothing_new"]) == (0, "succeeded", True)
     steps = {"snapshot", "identity", "compare", "close run", "orchestration"}
     assert {step["step"] for step in unchanged.result["steps"]} <= steps
+    [compared] = read_run_record(RunFolder(unchanged.result["run_dir"])).steps
+    assert compared.said.startswith(
+        f"nothing new: run {Path(second_run.result['run_dir']).name!r}, which gave version 2,"
+    )
     for_a_reader = sanefit(*skipping, sets=SMALL)
     assert (for_a_reader.status, "nothing new" in for_a_reader.stdout.splitlines()[-3]) == (0, True)
     client = MlflowClient(tracking_uri(workdir))
@@ -191,7 +197,10 @@ def test_a_run_without_news_ends_at_once_when_asked(second_run: Command, workdir
 
 def test_nothing_is_left_in_the_temporary_folder(first_run: Command) -> None:
     names = {path.name for path in Path(first_run.result["run_dir"]).iterdir()}
-    assert names == {"report.html", "results", "run.log", "summary.json", "tasks", "trials", "weights.pt"}
+    assert names == {
+        *("progress", "results", "steps", "tasks", "trials"),
+        *("report.html", "run.log", "summary.json", "weights.pt"),
+    }
 
 
 def test_the_split_is_the_one_in_the_snapshot(first_run: Command, workdir: Path) -> None:

@@ -1,5 +1,6 @@
 """Whether a run could give anything new, against a real MLflow store."""
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +10,13 @@ from said import Said
 
 from sanefit.components.foundation.identity.training_identity import TrainingIdentity
 from sanefit.components.foundation.schemas.training import EpochRecord
+from sanefit.components.foundation.step_lines.step_log import running_step
+from sanefit.components.foundation.storage.layout import Storage
+from sanefit.components.foundation.storage.run_record import read_run_record
 from sanefit.components.foundation.tracking.child_runs import ChildRun, log_child_run
 from sanefit.components.foundation.tracking.connection import connect
 from sanefit.components.model_registry.run_lifecycle import close_tracking_run, open_tracking_run
-from sanefit.components.model_registry.run_origin import compare
+from sanefit.components.model_registry.run_origin import compare, unopened_run
 
 pytestmark = pytest.mark.slow
 
@@ -125,3 +129,35 @@ def test_a_run_from_before_there_were_identities_does_not_count(
         if tag.startswith("sanefit.identity"):
             tracking.delete_tag(run_id, tag)
     assert compared() == "news: no run of this model has finished"
+
+
+def test_the_version_that_the_finished_run_gave_is_said(
+    run: Callable[..., str], compared: Callable[..., str], uri: str
+) -> None:
+    run_id = run("first")
+    client = MlflowClient(uri)
+    for name in ("digits", "digits-files"):
+        client.create_registered_model(name)
+        for _ in range(2):
+            client.create_model_version(name, source="s3://somewhere")
+        client.create_model_version(name, source="s3://somewhere", run_id=run_id)
+    assert compared().startswith("nothing new: run 'first', which gave version 3, finished with the same images,")
+
+
+JOB = "1edbf91d-f7dc"
+
+
+def test_a_run_without_news_keeps_its_record_although_it_is_never_opened(tmp_path: Path, uri: str) -> None:
+    assert unopened_run("news", "monday", JOB, str(tmp_path), uri) is None
+    first = unopened_run("nothing new", "monday", JOB, str(tmp_path), uri)
+    assert first is not None
+    assert first.run_name == "monday"
+    with running_step("compare") as say:
+        say("nothing new: run 'sunday' finished with the same images")
+        say.of(first)
+    [kept] = read_run_record(Storage(str(tmp_path)).run("monday")).steps
+    assert (kept.state, kept.said) == ("succeeded", "nothing new: run 'sunday' finished with the same images")
+    clone = unopened_run("nothing new", "monday", JOB, str(tmp_path), uri)
+    assert clone is not None
+    assert clone.run_name == "monday-1edbf91d"
+    gc.unfreeze()

@@ -50,7 +50,7 @@ class PackProgress(Artifact):
     @property
     def step(self) -> str:
         """What the pack's lines begin with."""
-        return pack_step(self.stage, self.pack)
+        return f"{self.stage} pack {self.pack + 1}"
 
 
 class RunRecord(Artifact):
@@ -60,8 +60,3 @@ class RunRecord(Artifact):
     packs: list[PackProgress] = Field(default=[])
     registration: Registration | None = None
     failure: str = ""
-
-
-def pack_step(stage: str, pack: int) -> str:
-    """What the lines of a pack begin with, as in ``coarse pack 1`` for pack 0."""
-    return f"{stage} pack {pack + 1}"

@@ -34,19 +34,22 @@ class StepLog:
         self._step = step
         self._started = started
         self._clock = clock
+        self._last = ""
         self._recording: StepRecording | None = None
 
     def __call__(self, text: str) -> None:
         """Print a text, line by line."""
         for line in text.splitlines() or [""]:
             self._print(line)
+            self._last = line
         if self._recording is not None:
-            self._recording.said(text)
+            self._recording.said(self._last)
 
     def of(self, run: RunReference | None) -> None:
         """From now on, keep the record of this step with a run; None: there is none."""
         if run is not None:
             self._recording = StepRecording(run, self._step, self._started, self._clock, warn=self._print)
+            self._recording.said(self._last)
 
     def ended(self, failure: str = "") -> None:
         """The step has ended; ``failure``: why it failed."""

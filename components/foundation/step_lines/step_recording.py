@@ -34,9 +34,8 @@ class StepRecording:
         self._due = started + SECONDS
         self._write()
 
-    def said(self, text: str) -> None:
+    def said(self, line: str) -> None:
         """Keep the last line that it said, now and then."""
-        line = text.rstrip().rpartition("\n")[2]
         self._record = self._record.model_copy(update={"said": _short(line)})
         if self._clock() >= self._due:
             self._write()

@@ -97,7 +97,7 @@ def tracked_run_record(tracking_uri: str, job_id: str) -> RunRecord:
         return RunRecord()
     try:
         run = find_run_of_job(connect(tracking_uri), job_id)
-    except MlflowException as error:
+    except Exception as error:  # of whichever store it is: an HTTP client's, a database's
         raise StorageError(f"MLflow at {tracking_uri!r} cannot be asked: {first_line(error)}") from error
     tags = run.data.tags if run else {}
     registrations = _parsed(Registration, {tag: value for tag, value in tags.items() if tag == REGISTRATION_TAG})

@@ -1,5 +1,6 @@
 """What came of a run that succeeded: the registered version, or the finished run that it equals."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from sanefit.components.foundation.schemas.run_record import RunRecord
@@ -25,7 +26,9 @@ def outcome_of(kubeflow: Kubeflow, run: Any, record: RunRecord, workflow: Workfl
         record: what the run said of itself.
         workflow: Argo's, where it can be had.
     """
-    equals = "" if record.registration or record.steps else _equal_run(kubeflow, run, workflow)
+    equals = _said_nothing_new([step.said for step in record.steps]) or (
+        "" if record.registration or record.steps else _equal_run(kubeflow, run, workflow)
+    )
     registered = record.registration
     return {
         "nothing_new": bool(equals),
@@ -60,4 +63,10 @@ def _equal_run(kubeflow: Kubeflow, run: Any, workflow: Workflow | None) -> str:
 
 def _said_by(kubeflow: Kubeflow, run: Any, compared: Step) -> str:
     said = [line.text for text in log_of(kubeflow, run, compared) if isinstance(line := read_line(text), StepLine)]
-    return next((text.removeprefix(f"{NOTHING_NEW}: ") for text in said if text.startswith(NOTHING_NEW)), UNNAMED)
+    return _said_nothing_new(said) or UNNAMED
+
+
+def _said_nothing_new(lines: Iterable[str]) -> str:
+    """What a run equals, from what its steps said; empty when none of them said so."""
+    start = f"{NOTHING_NEW}: "
+    return next((line.removeprefix(start) for line in lines if line.startswith(start)), "")

@@ -74,7 +74,7 @@ class RecordReader:
 
     def _from_storage(self, run: Any, storage: str) -> RunRecord:
         if object_store.is_s3(storage):
-            require_answer(endpoint(), self.environment)
+            require_answer(_s3_endpoint(), self.environment)
         asked = str(_parameters(run).get("run_name") or run.display_name)
         records = (
             read_run_record(Storage(storage).run(name)) for name in (name_of_clone(asked, str(run.run_id)), asked)
@@ -98,6 +98,13 @@ def require_answer(url: str, environment: Mapping[str, str]) -> None:
         socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
     except (OSError, ValueError) as error:
         raise StorageError(f"it does not answer: {error}") from None
+
+
+def _s3_endpoint() -> str:
+    try:
+        return endpoint()
+    except ValueError as error:  # of AWS_ENDPOINT_URL
+        raise StorageError(f"S3 cannot be asked: {error}") from None
 
 
 def _shown(uri: str) -> str:

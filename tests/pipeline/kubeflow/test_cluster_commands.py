@@ -16,7 +16,10 @@ from run_that_speaks import SpeakingRun
 from stopped_clock import Clock
 from workflow_tasks import pod_of
 
+from sanefit.components.foundation.schemas.run_record import StepRecord
 from sanefit.components.foundation.schemas.runs import RunReference
+from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.tracking.connection import connect
 from sanefit.components.foundation.tracking.runs import open_run
 from sanefit.pipeline.commands.main import main
@@ -178,6 +181,20 @@ def test_a_run_that_found_nothing_new_says_what_it_equals(
     assert f"nothing new    {said}" in submitted.stderr
     shown = sanefit("runs", "show", str(submitted.result["run_id"])).stdout
     assert f"nothing new    {said}" in shown
+
+
+def test_a_run_that_found_nothing_new_says_it_when_its_pods_are_gone(
+    double: KubeflowDouble, sanefit: Sanefit, tmp_path: Path
+) -> None:
+    said = "run 'digits-7', which gave version 5, finished with the same images"
+    double.store.script = [Look("SUCCEEDED", 99, skipped=True)]
+    run_id = str(sanefit("submit", *SETS, "--set", "skip_unchanged=true", "--json").result["run_id"])
+    run = double.store.runs[run_id]
+    run["runtime_config"]["parameters"]["storage"] = str(tmp_path)
+    record = StepRecord(step="compare", state="succeeded", started=1.0, ended=2.0, said=f"nothing new: {said}")
+    folder = Storage(str(tmp_path)).run(run["display_name"])
+    object_store.write_bytes(folder.step("compare"), record.model_dump_json().encode())
+    assert f"nothing new    {said}" in sanefit("runs", "show", run_id).stdout
 
 
 def test_a_run_that_can_be_read_nowhere_says_how_it_could_be(double: KubeflowDouble, sanefit: Sanefit) -> None:

@@ -18,6 +18,7 @@ from sanefit.pipeline.kubeflow.client.api import Kubeflow
 from sanefit.pipeline.kubeflow.client.connection import connect
 from sanefit.pipeline.kubeflow.client.errors import KubeflowError
 from sanefit.pipeline.kubeflow.runs.pipeline_version import Uploaded, upload
+from sanefit.pipeline.kubeflow.runs.run_record import RecordReader
 from sanefit.pipeline.schedules.recurring_runs import Wanted
 from sanefit.pipeline.schedules.schedule import SETTLE_SECONDS, WAIT_INTERVAL, Outcome, delete_schedule, set_schedule
 from sanefit.pipeline.schedules.schedule_control import list_schedules, pause_schedule, resume_schedule
@@ -555,11 +556,12 @@ def test_two_sets_at_once_leave_one(scheduler: Scheduler) -> None:
     assert scheduler.there == [(MONDAYS, True)]
 
 
-def test_a_run_of_a_schedule_is_followed_like_any_other(scheduler: Scheduler) -> None:
+def test_a_run_of_a_schedule_is_followed_like_any_other(scheduler: Scheduler, silent: RecordReader) -> None:
     from sanefit.pipeline.kubeflow.runs.follow_run import follow
 
     scheduler.set()
     scheduler.double.store.script = [Look("SUCCEEDED", 99)]
     run = scheduler.start_run()
-    followed = follow(scheduler.kubeflow, run["run_id"], lambda *_: None, None, scheduler.clock, scheduler.clock.sleep)
+    clock = scheduler.clock
+    followed = follow(scheduler.kubeflow, run["run_id"], lambda *_: None, silent, clock=clock, sleep=clock.sleep)
     assert followed.succeeded
