@@ -23,6 +23,7 @@ from sanefit.components.final_training.member_runs import Workers
 from sanefit.components.final_training.member_training import train_member
 from sanefit.components.final_training.members import plan_members
 from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
+from sanefit.components.foundation.diagnosis.calibration import fit_temperature
 from sanefit.components.foundation.errors import RunFailedError
 from sanefit.components.foundation.image_dataset.shards import read_split
 from sanefit.components.foundation.machine.processor import processor_name
@@ -187,8 +188,8 @@ def test_the_reported_test_accuracy_is_what_numpy_finds_with_the_saved_weights(
     final_run: FinalRun, digits: DatasetReference
 ) -> None:
     pixels, labels = read_split(digits, "test")
-    accuracy, loss = accuracy_and_loss(two_layer_scores(final_run.weights, pixels), labels)
     trained = final_run.trained
+    accuracy, loss = accuracy_and_loss(two_layer_scores(final_run.weights, pixels) / trained.temperature, labels)
     assert trained.test_accuracy == pytest.approx(accuracy, abs=1e-12)
     assert trained.test_loss == pytest.approx(loss, rel=1e-4)
     assert trained.test_images == len(labels)
@@ -204,8 +205,11 @@ def test_the_reported_validation_accuracy_is_what_numpy_finds_with_the_saved_wei
     final_run: FinalRun, digits: DatasetReference
 ) -> None:
     pixels, labels = read_split(digits, "validation")
-    accuracy, _ = accuracy_and_loss(two_layer_scores(final_run.weights, pixels), labels)
+    scores = two_layer_scores(final_run.weights, pixels)
+    accuracy, _ = accuracy_and_loss(scores, labels)
     assert final_run.trained.validation_accuracy == pytest.approx(accuracy, abs=1e-12)
+    fitted = fit_temperature(torch.from_numpy(scores), torch.from_numpy(labels))
+    assert final_run.trained.temperature == pytest.approx(fitted, rel=1e-3)
 
 
 def test_a_network_with_batch_norm_is_measured_with_the_saved_running_averages(
@@ -213,7 +217,7 @@ def test_a_network_with_batch_norm_is_measured_with_the_saved_running_averages(
 ) -> None:
     run = run_final(CONVNET)
     pixels, labels = read_split(digits, "test")
-    accuracy, loss = accuracy_and_loss(convnet_scores(run.weights, pixels), labels)
+    accuracy, loss = accuracy_and_loss(convnet_scores(run.weights, pixels) / run.trained.temperature, labels)
     assert run.trained.test_accuracy == pytest.approx(accuracy, abs=1e-12)
     assert run.trained.test_loss == pytest.approx(loss, rel=1e-4)
     pixels, labels = read_split(digits, "validation")
@@ -270,7 +274,7 @@ def test_each_epoch_prints_a_line_in_the_names_of_its_record(final_run: FinalRun
         f"epoch {trained.best_epoch} kept: validation accuracy {trained.validation_accuracy:.4f} (95 %"
     )
     assert tested.startswith(f"test accuracy {trained.test_accuracy:.4f} (95 % interval ")
-    assert tested.endswith(f" on {trained.test_images} images")
+    assert f" on {trained.test_images} images; calibration error 0." in tested
 
 
 def test_the_best_epoch_is_the_most_accurate_on_the_validation_split(final_run: FinalRun) -> None:
@@ -380,7 +384,7 @@ def test_several_members_give_the_mean_of_their_probabilities(
         pixels, labels = read_split(digits, split)
         scores = [two_layer_scores(weights, pixels) for weights in run.members]
         probabilities = [np.exp(s - np.logaddexp.reduce(s, axis=1)[:, None]) for s in scores]
-        accuracy, loss = accuracy_and_loss(np.log(np.mean(probabilities, axis=0)), labels)
+        accuracy, loss = accuracy_and_loss(np.log(np.mean(probabilities, axis=0)) / trained.temperature, labels)
         assert reported == pytest.approx(accuracy, abs=1e-12)
         each = ", ".join(f"{accuracy_and_loss(s, labels)[0]:.4f}" for s in scores)
         assert any(f"accuracy of the members: {each};" in line for line in run.events) == (split == "validation")
