@@ -28,10 +28,10 @@ from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage.content import digest_of_content
 from sanefit.components.foundation.tracking.attached_files import attach_file, read_attached
 from sanefit.components.foundation.tracking.connection import Client, connect
-from sanefit.components.foundation.tracking.models import name_of_files_model
+from sanefit.components.foundation.tracking.models import name_of_files_model, tags_of_version
 from sanefit.components.foundation.tracking.runs import run_tags
 from sanefit.components.foundation.tracking.tags import FILES_TAG, JOB_TAG
-from sanefit.components.foundation.tracking.version_files import digest_version_files, find_version
+from sanefit.components.foundation.tracking.version_files import digest_version_files
 from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.model_registry.provenance import container_images, git_commit, hardware, versions
 from sanefit.components.model_registry.run_lifecycle import SETTINGS_FILE
@@ -140,7 +140,7 @@ def _certificate(
     inputs, trained, manifest = evidence.inputs, evidence.trained, evidence.inputs.manifest
     tags = run_tags(tracking, run.tracking_run_id)
     images = {split: sum(counts.values()) for split, counts in manifest.images_per_class.items()}
-    files_version = find_version(tracking, registration.model_uri).tags[FILES_TAG]
+    files_version = tags_of_version(tracking, registration.model_name, registration.model_version)[FILES_TAG]
     return Certificate(
         time=now.isoformat(timespec="seconds"),
         registration=registration,

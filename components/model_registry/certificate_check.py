@@ -15,7 +15,14 @@ from sanefit.components.foundation.tracking.attached_files import read_attached
 from sanefit.components.foundation.tracking.connection import Client
 from sanefit.components.foundation.tracking.models import model_metadata, name_of_files_model
 from sanefit.components.foundation.tracking.runs import run_tags
-from sanefit.components.foundation.tracking.tags import FILES_TAG, FINGERPRINT_TAG, IDENTITY_TAG, JOB_TAG, RUN_TAG
+from sanefit.components.foundation.tracking.tags import (
+    FILES_TAG,
+    FINGERPRINT_TAG,
+    IDENTITY_TAG,
+    JOB_TAG,
+    RUN_TAG,
+    TEST_ACCURACY_TAG,
+)
 from sanefit.components.foundation.tracking.version_files import (
     RegisteredVersion,
     digest_version_files,
@@ -26,8 +33,6 @@ from sanefit.components.model_registry.certified_snapshot import storage_items
 from sanefit.components.model_registry.checked_items import NOTHING, CheckedItem, compared, failed, recomputed
 from sanefit.components.model_registry.seen_images import SEEN_FILE
 from sanefit.components.model_registry.signature import fingerprint_of, is_signed, signer_of
-
-ACCURACY_TAG = "test_accuracy"
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,7 @@ def _registry_items(tracking: Client, version: RegisteredVersion, certificate: C
         yield compared(f"identity: {part}", value, tags.get(f"{IDENTITY_TAG}.{part}", NOTHING))
     expected = {
         FINGERPRINT_TAG: certificate.dataset.fingerprint,
-        ACCURACY_TAG: f"{registered.test_accuracy:.6f}",
+        TEST_ACCURACY_TAG: f"{registered.test_accuracy:.6f}",
         **({FILES_TAG: certificate.files_version} if asked == name else {}),
     }
     for tag, value in expected.items():

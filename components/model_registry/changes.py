@@ -20,7 +20,7 @@ from sanefit.components.foundation.tracking.models import (
     versions_of,
     why_not_loaded,
 )
-from sanefit.components.foundation.tracking.tags import PLACED_TAG
+from sanefit.components.foundation.tracking.tags import PLACED_TAG, TEST_ACCURACY_TAG
 from sanefit.components.model_registry.settlement import close_all, read_proposals
 
 SHOWN = 5
@@ -84,12 +84,23 @@ def list_versions(tracking: Client, model_name: str) -> list[VersionRecord]:
     return [
         VersionRecord(
             str(version.version),
-            sorted(alias for alias, pointed in aliases.items() if pointed == str(version.version)),
-            float(accuracy) if (accuracy := version.tags.get("test_accuracy")) else None,
+            aliases_to(str(version.version), aliases),
+            tested_accuracy(version.tags),
             version.tags,
         )
         for version in versions
     ]
+
+
+def aliases_to(version: str, aliases: Mapping[str, str]) -> list[str]:
+    """Those of ``aliases`` that point to a version, sorted."""
+    return sorted(alias for alias, pointed in aliases.items() if pointed == version)
+
+
+def tested_accuracy(tags: Mapping[str, str]) -> float | None:
+    """On the test split of a version's own run; None where its tags do not say."""
+    accuracy = tags.get(TEST_ACCURACY_TAG)
+    return float(accuracy) if accuracy else None
 
 
 def list_changes(tracking: Client, model_name: str) -> list[Change]:

@@ -10,8 +10,7 @@ from sanefit.components.foundation.schemas.registry import RegistrySettings
 from sanefit.components.foundation.schemas.runs import CHAMPION, Alias, Registration, RunReference
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.tracking.connection import connect
-from sanefit.components.foundation.tracking.models import tag_version
-from sanefit.components.foundation.tracking.recorded_versions import tags_of_version
+from sanefit.components.foundation.tracking.models import tag_version, tags_of_version
 from sanefit.components.foundation.tracking.tags import NOTIFIED_TAG
 from sanefit.components.model_registry.delivery import PATIENCE, Patience, deliver
 

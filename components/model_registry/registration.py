@@ -25,7 +25,7 @@ from sanefit.components.foundation.tracking.models import (
     register_files_model,
     register_model,
 )
-from sanefit.components.foundation.tracking.tags import FINGERPRINT_TAG
+from sanefit.components.foundation.tracking.tags import FINGERPRINT_TAG, TEST_ACCURACY_TAG
 from sanefit.components.foundation.training.checkpoints.trained_model import read_trained
 from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.stacks.trial import Problem
@@ -136,7 +136,7 @@ def _kept_versions(
         **preparation_of(data).metadata,
         REJECT_BELOW: settings.reject_below,
     }
-    tags = {FINGERPRINT_TAG: inputs.dataset.fingerprint, "test_accuracy": f"{trained.test_accuracy:.6f}"}
+    tags = {FINGERPRINT_TAG: inputs.dataset.fingerprint, TEST_ACCURACY_TAG: f"{trained.test_accuracy:.6f}"}
     served = _served_model(inputs, trained)
     try:
         version = register_model(tracking, run, model=served, model_name=model_name, metadata=metadata, tags=tags)

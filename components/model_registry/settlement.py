@@ -98,13 +98,16 @@ def standing_of(tracking: Client, model_name: str, run_id: str, now: datetime) -
 
 def read_proposals(tracking: Client, model_name: str) -> dict[str, Proposal]:
     """By version."""
-    found = {}
-    for version in versions_of(tracking, model_name):
-        try:
-            found[str(version.version)] = Proposal.model_validate_json(version.tags.get(PROPOSAL_TAG, ""))
-        except ValidationError:
-            continue  # none, or another program's
-    return found
+    each = {str(known.version): proposal_in(known.tags, PROPOSAL_TAG) for known in versions_of(tracking, model_name)}
+    return {version: proposal for version, proposal in each.items() if proposal is not None}
+
+
+def proposal_in(tags: Mapping[str, str], tag: str) -> Proposal | None:
+    """What a version's tag says; None where there is none, or another program's."""
+    try:
+        return Proposal.model_validate_json(tags.get(tag, ""))
+    except ValidationError:
+        return None
 
 
 def propose(tracking: Client, model_name: str, version: str, proposal: Proposal) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from sanefit.components.foundation.errors import SettingsError
 from sanefit.components.foundation.schemas.bases import Artifact
@@ -11,8 +11,8 @@ from sanefit.components.foundation.tracking.connection import Client
 from sanefit.components.foundation.tracking.models import aliases_of, champion_version
 from sanefit.components.foundation.tracking.recorded_versions import RecordedVersion, read_version
 from sanefit.components.foundation.tracking.tags import FINGERPRINT_TAG, OUTCOME_TAG, PROPOSAL_TAG
-from sanefit.components.model_registry.changes import require_version
-from sanefit.components.model_registry.settlement import Proposal
+from sanefit.components.model_registry.changes import aliases_to, require_version, tested_accuracy
+from sanefit.components.model_registry.settlement import proposal_in
 
 Differences = dict[str, tuple[str | None, str | None]]
 IN_OTHER_ROWS = ("images", "seed")  # parts of an identity: the fingerprint, and a setting
@@ -90,12 +90,11 @@ def _champion(tracking: Client, model_name: str) -> str:
 
 
 def _compared(found: RecordedVersion, aliases: Mapping[str, str]) -> ComparedVersion:
-    accuracy = found.tags.get("test_accuracy")
     return ComparedVersion(
         version=found.version,
-        aliases=sorted(alias for alias, version in aliases.items() if version == found.version),
+        aliases=aliases_to(found.version, aliases),
         run_name=found.run.name if found.run else None,
-        test_accuracy=float(accuracy) if accuracy else None,
+        test_accuracy=tested_accuracy(found.tags),
         fingerprint=found.tags.get(FINGERPRINT_TAG),
         class_names=found.metadata.get("class_names"),
         image_shape=found.metadata.get("image_shape"),
@@ -119,7 +118,7 @@ def _differences(one: Mapping[str, str], two: Mapping[str, str]) -> Differences:
 
 def _earlier(found: RecordedVersion, other: RecordedVersion) -> EarlierComparison | None:
     for tag in (OUTCOME_TAG, PROPOSAL_TAG):  # the second alone of a version from before there was the first
-        outcome = _read_outcome(found.tags.get(tag, ""))
+        outcome = proposal_in(found.tags, tag)
         if outcome is not None and outcome.over == other.version and outcome.comparison is not None:
             return EarlierComparison(
                 version=found.version,
@@ -130,13 +129,6 @@ def _earlier(found: RecordedVersion, other: RecordedVersion) -> EarlierCompariso
                 comparison=outcome.comparison,
             )
     return None
-
-
-def _read_outcome(text: str) -> Proposal | None:
-    try:
-        return Proposal.model_validate_json(text)
-    except ValidationError:
-        return None
 
 
 def _missing(found: RecordedVersion) -> Iterator[str]:

@@ -8,10 +8,10 @@ import json
 import math
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sanefit.components.foundation.clock import Clock
+from sanefit.components.foundation.clock import Clock, Sleep
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
@@ -28,7 +28,7 @@ def held(
     *,
     seconds: float = LEASE_SECONDS,
     clock: Clock = time.time,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Sleep = time.sleep,
 ) -> Iterator[None]:
     """Hold the lock, once nobody else does, or whoever does has held it for longer than the lease.
 

@@ -27,6 +27,12 @@ def identity_tags(digest: str, parts: Mapping[str, str]) -> dict[str, str]:
     return {IDENTITY_TAG: digest} | {f"{IDENTITY_TAG}.{name}": value for name, value in parts.items()}
 
 
+def identity_parts(tags: Mapping[str, str]) -> dict[str, str]:
+    """The parts of what determined a run, by name, from its tags."""
+    prefix = f"{IDENTITY_TAG}."
+    return {tag.removeprefix(prefix): value for tag, value in tags.items() if tag.startswith(prefix)}
+
+
 def finished_run_of(tracking_uri: str, experiment: str, digest: str) -> FinishedRun | None:
     """The last run of an experiment that finished with this identity, if one did."""
     return _last_finished(tracking_uri, experiment, f"tags.`{IDENTITY_TAG}` = '{digest}'")
@@ -53,6 +59,5 @@ def _last_finished(tracking_uri: str, experiment: str, condition: str) -> Finish
     )
     if not runs:
         return None
-    tags, prefix = runs[0].data.tags, f"{IDENTITY_TAG}."
-    parts = {tag.removeprefix(prefix): value for tag, value in tags.items() if tag.startswith(prefix)}
-    return FinishedRun(tags.get(RUN_TAG, ""), parts, version_of_run(tracking, experiment, str(runs[0].info.run_id)))
+    tags, version = runs[0].data.tags, version_of_run(tracking, experiment, str(runs[0].info.run_id))
+    return FinishedRun(tags.get(RUN_TAG, ""), identity_parts(tags), version)

@@ -4,12 +4,11 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 
-from sanefit.components.foundation.clock import Clock
+from sanefit.components.foundation.clock import Clock, Sleep
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.tracking.connection import LOCAL
@@ -23,7 +22,7 @@ def wait_until_unlocked(
     *,
     patience: float = PATIENCE_SECONDS,
     clock: Clock = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Sleep = time.sleep,
 ) -> None:
     """Return as soon as the store can be written; at once where it is no SQLite file.
 

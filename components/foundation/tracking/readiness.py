@@ -7,7 +7,7 @@ from typing import TypeVar
 from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 
-from sanefit.components.foundation.clock import Clock
+from sanefit.components.foundation.clock import Clock, Sleep
 from sanefit.components.foundation.errors import RunFailedError, SettingsError, StorageError, first_cause, first_line
 from sanefit.components.foundation.schemas.runs import CHAMPION
 from sanefit.components.foundation.step_lines.step_log import Say
@@ -94,7 +94,7 @@ def patiently(
     *,
     patience: float = PATIENCE_SECONDS,
     clock: Clock = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Sleep = time.sleep,
 ) -> Answer:
     """What MLflow answers, as soon as it answers.
 

@@ -8,8 +8,9 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from sanefit.components.foundation.tracking.connection import Client
+from sanefit.components.foundation.tracking.finished_runs import identity_parts
 from sanefit.components.foundation.tracking.models import model_metadata
-from sanefit.components.foundation.tracking.tags import IDENTITY_TAG, PARENT_TAG, RUN_TAG, STAGE_TAG
+from sanefit.components.foundation.tracking.tags import PARENT_TAG, RUN_TAG, STAGE_TAG
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,6 @@ def read_version(tracking: Client, model_name: str, version: str) -> RecordedVer
     )
 
 
-def tags_of_version(tracking: Client, model_name: str, version: str) -> dict[str, str]:
-    """All tags of a version."""
-    return dict(tracking.get_model_version(model_name, version).tags)
-
-
 def _run_of(tracking: Client, run_id: str | None) -> Run | None:
     if not run_id:
         return None
@@ -71,12 +67,11 @@ def _run_of(tracking: Client, run_id: str | None) -> Run | None:
 def _recorded(tracking: Client, run: Run) -> RecordedRun:
     # MLflow also keeps the metadata of the model with the run's parameters: these have no dots.
     settings = {name: value for name, value in run.data.params.items() if "." in name or name == "seed"}
-    prefix = f"{IDENTITY_TAG}."
     return RecordedRun(
         name=run.data.tags.get(RUN_TAG, run.info.run_name or ""),
         settings=settings,
         chosen={name: value for name, value in _final_params(tracking, run).items() if f"final.{name}" not in settings},
-        identity={tag.removeprefix(prefix): value for tag, value in run.data.tags.items() if tag.startswith(prefix)},
+        identity=identity_parts(run.data.tags),
     )
 
 

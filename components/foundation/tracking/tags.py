@@ -7,6 +7,7 @@ STAGE_TAG = "sanefit.stage"
 STATUS_TAG = "sanefit.status"
 BEST_EPOCH_TAG = "sanefit.best_epoch"
 FINGERPRINT_TAG = "sanefit.fingerprint"
+TEST_ACCURACY_TAG = "test_accuracy"
 IDENTITY_TAG = "sanefit.identity"
 FAILURE_TAG = "sanefit.failure"
 STEP_TAGS = "sanefit.step."  # and a step's name: its record

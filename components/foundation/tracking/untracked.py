@@ -12,7 +12,7 @@ from typing import Literal
 from mlflow.exceptions import MlflowException
 from pydantic import Field, ValidationError
 
-from sanefit.components.foundation.clock import Clock
+from sanefit.components.foundation.clock import Clock, Sleep
 from sanefit.components.foundation.errors import StorageError, first_cause
 from sanefit.components.foundation.schemas.bases import Artifact
 from sanefit.components.foundation.schemas.runs import RunReference
@@ -30,7 +30,6 @@ FILL_IN_SECONDS = 60.0
 # What MLflow says of a request that it will not take the next time either; all else is an outage.
 REFUSALS = ("INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED")
 Answer = Literal["taken", "refused", "away"]
-Sleep = Callable[[float], None]
 
 
 class Untracked(Artifact):

@@ -19,8 +19,7 @@ from sanefit.pipeline.kubeflow.runs.run_states import (
     was_told_to_stop,
 )
 from sanefit.pipeline.kubeflow.runs.run_steps import Step, in_order, steps_of, steps_of_workflow, steps_outside_stages
-
-STAGES = ("coarse", "fine")
+from sanefit.pipeline.task_names import STAGES
 
 
 def progress_of(run: Any, record: RunRecord, workflow: Workflow | None = None) -> list[Step]:
@@ -65,7 +64,7 @@ def stage_lines(record: RunRecord) -> dict[str, str]:
 
 def stage_records(record: RunRecord) -> list[dict[str, Any]]:
     """The same for a program: trials that ``ended`` of all ``trials``, and the seconds left where they can be told."""
-    stages = ([pack for pack in record.packs if pack.stage == stage] for stage in STAGES)
+    stages = ([pack for pack in record.packs if pack.stage == stage] for stage in STAGES.values())
     return [_together(packs) for packs in stages if packs]
 
 

@@ -14,6 +14,7 @@ from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import Storage, name_of_clone
 from sanefit.components.foundation.storage.run_record import read_run_record
 from sanefit.components.foundation.storage.s3_client import endpoint
+from sanefit.pipeline.kubeflow.runs.run_states import parameters_of
 
 ReadRecord = Callable[[Any], RunRecord]  # takes Kubeflow's run
 Tracked = Callable[[str, str], RunRecord]  # takes MLflow's address and the id of Kubeflow's run
@@ -49,7 +50,7 @@ class RecordReader:
         if any(place not in self.refusals for place in places):
             return ""
         tried = "; ".join(f"{place}: {self.refusals[place]}" for place in places)
-        address = urllib.parse.urlsplit(str(_parameters(run).get("tracking_uri", "")))
+        address = urllib.parse.urlsplit(str(parameters_of(run).get("tracking_uri", "")))
         return f"neither its storage nor MLflow can be read from here ({tried}){_port_forward(address)}"
 
     def _ask(self, place: str, read: Callable[[], RunRecord]) -> RunRecord | None:
@@ -64,7 +65,7 @@ class RecordReader:
 
     def _places(self, run: Any) -> Iterator[tuple[str, Callable[[], RunRecord]]]:
         """Where the record may be, the best place first."""
-        given = _parameters(run)
+        given = parameters_of(run)
         storage, tracking_uri = str(given.get("storage", "")), str(given.get("tracking_uri", ""))
         if storage:
             yield storage, partial(self._from_storage, run, storage)
@@ -75,7 +76,7 @@ class RecordReader:
     def _from_storage(self, run: Any, storage: str) -> RunRecord:
         if object_store.is_s3(storage):
             require_answer(_s3_endpoint(), self.environment)
-        asked = str(_parameters(run).get("run_name") or run.display_name)
+        asked = str(parameters_of(run).get("run_name") or run.display_name)
         records = (
             read_run_record(Storage(storage).run(name)) for name in (name_of_clone(asked, str(run.run_id)), asked)
         )
@@ -111,10 +112,6 @@ def _shown(uri: str) -> str:
     """An address without what may be secret in it."""
     address = urllib.parse.urlsplit(uri)
     return address.netloc.rpartition("@")[2] or address.scheme
-
-
-def _parameters(run: Any) -> Mapping[str, Any]:
-    return (run.runtime_config.parameters if run.runtime_config else None) or {}
 
 
 def _port_forward(address: urllib.parse.SplitResult) -> str:

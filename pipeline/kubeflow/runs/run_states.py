@@ -1,4 +1,4 @@
-"""The states of runs and tasks that Kubeflow's API tells, and what they come to for a user."""
+"""What Kubeflow's API tells of a run: its parameters, and its states and what they come to for a user."""
 
 from datetime import datetime
 from typing import Any
@@ -30,3 +30,8 @@ def last_began(run: Any) -> datetime | None:
     """When a run began, the last time that it did: a retry begins anew."""
     begun = [status.update_time for status in run.state_history or () if status.state == RUNNING]
     return begun[-1] if begun else None
+
+
+def parameters_of(run: Any) -> dict[str, Any]:
+    """The parameters that a run was given."""
+    return (run.runtime_config.parameters if run.runtime_config else None) or {}

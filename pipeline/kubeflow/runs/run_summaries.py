@@ -11,7 +11,7 @@ from sanefit.pipeline.kubeflow.runs.argo_workflow import read_workflow
 from sanefit.pipeline.kubeflow.runs.failure_reason import Ending, ending_of
 from sanefit.pipeline.kubeflow.runs.run_outcome import outcome_lines, outcome_of
 from sanefit.pipeline.kubeflow.runs.run_progress import duration, progress_of, said_of, stage_lines, stage_records
-from sanefit.pipeline.kubeflow.runs.run_states import ENDED, state_of
+from sanefit.pipeline.kubeflow.runs.run_states import ENDED, parameters_of, state_of
 from sanefit.pipeline.kubeflow.runs.run_steps import Step, moment
 
 
@@ -77,7 +77,7 @@ def details(known: Details) -> dict[str, Any]:
     return {
         **summary(known.run),
         "state": known.ending.state,
-        "parameters": _parameters(known.run),
+        "parameters": parameters_of(known.run),
         "pipeline_version_id": reference.pipeline_version_id if reference else None,
         "service_account": known.run.service_account,
         "link": known.link,
@@ -91,7 +91,7 @@ def details(known: Details) -> dict[str, Any]:
 def details_lines(known: Details) -> list[str]:
     """The same for a reader."""
     run, failure = known.run, known.ending.failure
-    given = {name: value for name, value in sorted(_parameters(run).items()) if name != "run_name"}
+    given = {name: value for name, value in sorted(parameters_of(run).items()) if name != "run_name"}
     lines = {
         "run": f"{run.display_name}, {known.ending.state}",
         "id": run.run_id,
@@ -104,10 +104,6 @@ def details_lines(known: Details) -> list[str]:
         **({"stopped" if failure.stopped else "failed": failure.line()} if failure else {}),
     }
     return [f"{name:<14} {value}" for name, value in lines.items()]
-
-
-def _parameters(run: Any) -> dict[str, Any]:
-    return (run.runtime_config.parameters if run.runtime_config else None) or {}
 
 
 def _took(run: Any) -> str:
