@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
+from sanefit.components.foundation.machine.environment import GPUS_ASKED_FOR
 from sanefit.components.foundation.schemas.certificates import DATA_IMAGE, SIGNING_KEY, TRAINER_IMAGE
 from sanefit.pipeline.container_images import ContainerImages
 from sanefit.pipeline.settings.cluster_settings import ClusterSettings, NodeRequirement, StepSettings, Toleration
@@ -12,7 +13,6 @@ from sanefit.pipeline.settings.cluster_settings import ClusterSettings, NodeRequ
 IMAGE_USER = 10001  # as in images/*/Dockerfile
 S3_SECRET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 MLFLOW_SECRET_KEYS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
-GPUS_ASKED_FOR = "SANEFIT_ASKED_FOR"  # the trainer's steps end at once when they see none
 SIGNING_SECRET_KEYS = (SIGNING_KEY,)
 GPU_TAINT = Toleration(key="nvidia.com/gpu", effect="NoSchedule")
 

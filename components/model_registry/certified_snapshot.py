@@ -4,8 +4,6 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 
-import numpy as np
-
 from sanefit.components.foundation.errors import DataError, SanefitError, StorageError, first_line
 from sanefit.components.foundation.identity.digests import digest_of
 from sanefit.components.foundation.image_dataset.shards import open_split, read_index, read_manifest
@@ -14,7 +12,7 @@ from sanefit.components.foundation.schemas.images import SPLITS, DatasetReferenc
 from sanefit.components.foundation.storage.content import digest_of_content
 from sanefit.components.model_registry.champion_comparison import probabilities_of
 from sanefit.components.model_registry.checked_items import CheckedItem, compared, failed, recomputed
-from sanefit.components.model_registry.verification import TOLERANCE
+from sanefit.components.model_registry.verification import TOLERANCE, near_ties
 
 SCORED = "test accuracy, scored"
 
@@ -49,12 +47,12 @@ def _scored(certificate: Certificate, manifest: Callable[[], Manifest]) -> Check
     """The same where no more answers differ than are near-ties, which another machine may round otherwise."""
     certified = certificate.test.accuracy
     try:
-        right, images, near_ties = _answers(certificate, manifest())
+        right, images, ties = _answers(certificate, manifest())
     except (StorageError, DataError) as error:
         return failed(SCORED, f"{certified:.6f}", error)
     item = compared(SCORED, f"{certified:.6f}", f"{right / images:.6f}")
-    if item.state == "differs" and abs(right - round(certified * images)) <= near_ties:
-        why = f"{near_ties} of {images:,} answers are near-ties, which another machine may round otherwise"
+    if item.state == "differs" and abs(right - round(certified * images)) <= ties:
+        why = f"{ties} of {images:,} answers are near-ties, which another machine may round otherwise"
         return dataclasses.replace(item, state="same", why=why)
     return item
 
@@ -68,6 +66,5 @@ def _answers(certificate: Certificate, manifest: Manifest) -> tuple[int, int, in
         raise
     except Exception as error:  # of torch, or for want of it
         raise StorageError(f"the model cannot be used here: {first_line(error)}") from error
-    best_two = np.partition(probabilities, -2, axis=1)[:, -2:]
-    near_ties = (best_two.max(axis=1) - best_two.min(axis=1) <= 2 * TOLERANCE).sum()
-    return int((probabilities.argmax(axis=1) == test.labels).sum()), len(test), int(near_ties)
+    right = int((probabilities.argmax(axis=1) == test.labels).sum())
+    return right, len(test), near_ties(probabilities, 2 * TOLERANCE)

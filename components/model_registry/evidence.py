@@ -1,17 +1,17 @@
 """What is kept with a version's run as evidence: the tables behind its scores, its worst mistakes, and its data."""
 
 import csv
-import io
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from sanefit.components.foundation.diagnosis.calibration import BINS
+from sanefit.components.foundation.image_dataset.png import as_png
 from sanefit.components.foundation.image_dataset.shards import SplitImages
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.tracking.attached_files import attach_folder
@@ -32,13 +32,19 @@ class TestScores:
     class_names: Sequence[str]
     probabilities: NDArray[np.float32]
 
-    @property
+    @cached_property
     def predicted(self) -> NDArray[np.int64]:
         """The most probable class: int64 (images,)."""
         found: NDArray[np.int64] = self.probabilities.argmax(axis=1)
         return found
 
-    @property
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether that is the true one: bool (images,)."""
+        found: NDArray[np.bool_] = self.predicted == self.images.labels
+        return found
+
+    @cached_property
     def confusion(self) -> NDArray[np.int64]:
         """Counts (classes, classes): row i, column j holds images of class i that were called j."""
         classes = len(self.class_names)
@@ -77,10 +83,9 @@ def keep_evidence(tracking: Client, run: RunReference, scores: TestScores, now: 
 def reliability(scores: TestScores) -> list[Row]:
     """Of each of 15 equal bins of confidence that has images: bounds, images, mean confidence, share of right ones."""
     confidence = scores.probabilities.max(axis=1).astype(np.float64)
-    right = scores.predicted == scores.images.labels
     bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
     return [
-        (number / BINS, (number + 1) / BINS, int(inside.sum()), confidence[inside].mean(), right[inside].mean())
+        (number / BINS, (number + 1) / BINS, int(inside.sum()), confidence[inside].mean(), scores.right[inside].mean())
         for number in range(BINS)
         if (inside := bins == number).any()
     ]
@@ -98,11 +103,11 @@ def _confused(scores: TestScores) -> list[Row]:
 
 def _mistakes(scores: TestScores, folder: Path) -> Iterable[Row]:
     """A row for each, whose picture is written meanwhile; ``image``: its number in the test split."""
-    wrong = np.flatnonzero(scores.predicted != scores.images.labels)
+    wrong = np.flatnonzero(~scores.right)
     confidence = scores.probabilities.max(axis=1)
     for place, number in enumerate(wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES].tolist(), start=1):
         pixels = scores.images.read(np.array([number]))[0]
-        (folder / f"mistake-{place:02d}.png").write_bytes(_png(pixels))
+        (folder / f"mistake-{place:02d}.png").write_bytes(as_png(pixels))
         names = scores.class_names
         yield (
             number,
@@ -110,12 +115,6 @@ def _mistakes(scores: TestScores, folder: Path) -> Iterable[Row]:
             names[scores.predicted[number]],
             float(confidence[number]),
         )
-
-
-def _png(pixels: NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def _write(path: Path, header: Row, rows: Iterable[Row]) -> None:

@@ -41,7 +41,7 @@ from sanefit.components.model_registry.onnx_file import keep_onnx
 from sanefit.components.model_registry.promotion import Candidate
 from sanefit.components.model_registry.required_metrics import measure, shortfalls
 from sanefit.components.model_registry.seen_images import digests_of, write_seen_images
-from sanefit.components.model_registry.verification import TOLERANCE, verify
+from sanefit.components.model_registry.verification import TOLERANCE, near_ties, verify
 
 
 def register(
@@ -87,7 +87,6 @@ def register(
     write_seen_images(tracking, run.tracking_run_id, inputs.dataset, manifest)
     if settings.onnx:
         keep_onnx(tracking, run, model_name, version, test, probabilities, say)
-    right = probabilities.argmax(axis=1) == test.labels
     new = NewVersion(
         version,
         Candidate(
@@ -96,12 +95,13 @@ def register(
             shortfalls(settings.require, test.labels, probabilities, manifest.class_names),
         ),
         measure(settings.metric, test.labels, probabilities, manifest.class_names),
-        TestAnswers(test, digests_of(inputs.dataset, "test", manifest), manifest.class_names, right),
+        TestAnswers(test, digests_of(inputs.dataset, "test", manifest), manifest.class_names, scores.right),
     )
     others = f"another run of {model_name!r} that registers"
     with held(Storage(run.storage).registration_lock(model_name), others, say):
         registration = give_alias(tracking, model_name, new, settings, run, say, now())
-    card = model_card(registration, inputs, trained, run.run_name, calibration_error(right, probabilities.max(axis=1)))
+    calibration = calibration_error(scores.right, probabilities.max(axis=1))
+    card = model_card(registration, inputs, trained, run.run_name, calibration)
     describe_version(tracking, model_name, version, card)
     return registration
 
@@ -110,8 +110,7 @@ def _tested(model_uri: str, test: SplitImages, trained: TrainedModel) -> NDArray
     """The registered model's probabilities; RunFailedError unless it is as good as the final training reported."""
     probabilities = probabilities_of(model_uri, test)
     accuracy = float((probabilities.argmax(axis=1) == test.labels).mean())
-    second, first = np.partition(probabilities, -2, axis=1)[:, -2:].T
-    ties = int((first - second < TOLERANCE).sum())  # rounding may turn these
+    ties = near_ties(probabilities, TOLERANCE)
     if abs(accuracy - trained.test_accuracy) * len(test) > ties + 0.5:
         raise RunFailedError(
             f"{model_uri} scores {accuracy:.6f} on the test split; the final training reported "

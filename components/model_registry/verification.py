@@ -36,3 +36,14 @@ def verify(
                 f"{uri} answers otherwise in a process of its own: probabilities up to {apart:.1e} apart; expected at "
                 f"most {TOLERANCE:g}; the version keeps no alias"
             )
+
+
+def near_ties(probabilities: NDArray[np.float32], within: float) -> int:
+    """How many images have a second class so nearly as probable as the first that rounding may turn their answers.
+
+    Args:
+        probabilities: float32 (images, classes).
+        within: from here on the two are too far apart.
+    """
+    second, first = np.partition(probabilities, -2, axis=1)[:, -2:].T
+    return int((first - second < within).sum())

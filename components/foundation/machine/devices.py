@@ -6,9 +6,9 @@ from collections.abc import Mapping
 import torch
 
 from sanefit.components.foundation.errors import RunFailedError, first_line
+from sanefit.components.foundation.machine.environment import GPUS_ASKED_FOR
 
 CPU = torch.device("cpu")
-ASKED_FOR = "SANEFIT_ASKED_FOR"  # as in ``nvidia.com/gpu: 1``: what this container has from its cluster
 
 
 def visible_devices(environment: Mapping[str, str] = os.environ) -> list[torch.device]:
@@ -21,7 +21,7 @@ def visible_devices(environment: Mapping[str, str] = os.environ) -> list[torch.d
         RunFailedError: when they were, and none can be used: hours on the CPU of a GPU node help nobody.
     """
     found = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
-    if asked := environment.get(ASKED_FOR):
+    if asked := environment.get(GPUS_ASKED_FOR):
         _require_usable(found, asked, environment)
     return found or [CPU]
 

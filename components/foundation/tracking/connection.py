@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from sanefit.components.foundation.errors import StorageError, first_line
+from sanefit.components.foundation.machine.environment import variables_set
 from sanefit.components.foundation.tracking.connected import note_connection
 
 Client = MlflowClient
@@ -76,14 +77,5 @@ def store_exists(tracking_uri: str) -> bool:
 @contextlib.contextmanager
 def asking_once() -> Iterator[None]:
     """Whoever asks a server in here decides whether to ask again: MLflow's own client would, for minutes."""
-    before = {name: os.environ.get(name) for name in (RETRIES, TIMEOUT)}
-    os.environ[RETRIES] = "0"
-    os.environ.setdefault(TIMEOUT, TIMEOUT_SECONDS)
-    try:
+    with variables_set({RETRIES: "0", TIMEOUT: os.environ.get(TIMEOUT, TIMEOUT_SECONDS)}):
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

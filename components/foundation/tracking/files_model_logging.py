@@ -1,11 +1,9 @@
 """Keep, with a run, the model that takes image files."""
 
 import contextlib
-import io
-import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,9 +14,10 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Array, ColSpec, DataType, Schema
-from PIL import Image
 
 from sanefit.components.foundation.identity.source_closure import source_closure
+from sanefit.components.foundation.image_dataset.png import as_png
+from sanefit.components.foundation.machine.environment import variables_set
 from sanefit.components.foundation.schemas.runs import RunReference
 
 NEEDED = (
@@ -60,7 +59,7 @@ def log_files_model(run: RunReference, pixels_model_uri: str, config: dict[str, 
             artifacts={"pixels_model": pixels_model_uri},
             model_config=config,
             signature=signature,
-            input_example=pd.DataFrame({"image": [_example(config["image_shape"])]}),
+            input_example=pd.DataFrame({"image": [as_png(np.zeros(config["image_shape"], dtype=np.uint8))]}),
             pip_requirements=[
                 f"mlflow=={mlflow.__version__}",
                 *(f"{name}=={version(name).split('+')[0]}" for name in PINNED),
@@ -83,23 +82,12 @@ def _own_sources(folder: Path) -> Path:
     return folder / "sanefit"
 
 
-def _example(image_shape: Sequence[int]) -> bytes:
-    height, width, channels = image_shape
-    buffer = io.BytesIO()
-    Image.fromarray(np.zeros((height, width, channels), dtype=np.uint8).squeeze()).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 @contextlib.contextmanager
 def _no_byte_code() -> Iterator[None]:
     """MLflow tries the model before it keeps it, here and in a process of its own: byte code would be kept with it."""
-    before, variable = sys.dont_write_bytecode, os.environ.get(NO_BYTE_CODE)
-    sys.dont_write_bytecode, os.environ[NO_BYTE_CODE] = True, "1"
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
-        yield
+        with variables_set({NO_BYTE_CODE: "1"}):
+            yield
     finally:
         sys.dont_write_bytecode = before
-        if variable is None:
-            del os.environ[NO_BYTE_CODE]
-        else:
-            os.environ[NO_BYTE_CODE] = variable

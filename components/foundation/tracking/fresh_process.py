@@ -1,6 +1,5 @@
 """What registered models answer in a process that has just begun, as a service is."""
 
-import io
 import os
 import signal
 import subprocess
@@ -10,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from sanefit.components.foundation.errors import RunFailedError
+from sanefit.components.foundation.image_dataset.png import as_png
 
 LINES_SHOWN = 3
 
@@ -69,15 +68,9 @@ def main(tracking_uri: str, model_uri: str, files_model_uri: str, folder: Path) 
     mlflow.set_tracking_uri(tracking_uri)
     images = np.load(folder / "images.npy")
     np.save(folder / "pixels.npy", np.asarray(mlflow.pyfunc.load_model(model_uri).predict(images), dtype=np.float64))
-    files = pd.DataFrame({"image": [_as_file(pixels) for pixels in images]})
+    files = pd.DataFrame({"image": [as_png(pixels) for pixels in images]})
     answers = mlflow.pyfunc.load_model(files_model_uri).predict(files)
     np.save(folder / "files.npy", np.array(answers["probabilities"].tolist()))
-
-
-def _as_file(pixels: NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 if __name__ == "__main__":

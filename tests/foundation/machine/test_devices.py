@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from sanefit.components.foundation.errors import RunFailedError
-from sanefit.components.foundation.machine.devices import ASKED_FOR, CPU, visible_devices
+from sanefit.components.foundation.machine.devices import CPU, visible_devices
+from sanefit.components.foundation.machine.environment import GPUS_ASKED_FOR as ASKED_FOR
 from sanefit.pipeline.placement import GPUS_ASKED_FOR
 
 WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
