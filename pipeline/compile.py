@@ -21,13 +21,8 @@ def compile_pipeline(config: RunConfig, images: ContainerImages, output: Path) -
         images: where each step runs.
         output: a ``.yaml`` file; replaced only when the compilation succeeded.
     """
-    place = Placement(
-        config.cluster,
-        images,
-        snapshot_needs_torch=config.data.source_kind.needs_torch,
-        notify_variable=variable_of(config.registry.notify_url),
-    )
-    pipeline = training_pipeline(place, skip_unchanged=config.skip_unchanged)
+    place = Placement(config.cluster, images, notify_variable=variable_of(config.registry.notify_url))
+    pipeline = training_pipeline(place, config.search, skip_unchanged=config.skip_unchanged)
     aside = output.with_name(f".{output.stem}.partial.yaml")
     try:
         compiler.Compiler().compile(pipeline, str(aside), pipeline_parameters=pipeline_arguments(config))

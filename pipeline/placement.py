@@ -1,6 +1,7 @@
 """Where and how each task runs: image, resources, GPUs, nodes, secrets, security, retries, caching."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
@@ -21,43 +22,38 @@ GPU_TAINT = Toleration(key="nvidia.com/gpu", effect="NoSchedule")
 class Placement:
     """Places tasks on a cluster, or, without one, gives them only what every machine needs.
 
-    ``cached``: equal arguments give an equal result, in every run. ``retried``: a second try may
-    succeed where the first failed; so the gate's never is. ``snapshot_needs_torch``: to read the source.
-    ``notify_variable``: the environment variable that holds the address of who is told, if one does.
+    ``cached``: equal arguments give an equal result, in every run. ``notify_variable``: the environment variable that
+    holds the address of who is told, if one does.
     """
 
     cluster: ClusterSettings | None
     images: ContainerImages = field(default_factory=ContainerImages)
-    snapshot_needs_torch: bool = False
     notify_variable: str = ""
 
-    def snapshot_step(self, task: PipelineTask) -> PipelineTask:
-        """Run without torch, unless the source needs it: then in the trainer's image."""
-        self.data_step(task)
-        return task.set_container_image(self.images.trainer) if self.snapshot_needs_torch else task
-
-    def data_step(self, task: PipelineTask, *, cached: bool = False, retried: bool = True) -> PipelineTask:
+    def data_step(self, task: PipelineTask, *, cached: bool = False) -> PipelineTask:
         """Run without torch."""
         task.set_container_image(self.images.data).set_caching_options(cached)
         if self.cluster is not None:
-            _on_cluster(task, self.cluster, self.cluster.data_steps, retried)
+            _on_cluster(task, self.cluster, self.cluster.data_steps)
         return task
 
-    def trainer_step(self, task: PipelineTask, *, cached: bool = False) -> PipelineTask:
+    def preparing_step(self, task: PipelineTask) -> PipelineTask:
+        """Run with all that decodes images, and with torch, MLflow and the key that signs."""
+        task.set_container_image(self.images.trainer).set_caching_options(False)
+        return self._may_sign(self._may_track(task, "data_steps"))
+
+    def trainer_step(self, task: PipelineTask) -> PipelineTask:
         """Run with torch and MLflow, without a GPU."""
-        task.set_container_image(self.images.trainer).set_caching_options(cached)
-        if self.cluster is not None:
-            _on_cluster(task, self.cluster, self.cluster.trainer_steps, retried=True)
-            _use_secret(task, self.cluster.mlflow_secret, MLFLOW_SECRET_KEYS)
-        return task
+        task.set_container_image(self.images.trainer).set_caching_options(False)
+        return self._may_track(task, "trainer_steps")
 
-    def signing_step(self, task: PipelineTask) -> PipelineTask:
-        """Run as a trainer step that may sign, and knows which images it and the others run in."""
-        self.trainer_step(task)
-        if self.cluster is not None:
-            task.set_env_variable(DATA_IMAGE, self.images.data).set_env_variable(TRAINER_IMAGE, self.images.trainer)
-            _use_secret(task, self.cluster.signing_secret, SIGNING_SECRET_KEYS)
-        return task
+    def checking_step(self, task: PipelineTask) -> PipelineTask:
+        """The same for the step with the gate, which no second try opens.
+
+        Argo's own retries, which Kubeflow sets since 2.17, bring back a pod that vanished, and no other.
+        """
+        task.set_container_image(self.images.trainer).set_caching_options(False)
+        return self._may_track(task, "trainer_steps", retried=False)
 
     def telling_step(self, task: PipelineTask) -> PipelineTask:
         """Run as a trainer step that may tell others how the run went."""
@@ -65,7 +61,22 @@ class Placement:
 
     def registration_step(self, task: PipelineTask) -> PipelineTask:
         """Run as a trainer step that may sign, and may tell others what it did."""
-        return self._may_tell(self.signing_step(task))
+        return self._may_tell(self._may_sign(self.trainer_step(task)))
+
+    def _may_track(
+        self, task: PipelineTask, steps: Literal["data_steps", "trainer_steps"], *, retried: bool = True
+    ) -> PipelineTask:
+        if self.cluster is not None:
+            _on_cluster(task, self.cluster, getattr(self.cluster, steps), retried=retried)
+            _use_secret(task, self.cluster.mlflow_secret, MLFLOW_SECRET_KEYS)
+        return task
+
+    def _may_sign(self, task: PipelineTask) -> PipelineTask:
+        """It also knows which images it and the others run in."""
+        if self.cluster is not None:
+            task.set_env_variable(DATA_IMAGE, self.images.data).set_env_variable(TRAINER_IMAGE, self.images.trainer)
+            _use_secret(task, self.cluster.signing_secret, SIGNING_SECRET_KEYS)
+        return task
 
     def _may_tell(self, task: PipelineTask) -> PipelineTask:
         if self.cluster is not None and self.notify_variable:
@@ -85,7 +96,7 @@ class Placement:
         """Run with torch and MLflow on GPUs, in the queue for them."""
         task.set_container_image(self.images.trainer).set_caching_options(False)
         if self.cluster is not None:
-            _on_cluster(task, self.cluster, self.cluster.search_packs, retried=True)
+            _on_cluster(task, self.cluster, self.cluster.search_packs)
             _use_secret(task, self.cluster.mlflow_secret, MLFLOW_SECRET_KEYS)
             _on_gpus(task, self.cluster)
             _queued(task, self.cluster)
@@ -104,7 +115,7 @@ class Placement:
 ON_THIS_MACHINE = Placement(cluster=None)
 
 
-def _on_cluster(task: PipelineTask, cluster: ClusterSettings, step: StepSettings, retried: bool) -> None:
+def _on_cluster(task: PipelineTask, cluster: ClusterSettings, step: StepSettings, *, retried: bool = True) -> None:
     task.set_cpu_request(step.cpu).set_cpu_limit(step.cpu)
     task.set_memory_request(step.memory).set_memory_limit(step.memory)
     if retried and step.retries:

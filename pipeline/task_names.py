@@ -1,24 +1,53 @@
 """Names that the pipeline's definition gives, for those who watch its runs. Needs no kfp."""
 
+import re
+from dataclasses import dataclass
+
 TRAINING_PIPELINE = "sanefit-training"
-SEARCH_STAGE = "sanefit-search-stage"
-COMPARISON, OPENING, SANITY, CLOSING = "compare-with-finished-runs", "open-run", "sanity", "close-run"
-STEPS = {  # what the lines of each task's step begin with
-    "snapshot": "snapshot",
-    "identify-training": "identity",
-    COMPARISON: "compare",
-    OPENING: "open run",
-    "channel-stats": "stats",
-    SANITY: "sanity",
-    "run-report": "first report",
-    "run-report-2": "report",
-    "gate": "gate",
-    "plan-trials": "plan",
-    "train-pack": "pack",
-    "rank-trials": "rank",
-    "final-training": "train",
-    "register-model": "register",
-    CLOSING: "close run",
+PREPARATION, SANITY, CLOSING = "prepare", "sanity", "close-run"
+COMPARE, OPEN_RUN, CLOSE_RUN = "compare", "open run", "close run"  # steps
+STAGES = ("coarse", "fine")
+
+
+@dataclass(frozen=True)
+class Task:
+    """``name``: what its step is called, or it itself where several ``steps`` share it; those are in order."""
+
+    name: str
+    steps: tuple[str, ...] = ()
+
+
+TASKS = {
+    PREPARATION: Task("prepare", ("snapshot", "identity", COMPARE, OPEN_RUN)),
+    "channel-stats": Task("stats"),
+    SANITY: Task("sanity", ("sanity", "first report", "gate", "coarse plan")),
+    "coarse-pack": Task("coarse pack"),
+    "narrow-search": Task("narrow search", ("coarse rank", "fine plan")),
+    "fine-pack": Task("fine pack"),
+    "final-training": Task("train", ("fine rank", "train")),
+    "register-model": Task("register", ("register", "report")),
+    CLOSING: Task(CLOSE_RUN),
 }
-OF_A_STAGE = ("plan", "pack", "rank")  # the search has them once for each of
-STAGES = {SEARCH_STAGE: "coarse", f"{SEARCH_STAGE}-2": "fine"}
+# Up to 0.9 each step was a task, and a stage of the search a pipeline inside the pipeline, with a loop over its packs.
+TASKS_OF_EARLIER_RUNS = {
+    "snapshot": Task("snapshot"),
+    "identify-training": Task("identity"),
+    "compare-with-finished-runs": Task(COMPARE),
+    "open-run": Task(OPEN_RUN),
+    "run-report": Task("first report"),
+    "run-report-2": Task("report"),
+    "gate": Task("gate"),
+    "plan-trials": Task("plan"),
+    "train-pack": Task("pack"),
+    "rank-trials": Task("rank"),
+}
+OF_AN_EARLIER_STAGE = ("plan", "pack", "rank")  # the search had them once for each of
+EARLIER_STAGES = {"sanefit-search-stage": "coarse", "sanefit-search-stage-2": "fine"}
+PACKS = re.compile(r"((?:coarse|fine)-pack)(?:-(\d+))?")  # the first has no number
+
+
+def task_named(name: str) -> Task | None:
+    """The task that Kubeflow calls so; None when it is none of ours."""
+    if pack := PACKS.fullmatch(name):
+        return Task(f"{TASKS[pack[1]].name} {pack[2] or 1}")
+    return TASKS.get(name) or TASKS_OF_EARLIER_RUNS.get(name) or TASKS_OF_EARLIER_RUNS.get(re.sub(r"-\d+$", "", name))

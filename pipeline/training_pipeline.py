@@ -2,101 +2,57 @@
 
 ::
 
-    snapshot ─► identity ─► [news?] ─► stats ─► sanity ─► report of the checks ─► gate ─► coarse search ─► fine search
-                                   └─► open run                               ─► final training ─► register ─► report
+    prepare ─► stats ─► sanity ─► [coarse pack …] ─► narrow search ─► [fine pack …] ─► final training ─► register
     exit handler: close run, whatever happened
 
-    a search:  plan ─► [pack … pack] ─► rank
-    news?      only where a run without news is to end at once
+    prepare         snapshot, identity, is there news?, open run
+    sanity          the checks, their page, the gate, the plan of the coarse search
+    narrow search   rank of the coarse trials, plan of the fine search
+    final training  rank of the fine trials, the training, the test
+    register        the version and its alias, the page
 
-The pipeline's own parameters are text (JSON of a settings section) or numbers, so a run can be repeated from them
-alone. Steps hand each other short texts that say where in the storage a result is, never the result.
+``shared_tasks.py`` says which steps share a task. The pipeline's own parameters are text (JSON of a settings section)
+or numbers, so a run can be repeated from them alone. Steps hand each other short texts that say where in the storage a
+result is, never the result.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from kfp import dsl
 
 from sanefit.components.channel_stats.component import channel_stats
-from sanefit.components.dataset_snapshot.component import snapshot
-from sanefit.components.final_training.component import final_training
 from sanefit.components.foundation.schemas.runs import NEWS
-from sanefit.components.hyperparameter_search.component import plan_trials, rank_trials, train_pack
-from sanefit.components.model_registry.component import (
-    close_run,
-    compare_with_finished_runs,
-    identify_training,
-    open_run,
-    register_model,
-)
-from sanefit.components.run_report.component import run_report
-from sanefit.components.sanity_checks.component import gate, sanity
+from sanefit.components.foundation.schemas.search import SearchSettings
+from sanefit.components.model_registry.component import close_run
 from sanefit.pipeline.placement import Placement
+from sanefit.pipeline.shared_tasks import (
+    check_network,
+    coarse_pack,
+    final_training,
+    fine_pack,
+    identify_data,
+    narrow_search,
+    prepare,
+    register_model,
+    sanity,
+)
 from sanefit.pipeline.task_names import TRAINING_PIPELINE
 
-
-def search_stage_pipeline(place: Placement) -> Any:
-    """One stage of the search as a pipeline inside the pipeline."""
-
-    @dsl.pipeline(name="sanefit-search-stage")
-    def search_stage(
-        stage: str,
-        search: str,
-        checks: str,
-        previous: str,
-        dataset: str,
-        stats: str,
-        network: str,
-        optimizer: str,
-        run: str,
-        seed: int,
-        packs_per_machine: int,
-    ) -> str:
-        """Plan, train packs side by side, rank; returns a reference to a Ranking."""
-        plan = place.trainer_step(
-            plan_trials(
-                stage=stage,
-                search=search,
-                network=network,
-                optimizer=optimizer,
-                checks=checks,
-                dataset=dataset,
-                previous=previous,
-                run=run,
-                seed=seed,
-            )
-        )
-        with dsl.ParallelFor(items=plan.output) as pack_plan:
-            pack = place.search_pack(
-                train_pack(
-                    stage=stage,
-                    plan=pack_plan,
-                    dataset=dataset,
-                    stats=stats,
-                    network=network,
-                    optimizer=optimizer,
-                    run=run,
-                    seed=seed,
-                    packs_per_machine=packs_per_machine,
-                )
-            )
-        ranking = place.trainer_step(rank_trials(stage=stage, packs=dsl.Collected(pack.output), run=run))
-        return ranking.output  # type: ignore[no-any-return]
-
-    return search_stage
+UNROLLED_PACKS = 32  # of a stage: a loop needs two pods more for each; but the workflow of hundreds would be too large
 
 
-def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
+def training_pipeline(place: Placement, searched: SearchSettings, *, skip_unchanged: bool = False) -> Any:
     """The whole DAG.
 
     Args:
         place: where its steps run.
+        searched: of the configuration; says how many packs there are.
         skip_unchanged: end, as succeeded, when a run of this model has finished that was made from the same images,
             code and configuration.
     """
-    search_stage = search_stage_pipeline(place)
+    coarse_packs, fine_packs = searched.packs_of("coarse"), searched.packs_of("fine")
 
     @dsl.pipeline(name=TRAINING_PIPELINE, pipeline_config=place.pipeline_config())
     def training(
@@ -113,18 +69,23 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
         storage: str,
         tracking_uri: str,
         run_name: str = "",
-        packs_per_machine: int = 1,
     ) -> None:
         """Look at the data, check the network, search, train the best, register it.
 
         Args:
-            name: of the registered model and the MLflow experiment.
-            data, stats, network, optimizer, checks, search, final, registry: JSON of the settings sections.
-            seed: of everything random.
-            storage: a folder or ``s3://`` prefix that every step can reach.
-            tracking_uri: of MLflow.
-            run_name: unique; by default the name that the orchestrator gives the run.
-            packs_per_machine: packs that share one machine's cores.
+            name: Of the registered model and the MLflow experiment.
+            data: Where the images are and how they are split; JSON of the section of this name.
+            stats: How the channels are measured; JSON.
+            network: What is trained; JSON.
+            optimizer: How it is trained, where the search does not say; JSON.
+            checks: Thresholds of the checks, and which are skipped; JSON.
+            search: Trials, ranges and packs of both stages; JSON.
+            final: How the best setting is trained at length; JSON.
+            registry: When a version becomes the champion; JSON.
+            seed: Of everything random.
+            storage: A folder or s3:// prefix that every step can reach.
+            tracking_uri: Of MLflow.
+            run_name: Unique; by default the name that the orchestrator gives the run.
         """
         names = {
             "name": name,
@@ -144,43 +105,64 @@ def training_pipeline(place: Placement, *, skip_unchanged: bool = False) -> Any:
         }
         closing = place.telling_step(close_run(**names, **places, registry=registry))
         with dsl.ExitHandler(closing):
-            dataset = place.snapshot_step(snapshot(data=data, storage=storage)).output
-            identity = place.trainer_step(identify_training(dataset=dataset, seed=seed, **sections)).outputs
-            with _if_news(place, skip_unchanged, {**names, **places}, identity["run"]):
-                run = place.signing_step(
-                    open_run(
-                        **names,
-                        **places,
-                        identity=identity["run"],
-                        dataset=dataset,
-                        registry=registry,
-                        seed=seed,
-                        **sections,
-                    )
-                ).output
-                measured, verdicts, inputs = _checked(place, dataset, sections, seed, identity)
-                found = {"run": run, "dataset": dataset, "stats": measured, "checks": verdicts}
-                checks_page = place.data_step(run_report(**found))
-                passed = place.data_step(gate(checks=verdicts, run=run), retried=False).after(checks_page)
-
-                searched = {
-                    **inputs,
-                    "search": search,
-                    "checks": verdicts,
-                    "run": run,
-                    "packs_per_machine": packs_per_machine,
+            prepared = place.preparing_step(
+                prepare(
+                    **names, **places, **sections, registry=registry, seed=seed, skip_unchanged=skip_unchanged
+                ).set_display_name("prepare: snapshot, identity, open run")
+            ).outputs
+            with _if_news(prepared["news"], skip_unchanged):
+                dataset, run = prepared["dataset"], prepared["run"]
+                measured = _measured(place, dataset, stats, prepared["statistics_code"])
+                inputs = {
+                    "dataset": dataset,
+                    "stats": measured,
+                    "network": network,
+                    "optimizer": optimizer,
+                    "seed": seed,
                 }
-                coarse = search_stage(stage="coarse", previous="", **searched).after(passed).output
-                fine = search_stage(stage="fine", previous=coarse, **searched).output
-
-                trained = place.final_training_step(
-                    final_training(**inputs, final=final, ranking=fine, run=run)
-                ).outputs["Output"]
-                evidence = {"trained": trained, "checks": verdicts, "identity": identity["run"], "registry": registry}
-                registered = register_model(name=name, data=data, **inputs, **evidence, run=run)
-                registration = place.registration_step(registered).output
-                place.data_step(
-                    run_report(**found, coarse=coarse, fine=fine, trained=trained, registration=registration)
+                checked = place.checking_step(
+                    sanity(
+                        **inputs,
+                        search=search,
+                        checks=checks,
+                        code_digest=prepared["checks_code"],
+                        run=run,
+                        packs=coarse_packs,
+                    ).set_display_name("sanity: checks, page, gate, coarse plan")
+                ).outputs
+                trained, ended = _train_packs(place, coarse_pack, coarse_packs, plan=checked["plan"], run=run)
+                narrowed = place.trainer_step(
+                    narrow_search(
+                        **inputs,
+                        search=search,
+                        checks=checked["checks"],
+                        plan=checked["plan"],
+                        run=run,
+                        packs=fine_packs,
+                        trained=trained,
+                    )
+                    .set_display_name("narrow search: coarse rank, fine plan")
+                    .after(*ended)
+                ).outputs
+                trained, ended = _train_packs(place, fine_pack, fine_packs, plan=narrowed["plan"], run=run)
+                final_model = place.final_training_step(
+                    final_training(**inputs, final=final, plan=narrowed["plan"], run=run, trained=trained)
+                    .set_display_name("final training: fine rank, training, test")
+                    .after(*ended)
+                ).outputs
+                place.registration_step(
+                    register_model(
+                        **inputs,
+                        name=name,
+                        data=data,
+                        registry=registry,
+                        checks=checked["checks"],
+                        identity=prepared["identity"],
+                        coarse=narrowed["coarse"],
+                        fine=final_model["fine"],
+                        trained=final_model["trained"],
+                        run=run,
+                    ).set_display_name("register model: version, alias, page")
                 )
 
     return training
@@ -194,48 +176,32 @@ def check_pipeline(place: Placement) -> Any:
         data: str, stats: str, network: str, optimizer: str, checks: str, search: str, seed: int, storage: str
     ) -> None:
         """Arguments as for the training pipeline."""
-        sections = {
-            "data": data,
-            "stats": stats,
-            "network": network,
-            "optimizer": optimizer,
-            "checks": checks,
-            "search": search,
-            "final": "{}",
-        }
-        dataset = place.snapshot_step(snapshot(data=data, storage=storage)).output
-        identity = place.trainer_step(identify_training(dataset=dataset, seed=seed, **sections)).outputs
-        _, verdicts, _ = _checked(place, dataset, sections, seed, identity)
-        place.data_step(gate(checks=verdicts), retried=False)
+        settings = {"network": network, "optimizer": optimizer, "checks": checks, "search": search, "seed": seed}
+        identified = place.preparing_step(identify_data(data=data, stats=stats, storage=storage, **settings)).outputs
+        measured = _measured(place, identified["dataset"], stats, identified["statistics_code"])
+        given = {"dataset": identified["dataset"], "stats": measured, "code_digest": identified["checks_code"]}
+        place.checking_step(check_network(**given, **settings))
 
     return check
 
 
-def _checked(
-    place: Placement, dataset: Any, sections: Mapping[str, Any], seed: Any, identity: Mapping[str, Any]
-) -> tuple[Any, Any, dict[str, Any]]:
-    """The statistics, the checks' verdicts, and what every step that trains is given."""
-    measured = place.data_step(
-        channel_stats(dataset=dataset, stats=sections["stats"], code_digest=identity["statistics_code"]), cached=True
-    ).output
-    inputs = {
-        "dataset": dataset,
-        "stats": measured,
-        "network": sections["network"],
-        "optimizer": sections["optimizer"],
-        "seed": seed,
-    }
-    checked = sanity(
-        **inputs, search=sections["search"], checks=sections["checks"], code_digest=identity["checks_code"]
-    )
-    return measured, place.trainer_step(checked, cached=True).output, inputs
+def _measured(place: Placement, dataset: Any, stats: Any, code: Any) -> Any:
+    """A reference to the channel statistics, which Kubeflow keeps for other runs."""
+    task = channel_stats(dataset=dataset, stats=stats, code_digest=code)
+    return place.data_step(task, cached=True).output
 
 
-def _if_news(
-    place: Placement, skip_unchanged: bool, run: Mapping[str, Any], identity: Any
-) -> AbstractContextManager[Any]:
-    """``run``: its names and places."""
-    if not skip_unchanged:
-        return nullcontext()
-    comparison = place.trainer_step(compare_with_finished_runs(**run, identity=identity))
-    return dsl.If(comparison.output == NEWS)  # type: ignore[no-any-return]
+def _train_packs(place: Placement, train: Callable[..., Any], packs: int, plan: Any, run: Any) -> tuple[Any, list[Any]]:
+    """The packs of a stage, side by side: their numbers in a list, and tasks to wait for; one of the two is empty."""
+    if packs <= UNROLLED_PACKS:
+        tasks = [place.search_pack(train(pack=pack, plan=plan, run=run)) for pack in range(packs)]
+        for number, task in enumerate(tasks, start=1):
+            task.set_display_name(f"{task.name.partition('-')[0]} pack {number} of {packs}")
+        return [], tasks
+    with dsl.ParallelFor(items=list(range(packs))) as pack:
+        task = place.search_pack(train(pack=pack, plan=plan, run=run))
+    return dsl.Collected(task.output), []
+
+
+def _if_news(news: Any, skip_unchanged: bool) -> AbstractContextManager[Any]:
+    return dsl.If(news == NEWS) if skip_unchanged else nullcontext()

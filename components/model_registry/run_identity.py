@@ -10,10 +10,10 @@ from sanefit.components.foundation.schemas.bases import Artifact
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.storage.results import cache_token
 
-STATISTICS = "sanefit.components.channel_stats.component"
-CHECKS = "sanefit.components.sanity_checks.component"
-SEARCH = "sanefit.components.hyperparameter_search.component"
-FINAL = "sanefit.components.final_training.component"
+STATISTICS = "sanefit.components.channel_stats.steps"
+CHECKS = "sanefit.components.sanity_checks.steps"
+SEARCH = "sanefit.components.hyperparameter_search.steps"
+FINAL = "sanefit.components.final_training.steps"
 BY_CONTENT = {"data": "source", "network": "weights"}  # settings whose content is a part of its own
 
 

@@ -85,6 +85,11 @@ def run_checks(setup: Setup, settings: CheckSettings, say: Say) -> CheckReport:
     )
 
 
+def gate_line(gate: GateResult) -> str:
+    """What is printed of one check."""
+    return f"{gate.verdict:4} {gate.row} {gate.title}: {gate.measured}; expected {gate.expected}"
+
+
 def _results(checks: Iterable[Check], setup: Setup, say: Say) -> Iterator[tuple[GateResult, Measurement]]:
     """One for each check that has something to measure, up to a blocking one that fails."""
     for check in checks:
@@ -92,7 +97,7 @@ def _results(checks: Iterable[Check], setup: Setup, say: Say) -> Iterator[tuple[
         if measurement is None:
             continue
         gate = _gate(check, measurement)
-        say(f"{gate.verdict:4} {gate.row} {gate.title}: {gate.measured}; expected {gate.expected}")
+        say(gate_line(gate))
         yield gate, measurement
         if check.blocking and gate.verdict == "fail":
             return

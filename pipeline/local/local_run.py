@@ -30,7 +30,6 @@ from sanefit.pipeline.placement import ON_THIS_MACHINE
 from sanefit.pipeline.settings.run_config import RunConfig, pipeline_arguments
 from sanefit.pipeline.training_pipeline import check_pipeline, training_pipeline
 
-LOCAL_PACKS_AT_ONCE = 2  # kfp.local runs no more iterations of a loop side by side
 LOG_FILE = "run.log"
 TASKS_FOLDER = "tasks"
 PATIENCE_SECONDS = 3.0  # with tasks that were told to end
@@ -71,15 +70,11 @@ def run_training(config: RunConfig, workdir: Path, tracking_uri: str, run_name: 
         KeyboardInterrupt: after the MLflow run was closed as failed.
     """
     names = {"name": config.name, "run_name": run_name, "storage": str(workdir), "tracking_uri": tracking_uri}
-    arguments = {
-        **pipeline_arguments(config),
-        **names,
-        "packs_per_machine": min(LOCAL_PACKS_AT_ONCE, config.search.packs),
-    }
+    arguments = {**pipeline_arguments(config), **names}
     folder = Path(Storage(str(workdir)).run(run_name).uri)
     created = _create(folder)
     try:
-        pipeline = training_pipeline(ON_THIS_MACHINE, skip_unchanged=config.skip_unchanged)
+        pipeline = training_pipeline(ON_THIS_MACHINE, config.search, skip_unchanged=config.skip_unchanged)
         outcome = _run(pipeline, arguments, folder, created, show)
     except BaseException as error:  # kfp.local leaves the exit handler out when the orchestrator itself is stopped
         try:
@@ -112,7 +107,7 @@ def _close_as_failed(given: dict[str, str], reason: str) -> None:
         error_message=reason,
     )
     with contextlib.redirect_stdout(io.StringIO()):
-        close_run.python_func(**given, job_name=given["run_name"], job_id="", status=status)
+        close_run.python_func(**given, job_name=given["run_name"], status=status)
 
 
 def _run(pipeline: Any, arguments: dict[str, Any], folder: Path, created: Path, show: Show) -> LocalOutcome:

@@ -14,7 +14,7 @@ from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.storage.results import load_result
 from sanefit.pipeline.local.local_run import LOG_FILE, TASKS_FOLDER, LocalOutcome
 from sanefit.pipeline.local.step_times import outside_share, step_times
-from sanefit.pipeline.task_names import COMPARISON, SANITY
+from sanefit.pipeline.task_names import PREPARATION, SANITY
 
 BAD_INPUT = DataError.exit_status
 
@@ -25,7 +25,7 @@ def of_training(outcome: LocalOutcome, started: float, ended: float) -> dict[str
     summary = RunSummary.model_validate_json(summary_file.read_bytes()) if summary_file.is_file() else None
     return {
         **_of_outcome(outcome, started, ended),
-        "nothing_new": _answer_of(outcome, COMPARISON) == NOTHING_NEW,
+        "nothing_new": _answer_of(outcome, PREPARATION, "news") == NOTHING_NEW,
         "test_accuracy": summary and summary.test_accuracy,
         "validation_accuracy": summary and summary.validation_accuracy,
         "test": summary and summary.test and summary.test.model_dump(),
@@ -43,7 +43,7 @@ def of_training(outcome: LocalOutcome, started: float, ended: float) -> dict[str
 
 def of_checks(outcome: LocalOutcome, started: float, ended: float) -> dict[str, Any]:
     """The JSON object of ``sanefit check``."""
-    answer = _answer_of(outcome, SANITY)
+    answer = _answer_of(outcome, SANITY, "Output")
     checks = load_result(CheckReport, answer) if answer else None
     return {**_of_outcome(outcome, started, ended), "checks": checks and checks.model_dump()}
 
@@ -105,9 +105,9 @@ def remove(outcome: LocalOutcome, workdir: Path) -> None:
                 return
 
 
-def _answer_of(outcome: LocalOutcome, task: str) -> str | None:
+def _answer_of(outcome: LocalOutcome, task: str, output: str) -> str | None:
     written = next(outcome.folder.glob(f"{TASKS_FOLDER}/*/{task}/executor_output.json"), None)
-    return json.loads(written.read_bytes())["parameterValues"]["Output"] if written else None
+    return json.loads(written.read_bytes())["parameterValues"][output] if written else None
 
 
 def _of_outcome(outcome: LocalOutcome, started: float, ended: float) -> dict[str, Any]:

@@ -89,6 +89,7 @@ def _run_pack(search: Search, writer: Executor, say: Say) -> list[TrialResult]:
     import torch
 
     from sanefit.components.foundation.image_dataset.shards import read_manifest
+    from sanefit.components.foundation.machine.cores import usable_cores
     from sanefit.components.foundation.storage.packs import load_pack_results
     from sanefit.components.foundation.training.inputs import TrainingInputs
     from sanefit.components.hyperparameter_search.pack.trial_pack import PackMachine, run_pack
@@ -98,7 +99,7 @@ def _run_pack(search: Search, writer: Executor, say: Say) -> list[TrialResult]:
     run = RunReference(
         run_name="run", storage=str(search.scratch), tracking_uri=_tracking_uri(search), tracking_run_id=run_id
     )
-    machine = PackMachine([torch.device("cpu")])
+    machine = PackMachine([torch.device("cpu")], usable_cores())
     text = run_pack(_plan(search), inputs, run, machine, writer=writer, say=say, clock=time.monotonic)
     [result] = load_pack_results(run, "coarse", [text])
     return result.results

@@ -64,12 +64,12 @@ def run_in_containers(
     """
     folder.chmod(0o777)
     storage = f"s3://{services.s3.bucket}/containers"
+    config = load_config(DEFAULT_CONFIG, overrides)
     arguments = {
-        **pipeline_arguments(load_config(DEFAULT_CONFIG, overrides)),
+        **pipeline_arguments(config),
         "run_name": run_name,
         "storage": storage,
         "tracking_uri": services.tracking_uri,
-        "packs_per_machine": 2,
     }
     ran: list[TaskContainer] = []
     output = io.StringIO()
@@ -78,13 +78,13 @@ def run_in_containers(
         patch.setattr(docker_task_handler, "run_docker_container", container_runner(ran, changes))
         runner = local.DockerRunner(environment=services.environment(), **NO_PRIVILEGES)
         local.init(runner, pipeline_root=str(folder))
-        succeeded = _succeeds(arguments)
+        succeeded = _succeeds(training_pipeline(ON_THIS_MACHINE, config.search), arguments)
     return ContainerRun(succeeded, output.getvalue(), ran, run_name, storage)
 
 
-def _succeeds(arguments: Mapping[str, Any]) -> bool:
+def _succeeds(pipeline: Any, arguments: Mapping[str, Any]) -> bool:
     try:
-        training_pipeline(ON_THIS_MACHINE)(**arguments)
+        pipeline(**arguments)
     except RuntimeError as error:  # how kfp.local says that a task failed
         print(error)
         return False

@@ -51,9 +51,9 @@ def run(engine: ContainerEngine, image: str, *command: str, text: str | None = N
 
 
 def step_modules(image: str) -> list[str]:
-    """What the bodies of an image's components import, from their source; the snapshot's loads sources by name."""
-    found = {f"{sources.__name__}.{kind.module}" for kind in SOURCES if image == "data" or kind.needs_torch}
-    for path in ROOT.glob("components/*/component.py"):
+    """What the bodies of an image's tasks import, from their source; the snapshot's loads sources by name."""
+    found = {f"{sources.__name__}.{kind.module}" for kind in SOURCES if image == "trainer"}
+    for path in [*ROOT.glob("components/*/component.py"), ROOT / "pipeline" / "shared_tasks.py"]:
         for function in ast.parse(path.read_text()).body:
             if isinstance(function, ast.FunctionDef) and f"sanefit-{image}" in ast.unparse(function.decorator_list[0]):
                 found |= {node.module or "" for node in ast.walk(function) if isinstance(node, ast.ImportFrom)}

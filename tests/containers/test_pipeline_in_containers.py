@@ -21,14 +21,13 @@ SMALL = [
     "search.fine.epochs=2",
     "final.epochs=4",
 ]
-DATA_STEPS = {"snapshot": 1, "channel_stats": 1, "run_report": 2, "gate": 1}
-TRAINER_STEPS = {
-    "identify_training": 1,
-    "open_run": 1,
+DATA_TASKS = {"channel_stats": 1}
+TRAINER_TASKS = {
+    "prepare": 1,
     "sanity": 1,
-    "plan_trials": 2,
-    "train_pack": 4,
-    "rank_trials": 2,
+    "coarse_pack": 2,
+    "narrow_search": 1,
+    "fine_pack": 2,
     "final_training": 1,
     "register_model": 1,
     "close_run": 1,
@@ -60,14 +59,14 @@ def keys(services: Services, run: ContainerRun) -> set[str]:
     return {item["Key"].removeprefix(prefix) for item in listed.get("Contents", [])}
 
 
-def test_every_step_ran_once_in_its_own_image(engine: ContainerEngine, images: Images, whole_run: ContainerRun) -> None:
+def test_every_task_ran_once_in_its_own_image(engine: ContainerEngine, images: Images, whole_run: ContainerRun) -> None:
     assert whole_run.succeeded, whole_run.output
     ids = {name: engine.podman("image", "inspect", name, "--format", "{{.Id}}").strip() for name in images.both}
     ran = {
         name: Counter(task.step for task in whole_run.tasks if task.image_id == f"sha256:{number}")
         for name, number in ids.items()
     }
-    assert ran == {images.data: DATA_STEPS, images.trainer: TRAINER_STEPS}
+    assert ran == {images.data: DATA_TASKS, images.trainer: TRAINER_TASKS}
     assert {task.exit_status for task in whole_run.tasks} == {0}
 
 
@@ -85,8 +84,8 @@ def test_a_network_that_cannot_learn_is_stopped_at_the_gate(services: Services, 
     run = run_in_containers(services, tmp_path, "zeros", [*SMALL, "network.init=zeros"], {})
     print(run.output)
     assert not run.succeeded
-    assert [task.step for task in run.tasks if task.exit_status != 0] == ["gate"]
-    assert "train_pack" not in [task.step for task in run.tasks]
+    assert [task.step for task in run.tasks if task.exit_status != 0] == ["sanity"]
+    assert "coarse_pack" not in [task.step for task in run.tasks]
 
 
 def test_a_step_that_fails_is_reported_with_its_reason(services: Services, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from sanefit.components.foundation.tracking.tags import JOB_TAG, RUN_TAG
 pytestmark = pytest.mark.slow
 
 STEPS = [
-    *("open run", "first report", "gate"),
+    *("open run", "sanity", "first report", "gate"),
     *(f"{stage} {step}" for stage in ("coarse", "fine") for step in ("plan", "pack 1", "pack 2", "rank")),
     *("train", "register", "report", "close run"),
 ]

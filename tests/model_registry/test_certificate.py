@@ -172,13 +172,13 @@ def test_the_commit_is_that_of_the_working_directory(tmp_path: Path, monkeypatch
 def test_a_key_that_cannot_be_read_stops_a_run_when_it_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from sanefit.components.model_registry.component import open_run
+    from sanefit.components.model_registry.steps import open_run
 
     monkeypatch.setenv("SANEFIT_SIGNING_KEY", str(tmp_path / "none.pem"))
     sections = ("registry", "data", "stats", "network", "optimizer", "checks", "search", "final")
     names = ("name", "run_name", "job_name", "job_id", "storage", "tracking_uri", "identity", "dataset")
     with pytest.raises(SystemExit) as ended:
-        open_run.python_func(**dict.fromkeys((*names, *sections), ""), seed=0)
+        open_run(**dict.fromkeys((*names, *sections), ""), seed=0)
     assert ended.value.code == SettingsError.exit_status == 2
     assert "SANEFIT_SIGNING_KEY is no key in PEM" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []

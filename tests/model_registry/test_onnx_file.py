@@ -30,9 +30,9 @@ from sanefit.components.foundation.tracking.connection import connect
 from sanefit.components.foundation.tracking.onnx_export import write_onnx
 from sanefit.components.model_registry import onnx_file
 from sanefit.components.model_registry import registration as registration_module
-from sanefit.components.model_registry.component import open_run
 from sanefit.components.model_registry.onnx_file import BATCHES, keep_onnx
 from sanefit.components.model_registry.registration import register
+from sanefit.components.model_registry.steps import open_run
 
 SETTING = TrialSetting(learning_rate=0.1, weight_decay=0)
 
@@ -110,7 +110,7 @@ def test_a_missing_package_ends_the_run_before_it_is_opened(
         "search": SearchSettings().model_dump_json(),
     }
     with pytest.raises(SystemExit) as stopped:
-        open_run.python_func(**given, seed=0)
+        open_run(**given, seed=0)
     assert stopped.value.code == 2
     said = capsys.readouterr().out
     assert f"registry.onnx=true: {package} cannot be imported (" in said

@@ -16,7 +16,7 @@ from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.components.foundation.storage.results import load_result, store_cached_result, store_result
 from sanefit.components.model_registry import registration as registration_module
-from sanefit.components.model_registry.component import register_model
+from sanefit.components.model_registry.steps import register_model
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ def registered(
 ) -> Registration:
     """By the step, as the orchestrator calls it."""
     run = opened("told", run_name, storage, uri, digits)
-    reference = register_model.python_func(
+    reference = register_model(
         name="told",
         data=DataSettings().model_dump_json(),
         dataset=digits.model_dump_json(),

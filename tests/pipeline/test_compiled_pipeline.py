@@ -30,7 +30,6 @@ PARAMETERS = {
     "storage": ("STRING", False),
     "tracking_uri": ("STRING", False),
     "run_name": ("STRING", True),
-    "packs_per_machine": ("NUMBER_INTEGER", True),
 }
 
 
@@ -48,28 +47,17 @@ class Step:
 
 
 IMAGES = ContainerImages("example.com/team/data@sha256:" + "a" * 64, "example.com/team/trainer@sha256:" + "b" * 64)
-DATA = Step(IMAGES.data, "data_steps")
-TRAINER = Step(IMAGES.trainer, "trainer_steps", tracking=True)
-SIGNER = Step(IMAGES.trainer, "trainer_steps", tracking=True, signs=True)
 PACK = Step(IMAGES.trainer, "search_packs", gpus=True, tracking=True)
 STEPS = {
-    "snapshot": DATA,
-    "identify-training": TRAINER,
+    "prepare": Step(IMAGES.trainer, "data_steps", tracking=True, signs=True),
     "channel-stats": Step(IMAGES.data, "data_steps", cached=True),
-    "open-run": SIGNER,
-    "sanity": Step(IMAGES.trainer, "trainer_steps", cached=True, tracking=True),
-    "run-report": DATA,
-    "run-report-2": DATA,
-    "gate": Step(IMAGES.data, "data_steps", retried=False),
-    "plan-trials": TRAINER,
-    "plan-trials-2": TRAINER,
-    "train-pack": PACK,
-    "train-pack-2": PACK,
-    "rank-trials": TRAINER,
-    "rank-trials-2": TRAINER,
+    "sanity": Step(IMAGES.trainer, "trainer_steps", tracking=True, retried=False),
+    "coarse-pack": PACK,
+    "narrow-search": Step(IMAGES.trainer, "trainer_steps", tracking=True),
+    "fine-pack": PACK,
     "final-training": PACK,
-    "register-model": SIGNER,
-    "close-run": TRAINER,
+    "register-model": Step(IMAGES.trainer, "trainer_steps", tracking=True, signs=True),
+    "close-run": Step(IMAGES.trainer, "trainer_steps", tracking=True),
 }
 SECRETS = {
     "sanefit-s3": {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
@@ -92,13 +80,22 @@ class Compiled:
     def executors(self) -> dict[str, dict[str, Any]]:
         """Each task's container, by the task's component."""
         entries: dict[str, dict[str, Any]] = self.pipeline["deploymentSpec"]["executors"]
-        return {name.removeprefix("exec-"): entry["container"] for name, entry in entries.items()}
+        containers = {name.removeprefix("exec-"): entry["container"] for name, entry in entries.items()}
+        return one_pack_of_a_stage(containers)
 
     @property
     def pods(self) -> dict[str, dict[str, Any]]:
         """Each task's Kubernetes settings, by the task's component."""
         entries = self.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-        return {name.removeprefix("exec-"): entry for name, entry in entries.items()}
+        return one_pack_of_a_stage({name.removeprefix("exec-"): entry for name, entry in entries.items()})
+
+
+def one_pack_of_a_stage(by_component: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Every pack is a component of its own; those of a stage get the same."""
+    first = {name: entry for name, entry in by_component.items() if not (name[-1].isdigit() and "-pack-" in name)}
+    for name, entry in by_component.items():
+        assert entry == first[re.sub(r"-\d+$", "", name)], name
+    return first
 
 
 def compiled_with(folder: Path, config: Path, *overrides: str) -> Compiled:
@@ -153,8 +150,9 @@ def leaf_tasks(specification: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {
         task["componentRef"]["name"].removeprefix("comp-"): task
         for dag in dags(specification)
-        for task in dag["tasks"].values()
+        for name, task in dag["tasks"].items()
         if "executorLabel" in specification["components"][task["componentRef"]["name"]]
+        and not re.fullmatch(r"(coarse|fine)-pack-\d+", name)
     }
 
 
@@ -174,10 +172,8 @@ def test_the_public_parameters_are_these(compiled: Compiled) -> None:
         for name, entry in parameters.items()
     }
     assert seen == PARAMETERS
-    assert {name for name, entry in parameters.items() if "defaultValue" in entry} == given | {
-        "run_name",
-        "packs_per_machine",
-    }
+    assert {name for name, entry in parameters.items() if "defaultValue" in entry} == given | {"run_name"}
+    assert all(entry["description"] for entry in parameters.values())
 
 
 def test_the_table_names_every_task(compiled: Compiled) -> None:
@@ -255,7 +251,7 @@ def test_what_is_set_for_the_cluster_arrives_where_it_belongs(placed: Compiled) 
     assert configuration == {"activeDeadlineSeconds": 3600, "resourceTtlOnCompletion": 60}
 
 
-@pytest.mark.parametrize("step", ["train-pack", "train-pack-2", "final-training"])
+@pytest.mark.parametrize("step", ["coarse-pack", "fine-pack", "final-training"])
 def test_packs_and_the_final_training_go_to_the_nodes_that_are_asked_for(placed: Compiled, step: str) -> None:
     pod, container = placed.pods[step], placed.executors[step]
     accelerator = container["resources"]["accelerator"]
@@ -274,8 +270,8 @@ def test_packs_and_the_final_training_go_to_the_nodes_that_are_asked_for(placed:
 
 
 def test_threads_are_whole_cores(placed: Compiled) -> None:
-    assert environment(placed.executors["train-pack"])["OMP_NUM_THREADS"] == "2"  # of 2.5
-    assert environment(placed.executors["snapshot"])["OMP_NUM_THREADS"] == "1"  # of 500m
+    assert environment(placed.executors["coarse-pack"])["OMP_NUM_THREADS"] == "2"  # of 2.5
+    assert environment(placed.executors["prepare"])["OMP_NUM_THREADS"] == "1"  # of 500m
 
 
 def test_a_cluster_without_gpus(tmp_path: Path) -> None:
@@ -314,18 +310,39 @@ def test_the_same_configuration_compiles_to_the_same_bytes(tmp_path: Path, skip_
     assert len(texts) == 1
 
 
-def test_packs_run_side_by_side_and_trials_do_not(compiled: Compiled) -> None:
-    loops = [task for dag in dags(compiled.pipeline) for task in dag["tasks"].values() if "parameterIterator" in task]
-    assert len(loops) == 2
-    for loop in loops:
-        body = compiled.pipeline["components"][loop["componentRef"]["name"]]["dag"]["tasks"]
-        assert [task["componentRef"]["name"].removesuffix("-2") for task in body.values()] == ["comp-train-pack"]
+def test_packs_run_side_by_side_and_trials_do_not(tmp_path: Path) -> None:
+    compiled = compiled_with(tmp_path, CONFIGS / "digits.yaml", "search.packs=5", "search.fine.trials=3")
+    tasks = next(dag for dag in dags(compiled.pipeline) if "coarse-pack" in dag["tasks"])["tasks"]
+    packs = {name: task for name, task in tasks.items() if re.fullmatch(r"(coarse|fine)-pack(-\d+)?", name)}
+    assert not any("parameterIterator" in task for task in tasks.values())
+    numbers = {name: task["inputs"]["parameters"]["pack"]["runtimeValue"]["constant"] for name, task in packs.items()}
+    assert numbers == {
+        "coarse-pack": 0,
+        "coarse-pack-2": 1,
+        "coarse-pack-3": 2,
+        "coarse-pack-4": 3,
+        "coarse-pack-5": 4,
+        "fine-pack": 0,
+        "fine-pack-2": 1,
+        "fine-pack-3": 2,
+    }
+    before = {name: set(task["dependentTasks"]) for name, task in tasks.items() if "dependentTasks" in task}
+    for stage, gives, takes in (("coarse", "sanity", "narrow-search"), ("fine", "narrow-search", "final-training")):
+        own = {name for name in packs if name.startswith(stage)}
+        assert all(gives in before[name] and not before[name] & packs.keys() for name in own)
+        assert before[takes] & packs.keys() == own
+    assert {task["taskInfo"]["name"] for task in packs.values()} == {
+        *(f"coarse pack {number} of 5" for number in range(1, 6)),
+        *(f"fine pack {number} of 3" for number in range(1, 4)),
+    }
 
 
-def test_the_search_waits_for_the_gate(compiled: Compiled) -> None:
-    inside = next(dag for dag in dags(compiled.pipeline) if "gate" in dag["tasks"])["tasks"]
-    assert "gate" in inside["sanefit-search-stage"]["dependentTasks"]
-    assert "run-report" in inside["gate"]["dependentTasks"]
+def test_what_a_pack_is_given_is_short(compiled: Compiled) -> None:
+    """It is kept six times in Argo's workflow, for each of hundreds of packs."""
+    for stage in ("coarse-pack", "fine-pack"):
+        task, container = leaf_tasks(compiled.pipeline)[stage], compiled.executors[stage]
+        assert set(task["inputs"]["parameters"]) == {"pack", "plan", "run"}
+        assert len(" ".join(container["command"])) <= 900
 
 
 def test_the_exit_handler_runs_whatever_happened(compiled: Compiled) -> None:
@@ -358,15 +375,16 @@ def test_the_secret_address_of_who_is_told_reaches_the_two_steps_that_tell_and_n
 def test_a_cached_task_knows_the_code(compiled: Compiled) -> None:
     """Kubeflow's own key holds the image's name: a tag's content may change, and the user's module with it."""
     cached = {name: task for name, task in leaf_tasks(compiled.pipeline).items() if STEPS[name].cached}
-    assert set(cached) == {"channel-stats", "sanity"}
+    assert set(cached) == {"channel-stats"}
     for task in cached.values():
         source = task["inputs"]["parameters"]["code_digest"]["taskOutputParameter"]
-        assert source["producerTask"] == "identify-training"
+        assert source["producerTask"] == "prepare"
 
 
 def test_a_run_without_news_trains_nothing_when_asked(tmp_path: Path) -> None:
     compiled = compiled_with(tmp_path, CONFIGS / "digits.yaml", "skip_unchanged=true")
-    assert set(leaf_tasks(compiled.pipeline)) == {*STEPS, "compare-with-finished-runs"}
-    outside = next(dag for dag in dags(compiled.pipeline) if "snapshot" in dag["tasks"])["tasks"]
-    [condition] = set(outside) - {"snapshot", "identify-training", "compare-with-finished-runs"}
+    assert set(leaf_tasks(compiled.pipeline)) == {*STEPS}
+    outside = next(dag for dag in dags(compiled.pipeline) if "prepare" in dag["tasks"])["tasks"]
+    [condition] = set(outside) - {"prepare"}
     assert "== 'news'" in outside[condition]["triggerPolicy"]["condition"]
+    assert outside["prepare"]["inputs"]["parameters"]["skip_unchanged"]["runtimeValue"]["constant"] is True

@@ -37,8 +37,9 @@ def relative(path: Path) -> str:
 
 
 def declares_parameters_of_users(path: Path) -> bool:
-    """A component's, a pipeline's and a command's parameters are what users give."""
-    return path.name in ("component.py", "training_pipeline.py") or "commands" in path.parts
+    """A task's, a pipeline's and a command's parameters are what users give."""
+    of_tasks = ("component.py", "steps.py", "shared_tasks.py", "training_pipeline.py")
+    return path.name in of_tasks or "commands" in path.parts
 
 
 def test_functions_are_short() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = sorted(path.parent.name for path in ROOT.glob("components/*/component.py"))
+ROOMS = sorted(path.parent.name for path in ROOT.glob("components/*/steps.py"))
 ROOM_LIKE = [*ROOMS, "lecture"]  # a room without a step
 FILES = sorted([*ROOT.glob("components/**/*.py"), *ROOT.glob("pipeline/**/*.py")])
-OF_A_ROOM = {"component", "api"}  # what the pipeline may import of it
+OF_A_ROOM = {"component", "steps", "api"}  # what the pipeline may import of it
 # What the pipeline may import of the foundation: no training, no MLflow.
 OF_THE_FOUNDATION = {"clock", "errors", "machine", "schemas", "step_lines", "storage"}
 ONLY_USER = {
@@ -69,15 +69,22 @@ def _require_open(parts: tuple[str, ...], target: list[str], name: str) -> None:
         elif target[0] == "components":
             assert target[1] in (parts[1], "foundation"), f"{'/'.join(parts)} reaches into {target[1]}"
     elif target[0] == "components" and target[1] in ROOM_LIKE:
-        assert target[2] in OF_A_ROOM, f"the pipeline uses a room's component.py and api.py, not {name}"
-        assert target[2] == "component" or parts[1] == "commands", f"an api.py is for commands, not {'/'.join(parts)}"
+        assert target[2] in OF_A_ROOM, f"the pipeline uses a room's component.py, steps.py and api.py, not {name}"
+        assert target[2] != "api" or parts[1] == "commands", f"an api.py is for commands, not {'/'.join(parts)}"
+        assert target[2] != "steps" or parts[1] == "shared_tasks.py", f"steps.py is for tasks, not {'/'.join(parts)}"
     elif target[0] == "components":
         assert target[2] in OF_THE_FOUNDATION, f"the pipeline uses the foundation's schemas and storage, not {name}"
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("components/*/component.py")), ids=relative)
 def test_a_component_imports_inside_its_body(path: Path) -> None:
-    assert {name.split(".")[0] for name in imports(path, top_level_only=True)} - {"typing"} == {"kfp"}
+    assert {name.split(".")[0] for name in imports(path, top_level_only=True)} == {"kfp"}
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("components/*/steps.py")), ids=relative)
+def test_a_step_imports_inside_its_body(path: Path) -> None:
+    """Or a task would wait for what its other steps need."""
+    assert {name.split(".")[0] for name in imports(path, top_level_only=True)} <= {"collections", "pathlib"}
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("components/foundation/schemas/*.py")), ids=relative)

@@ -16,7 +16,7 @@ from sanefit.components.foundation.schemas.searchable import (
     range_or_choices,
     with_values,
 )
-from sanefit.components.foundation.schemas.training import EpochRecord, Metric
+from sanefit.components.foundation.schemas.training import EpochRecord, Metric, TrainingParameters
 
 
 @with_values(range_or_choices)
@@ -57,6 +57,7 @@ class FineSettings(Settings):
 
 
 Engine = Literal["fastest", "stacked", "vmapped", "loop"]
+Stage = Literal["coarse", "fine"]
 
 
 class SearchSettings(Settings):
@@ -102,9 +103,12 @@ class SearchSettings(Settings):
             )
         return self
 
+    def packs_of(self, stage: Stage) -> int:
+        """Packs among which the trials of a stage are dealt; one is without a trial where a grid has few points."""
+        return min(self.packs, (self.coarse if stage == "coarse" else self.fine).trials)
+
 
 TrialStatus = Literal["ok", "stopped", "diverged", "out_of_memory", "error"]
-Stage = Literal["coarse", "fine"]
 
 
 @with_values(one_or_none)
@@ -175,6 +179,17 @@ class PackPlan(Artifact):
     networks_at_once: int = 0
 
 
+class StagePlan(Artifact):
+    """A stage of the search: all that its packs are told, each by the same reference.
+
+    ``packs``: a text of ``foundation/storage/packs.py`` for each pack that has trials. ``inputs``: what they train.
+    """
+
+    stage: Stage
+    packs: list[str]
+    inputs: TrainingParameters
+
+
 class TrialResult(Artifact):
     """What became of one trial; ``validation_accuracy`` is the last epoch's, 0 without one.
 
@@ -194,9 +209,10 @@ class TrialResult(Artifact):
 
 
 class PackResult(Artifact):
-    """The results of one pack, in the order in which they were trained."""
+    """The results of one pack, in the order in which they were trained; ``plan``: the text of its plan."""
 
     stage: Stage
+    plan: str = ""
     search_range: SearchRange
     results: list[TrialResult]
 

@@ -34,7 +34,6 @@ class SourceKind:
     pixels: tuple[int, int, int] | None = None
     has_splits: bool = True
     is_table: bool = False
-    needs_torch: bool = False
 
     @property
     def name(self) -> str:
@@ -70,7 +69,7 @@ SOURCES = (
     SourceKind("zip:PATH", "zip_archive"),
     SourceKind("csv:PATH", "csv_table", is_table=True),
     SourceKind("parquet:PATH", "parquet_table", is_table=True),
-    SourceKind("torchvision:NAME", "torchvision_dataset", needs_torch=True),
+    SourceKind("torchvision:NAME", "torchvision_dataset"),
     SourceKind("s3://BUCKET/KEY", "s3_prefix"),
 )
 

@@ -73,3 +73,13 @@ class CurveDiagnosis(Artifact):
     words: str
     evidence: str
     fix: str
+
+
+class TrainingParameters(Artifact):
+    """The parameters of every task that trains: texts that ``foundation/training/inputs.py`` reads."""
+
+    dataset: str
+    stats: str
+    network: str
+    optimizer: str
+    seed: int

@@ -62,6 +62,10 @@ class Storage:
         """What a cached step found: named by its content, whichever run it was found in."""
         return join(self.uri, "results", kind, f"{sha256}.{ending}")
 
+    def cached_reference(self, kind: str, key: str) -> str:
+        """Where the text lies of what a cached step found for the inputs with this key."""
+        return join(self.uri, "results", kind, "found", f"{key}.json")
+
     @property
     def cache_token(self) -> str:
         """A word that lasts as long as the results of cached steps do."""

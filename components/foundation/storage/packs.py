@@ -1,15 +1,17 @@
-"""Plans and results of packs in a run's folder, and the short texts that name them: a list of all is one parameter."""
+"""Plans and results of packs in a run's folder, and the short texts that name them."""
 
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
 
+from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.schemas.bases import Artifact
 from sanefit.components.foundation.schemas.runs import RunReference
-from sanefit.components.foundation.schemas.search import PackPlan, PackResult, Stage, TrialResult
+from sanefit.components.foundation.schemas.search import PackPlan, PackResult, Stage, StagePlan, TrialResult
+from sanefit.components.foundation.schemas.training import TrainingParameters
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import RunFolder, Storage
-from sanefit.components.foundation.storage.results import parse_result
+from sanefit.components.foundation.storage.results import parse_result, store_result
 
 DIGITS = 12  # of the content's digest: hundreds of texts go into one parameter
 TEXT = re.compile(rf"(?P<pack>\d+)-(?P<digest>[0-9a-f]{{{DIGITS}}})")
@@ -20,9 +22,22 @@ def store_pack_plan(run: RunReference, plan: PackPlan) -> str:
     return _store(_folder(run).pack_plan(plan.stage, plan.pack), plan.pack, plan)
 
 
-def pack_number(text: str) -> int:
-    """The number of the pack that a text is of."""
-    return _parts(text)[0]
+def store_stage_plan(run: RunReference, plans: Sequence[PackPlan], inputs: TrainingParameters) -> str:
+    """Keep the plans of all packs of a stage; a reference to its StagePlan.
+
+    Args:
+        run: whose folder takes them.
+        plans: at least one, in order.
+        inputs: what the packs train.
+    """
+    stage = plans[0].stage
+    planned = StagePlan(stage=stage, packs=[store_pack_plan(run, plan) for plan in plans], inputs=inputs)
+    return store_result(_folder(run).result(f"{stage}-plan"), planned)
+
+
+def text_of_plan(plan: PackPlan) -> str:
+    """The same text, of a plan that is kept already."""
+    return _text(plan.pack, plan.model_dump_json().encode())
 
 
 def load_pack_plan(run: RunReference, stage: Stage, text: str) -> PackPlan:
@@ -38,6 +53,15 @@ def load_pack_plan(run: RunReference, stage: Stage, text: str) -> PackPlan:
 def store_pack_result(run: RunReference, pack: int, result: PackResult) -> str:
     """Keep the results of one pack; their text."""
     return _store(_folder(run).pack_result(result.stage, pack), pack, result)
+
+
+def finished_packs(run: RunReference, stage: StagePlan) -> list[str]:
+    """The texts of the results of all packs of a stage.
+
+    Raises:
+        StorageError: when one is missing, or is of another plan.
+    """
+    return [_finished(run, stage.stage, plan) for plan in stage.packs]
 
 
 def load_pack_results(run: RunReference, stage: Stage, texts: Iterable[str]) -> list[PackResult]:
@@ -60,10 +84,26 @@ def _folder(run: RunReference) -> RunFolder:
     return Storage(run.storage).run(run.run_name)
 
 
+def _finished(run: RunReference, stage: Stage, plan: str) -> str:
+    pack, _ = _parts(plan)
+    uri = _folder(run).pack_result(stage, pack)
+    content = object_store.read_bytes(uri)
+    text = _text(pack, content)
+    if parse_result(PackResult, uri, _parts(text)[1]).plan != plan:
+        raise StorageError(
+            f"{uri!r} is not the result of plan {plan}; expected that of this run's {stage} pack {pack + 1}; run again"
+        )
+    return text
+
+
 def _store(uri: str, pack: int, content: Artifact) -> str:
     written = content.model_dump_json().encode()
     object_store.write_bytes(uri, written)
-    return f"{pack:03d}-{hashlib.sha256(written).hexdigest()[:DIGITS]}"
+    return _text(pack, written)
+
+
+def _text(pack: int, content: bytes) -> str:
+    return f"{pack:03d}-{hashlib.sha256(content).hexdigest()[:DIGITS]}"
 
 
 def _parts(text: str) -> tuple[int, str]:

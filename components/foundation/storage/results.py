@@ -31,9 +31,32 @@ def store_result(uri: str, result: Artifact) -> str:
     return ResultReference(uri=uri, sha256=hashlib.sha256(content).hexdigest()).model_dump_json()
 
 
-def store_cached_result(storage: str, kind: str, result: Artifact) -> str:
-    """The same for a step whose result other runs may take: equal results have one place and one text."""
-    return store_cached_content(storage, kind, result.model_dump_json().encode(), "json").model_dump_json()
+def store_cached_result(storage: str, kind: str, result: Artifact, key: str = "") -> str:
+    """The same for a step whose result other runs may take: equal results have one place and one text.
+
+    Args:
+        storage: shared by the runs.
+        kind: of the result.
+        result: to be kept.
+        key: by which ``find_cached_result`` finds it; empty where the orchestrator remembers it.
+    """
+    text = store_cached_content(storage, kind, result.model_dump_json().encode(), "json").model_dump_json()
+    if key:
+        object_store.write_bytes(Storage(storage).cached_reference(kind, key), text.encode())
+    return text
+
+
+def find_cached_result(storage: str, kind: str, key: str) -> str:
+    """The text of a result that a run kept under this key; empty when there is none.
+
+    Raises:
+        StorageError: when the storage cannot be read.
+    """
+    uri = Storage(storage).cached_reference(kind, key)
+    if not object_store.exists(uri):
+        return ""
+    text = object_store.read_bytes(uri).decode()
+    return text if object_store.exists(ResultReference.model_validate_json(text).uri) else ""
 
 
 def store_cached_content(storage: str, kind: str, content: bytes, ending: str) -> ResultReference:

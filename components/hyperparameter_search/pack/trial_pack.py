@@ -10,13 +10,12 @@ import torch
 from sanefit.components.foundation.clock import Clock
 from sanefit.components.foundation.image_dataset.shards import BUNDLE, read_index
 from sanefit.components.foundation.machine.arithmetic import arithmetic_of
-from sanefit.components.foundation.machine.cores import usable_cores
 from sanefit.components.foundation.machine.devices import CPU
 from sanefit.components.foundation.randomness import derive_seed
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import PackPlan, PackResult, TrialResult
 from sanefit.components.foundation.step_lines.step_log import Say
-from sanefit.components.foundation.storage.packs import store_pack_result
+from sanefit.components.foundation.storage.packs import store_pack_result, text_of_plan
 from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS
 from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.loop.training_data import read_training_data
@@ -36,12 +35,11 @@ from sanefit.components.hyperparameter_search.plan.next_round import draw_next_r
 class PackMachine:
     """Where a pack runs.
 
-    ``devices``: train the trials, each with a worker of its own; on the CPU, one for each core. ``packs``: how many
-    share the machine's cores.
+    ``devices``: train the trials, each with a worker of its own; on the CPU, one for each of so many ``cores``.
     """
 
     devices: Sequence[torch.device]
-    packs: int = 1
+    cores: int
 
 
 def run_pack(
@@ -73,8 +71,7 @@ def run_pack(
     Returns:
         A text that names the PackResult, as ``store_pack_result`` gives it.
     """
-    cores = max(1, usable_cores() // machine.packs)
-    devices, seed = machine.devices, inputs.seed
+    devices, cores, seed = machine.devices, machine.cores, inputs.seed
     workers = cores if devices[0].type == "cpu" else len(devices)
     data = read_training_data(inputs.dataset, devices[0] if len(devices) == 1 else CPU, inputs.manifest)
     bundles = read_index(inputs.dataset, "train", inputs.manifest)[:, BUNDLE]
@@ -108,7 +105,7 @@ def run_pack(
         log.tell(count.progress())
         results = _train_rounds(trials, log, count, seed, say)
         log.close(say)
-    result = PackResult(stage=plan.stage, search_range=plan.search_range, results=results)
+    result = PackResult(stage=plan.stage, plan=text_of_plan(plan), search_range=plan.search_range, results=results)
     text = store_pack_result(run, plan.pack, result)
     trials.clean_up()
     return text

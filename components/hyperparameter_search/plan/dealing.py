@@ -13,21 +13,28 @@ def deal(trials: Sequence[TrialSpec], packs: int) -> list[list[TrialSpec]]:
 
 
 def deal_by_key(trials: Sequence[TrialSpec], packs: int, key: Callable[[TrialSpec], Hashable]) -> list[list[TrialSpec]]:
-    """Deal trials into packs that hold one key each.
+    """Deal trials into packs that hold as few keys each as there is room for.
 
-    Every key has packs in proportion to its trials, at least one; packs of one key differ by at most one trial.
+    With no more keys than packs, a pack holds one key, and every key has packs in proportion to its trials; packs of
+    one key differ by at most one trial. With more keys, a key is in one pack, and the largest go first, each to the
+    pack that has the fewest trials by then (Graham's LPT rule).
 
     Args:
         trials: at least one.
-        packs: how many there are, unless there are more keys or fewer trials.
+        packs: how many there are, unless there are fewer trials.
         key: of a trial.
     """
-    groups: dict[Hashable, list[TrialSpec]] = {}
+    grouped: dict[Hashable, list[TrialSpec]] = {}
     for trial in trials:
-        groups.setdefault(key(trial), []).append(trial)
-    packs = min(max(packs, len(groups)), len(trials))
-    shares = apportion([len(group) for group in groups.values()], packs)
-    return [pack for group, share in zip(groups.values(), shares, strict=True) for pack in deal(group, share)]
+        grouped.setdefault(key(trial), []).append(trial)
+    groups, packs = list(grouped.values()), min(packs, len(trials))
+    if len(groups) <= packs:
+        shares = apportion([len(group) for group in groups], packs)
+        return [pack for group, share in zip(groups, shares, strict=True) for pack in deal(group, share)]
+    dealt: list[list[TrialSpec]] = [[] for _ in range(packs)]
+    for group in sorted(groups, key=len, reverse=True):
+        min(dealt, key=len).extend(group)
+    return dealt
 
 
 def apportion(sizes: Sequence[int], seats: int) -> list[int]:

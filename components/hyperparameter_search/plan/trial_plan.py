@@ -48,6 +48,24 @@ def read_previous_stage(run: RunReference, ranking: str) -> PreviousStage | None
     return PreviousStage(known.search_range, trials_of(load_pack_results(run, known.stage, known.packs)))
 
 
+def for_packs(search: SearchSettings, stage: Stage, packs: int, say: Say) -> SearchSettings:
+    """The settings of a stage whose packs are tasks of a pipeline that is compiled: so many are there.
+
+    Args:
+        search: as the run was given them.
+        stage: ``coarse`` or ``fine``.
+        packs: tasks of the stage.
+        say: warns when the settings ask for another number, as in a clone of a run that was edited.
+    """
+    asked = search.packs_of(stage)
+    if asked != packs:
+        say(
+            f"warning: {packs} packs, for which this pipeline was compiled, and not {asked}, which search.packs="
+            f"{search.packs} asks for; submit the configuration anew to change it"
+        )
+    return search.model_copy(update={"packs": packs})
+
+
 def plan_stage(
     stage: Stage,
     search: SearchSettings,
@@ -61,7 +79,7 @@ def plan_stage(
     """Draw the trials of a stage and deal them into packs.
 
     With ``search.method=tpe`` the plans hold the first round alone, and the packs draw the others. With the other
-    methods a pack holds one kind of network and batch, so that it can train its trials as one stack.
+    methods a pack holds one kind of network and batch where there are packs enough, to train its trials as one stack.
 
     Args:
         stage: ``coarse`` or ``fine``.
@@ -93,9 +111,9 @@ def plan_stage(
         if search.method == "tpe"
         else deal_by_key(trials, search.packs, lambda trial: stack_key(network, optimizer, trial.setting))
     )
-    for line in (*searched.reasons, *_packs_said(len(packs), search.packs)):
+    for line in searched.reasons:
         say(line)
-    say(f"{in_stage} trials of {settings.epochs} epochs in {len(packs)} packs")
+    say(f"{in_stage} trials of {settings.epochs} epochs in {len(packs)} pack{'s' if len(packs) > 1 else ''}")
     return [
         PackPlan(
             stage=stage,
@@ -148,9 +166,3 @@ def first_rounds(trials: int, packs: int) -> int:
     """Trials in the first rounds of all packs, when the stage's trials are dealt evenly."""
     packs = min(packs, trials)
     return sum(round_size(len(range(pack, trials, packs))) for pack in range(packs))
-
-
-def _packs_said(packs: int, asked: int) -> list[str]:
-    if packs <= asked:
-        return []
-    return [f"{packs} packs instead of search.packs={asked}: one for each network shape, optimizer and batch"]

@@ -16,7 +16,7 @@ from sanefit.pipeline.kubeflow.runs.argo_workflow import Workflow
 from sanefit.pipeline.kubeflow.runs.pod_logs import log_of
 from sanefit.pipeline.kubeflow.runs.run_states import FAILED, STOPPED, SUCCEEDED, last_began, state_of, was_told_to_stop
 from sanefit.pipeline.kubeflow.runs.run_steps import Step, error_text, steps_of, steps_of_workflow, tasks_of
-from sanefit.pipeline.task_names import CLOSING, STEPS
+from sanefit.pipeline.task_names import CLOSE_RUN
 
 ON_REQUEST = "on request: sanefit runs stop, or Kubeflow's page"
 TOLD_TO_STOP = ("exceeded workflow deadline", "Stopped with strategy", "shutdown with strategy")  # in Argo's messages
@@ -70,10 +70,10 @@ def failure_of(kubeflow: Kubeflow, run: Any, record: RunRecord, workflow: Workfl
         return said
     steps = steps_of_workflow(workflow) if workflow else steps_of(run)
     failed = [step for step in steps if step.state == FAILED]
-    failed.sort(key=lambda step: (step.name == STEPS[CLOSING], step.ended is None, step.ended))
+    failed.sort(key=lambda step: (step.name == CLOSE_RUN, step.ended is None, step.ended))
     if not failed:
         return Failure("", record.failure or _of_the_run(run) or (workflow.message if workflow else ""))
-    return Failure(failed[0].name, _reason(kubeflow, run, failed[0], record))
+    return _failure_of_step(kubeflow, run, failed[0], record)
 
 
 def _why_stopped(run: Any, workflow: Workflow | None) -> str:
@@ -99,21 +99,19 @@ def _from_record(run: Any, record: RunRecord) -> Failure | None:
     failed = [step for step in record.steps if step.state == "failed" and (step.ended or 0.0) >= since]
     if not failed:
         return None
-    first = min(failed, key=lambda step: (step.step == STEPS[CLOSING], step.ended))
+    first = min(failed, key=lambda step: (step.step == CLOSE_RUN, step.ended))
     return Failure(first.step, first.reason)
 
 
-def _reason(kubeflow: Kubeflow, run: Any, step: Step, record: RunRecord) -> str:
+def _failure_of_step(kubeflow: Kubeflow, run: Any, step: Step, record: RunRecord) -> Failure:
     """Argo's word for a container that did not start or was killed, else the step's own in its log."""
     if step.error:
-        return step.error
+        return Failure(step.name, step.error)
     lines = log_of(kubeflow, run, step)
-    return _own_word(lines) or record.failure or _last_error(lines) or _of_the_run(run)
-
-
-def _own_word(lines: Sequence[str]) -> str:
-    said = [error.message for line in lines if isinstance(error := read_line(line), StepError)]
-    return said[-1] if said else ""
+    said = [error for line in lines if isinstance(error := read_line(line), StepError)]
+    if said:
+        return Failure(said[-1].step, said[-1].message)
+    return Failure(step.name, record.failure or _last_error(lines) or _of_the_run(run))
 
 
 def _last_error(lines: Sequence[str]) -> str:

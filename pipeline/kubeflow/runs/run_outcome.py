@@ -12,9 +12,10 @@ from sanefit.pipeline.kubeflow.runs.argo_workflow import Workflow
 from sanefit.pipeline.kubeflow.runs.pod_logs import log_of
 from sanefit.pipeline.kubeflow.runs.run_states import SUCCEEDED
 from sanefit.pipeline.kubeflow.runs.run_steps import Step, steps_of, steps_of_workflow
-from sanefit.pipeline.task_names import COMPARISON, OPENING, STEPS
+from sanefit.pipeline.task_names import CLOSING, COMPARE, OPEN_RUN, PREPARATION, TASKS
 
 UNNAMED = "a run that finished; the log of the step `compare`, which names it, is gone"
+OF_ANY_RUN = (PREPARATION, CLOSING)  # with news or without
 
 
 def outcome_of(kubeflow: Kubeflow, run: Any, record: RunRecord, workflow: Workflow | None) -> dict[str, Any]:
@@ -57,8 +58,9 @@ def _equal_run(kubeflow: Kubeflow, run: Any, workflow: Workflow | None) -> str:
     if run.state != SUCCEEDED:
         return ""
     steps = {step.name: step for step in (steps_of_workflow(workflow) if workflow else steps_of(run))}
-    compared = steps.get(STEPS[COMPARISON])
-    return "" if compared is None or STEPS[OPENING] in steps else _said_by(kubeflow, run, compared)
+    compared = steps.get(TASKS[PREPARATION].name, steps.get(COMPARE))
+    went_on = steps.keys() & {OPEN_RUN, *(task.name for name, task in TASKS.items() if name not in OF_ANY_RUN)}
+    return "" if compared is None or went_on else _said_by(kubeflow, run, compared)
 
 
 def _said_by(kubeflow: Kubeflow, run: Any, compared: Step) -> str:

@@ -1,7 +1,7 @@
 """What a run on the cluster has done and is doing: Kubeflow's tasks, and over them what the run says of itself."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,9 @@ from sanefit.pipeline.kubeflow.runs.run_states import (
     was_told_to_stop,
 )
 from sanefit.pipeline.kubeflow.runs.run_steps import Step, in_order, steps_of, steps_of_workflow, steps_outside_stages
-from sanefit.pipeline.task_names import STAGES
+from sanefit.pipeline.task_names import STAGES, TASKS_OF_EARLIER_RUNS
+
+STEPS_OF_EARLIER_RUNS = {task.name for task in TASKS_OF_EARLIER_RUNS.values()}  # each was a task of its own
 
 
 def progress_of(run: Any, record: RunRecord, workflow: Workflow | None = None) -> list[Step]:
@@ -32,7 +34,11 @@ def progress_of(run: Any, record: RunRecord, workflow: Workflow | None = None) -
         record: what the run said.
         workflow: Argo's, where it is at hand.
     """
-    steps = {step.name: step for step in _of_kubeflow(run, record, workflow) if not _is_stale(step, run)}
+    begun = [step.step for step in record.steps]
+    shown = [step for step in _of_kubeflow(run, record, workflow) if not _is_stale(step, run)]
+    if not any(step.name in STEPS_OF_EARLIER_RUNS for step in shown):
+        shown = [_as_begun(step, begun) for step in shown]
+    steps = {step.name: step for step in shown}
     packs = {pack.step: pack for pack in record.packs}
     for said in record.steps:
         known = steps.get(said.step)
@@ -64,7 +70,7 @@ def stage_lines(record: RunRecord) -> dict[str, str]:
 
 def stage_records(record: RunRecord) -> list[dict[str, Any]]:
     """The same for a program: trials that ``ended`` of all ``trials``, and the seconds left where they can be told."""
-    stages = ([pack for pack in record.packs if pack.stage == stage] for stage in STAGES.values())
+    stages = ([pack for pack in record.packs if pack.stage == stage] for stage in STAGES)
     return [_together(packs) for packs in stages if packs]
 
 
@@ -81,6 +87,12 @@ def _of_kubeflow(run: Any, record: RunRecord, workflow: Workflow | None) -> list
     if workflow is not None:
         return steps_of_workflow(workflow)
     return steps_outside_stages(run) if record.steps else steps_of(run)
+
+
+def _as_begun(step: Step, begun: Collection[str]) -> Step:
+    """A task that several steps share is shown as the last of them that has begun."""
+    parts = [part for part in step.parts if part in begun]
+    return replace(step, name=parts[-1]) if parts else step
 
 
 def _is_stale(step: Step, run: Any) -> bool:

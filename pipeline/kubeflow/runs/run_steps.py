@@ -10,7 +10,7 @@ from typing import Any
 from sanefit.pipeline.kubeflow.runs.argo_workflow import Node, Workflow, plain_path
 from sanefit.pipeline.kubeflow.runs.run_states import FAILED, PENDING, RUNNING, SUCCEEDED
 from sanefit.pipeline.kubeflow.runs.workflow_nodes import node_paths, path_of
-from sanefit.pipeline.task_names import OF_A_STAGE, STAGES, STEPS
+from sanefit.pipeline.task_names import EARLIER_STAGES, OF_AN_EARLIER_STAGE, Task, task_named
 
 ITERATION = re.compile(r"\((\d+):")
 DRIVER, EXECUTOR = "-driver", "executor"  # the pod that prepares a task, and the one that runs it
@@ -30,7 +30,8 @@ class Step:
     """One step.
 
     ``state``: the server's. ``error``: why it failed, or why it cannot start. ``said``: its last line, or how far it
-    is. ``path``: Argo's, empty when it cannot be told. ``pod``: that of its last try, where it is known.
+    is. ``path``: Argo's, empty when it cannot be told. ``pod``: that of its last try, where it is known. ``parts``: the
+    steps that share this task, in order, where there are several.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Step:
     path: str = ""
     said: str = ""
     pod: str = ""
+    parts: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float | None:
@@ -51,7 +53,7 @@ class Step:
         """For a program."""
         times = {"started": self.started, "ended": self.ended}
         shown = {key: time.isoformat() if time else None for key, time in times.items()}
-        return {**{key: value for key, value in asdict(self).items() if key not in ("path", "pod")}, **shown}
+        return {**{key: value for key, value in asdict(self).items() if key not in ("path", "pod", "parts")}, **shown}
 
 
 def steps_of(run: Any) -> list[Step]:
@@ -62,19 +64,22 @@ def steps_of(run: Any) -> list[Step]:
     """
     tasks = tasks_of(run)
     paths = node_paths(tasks)
+    repeated = _repeated(tasks)
     steps = []
     for task in tasks:
-        kind = _kind_of(task)
-        path = path_of(task, tasks, paths) if kind else None
-        if kind and (path or not paths or kind not in OF_A_STAGE):
-            steps.append(_step(task, _named(kind, path or ""), path or ""))
+        known = _known(task)
+        path = path_of(task, tasks, paths) if known else None
+        if known and (path or not paths or task.display_name not in repeated):
+            steps.append(_step(task, known, path or ""))
     return _numbered(in_order(steps))
 
 
 def steps_outside_stages(run: Any) -> list[Step]:
     """Those whose name alone says what they are: no way has to be found."""
-    kinds = [(task, kind) for task in tasks_of(run) if (kind := _kind_of(task)) and kind not in OF_A_STAGE]
-    return in_order([_step(task, kind) for task, kind in kinds])
+    tasks = tasks_of(run)
+    repeated = _repeated(tasks)
+    known = [(task, known) for task in tasks if (known := _known(task)) and task.display_name not in repeated]
+    return in_order([_step(task, known) for task, known in known])
 
 
 def steps_of_workflow(workflow: Workflow) -> list[Step]:
@@ -106,32 +111,41 @@ def moment(time: datetime | None) -> datetime | None:
     return time if time is not None and time.year > 1970 else None
 
 
-def _kind_of(task: Any) -> str | None:
+def _repeated(tasks: Sequence[Any]) -> set[str]:
+    """Names of tasks of which a run has, or may have, several: only the way to them tells them apart."""
+    names = Counter(str(task.display_name) for task in tasks)
+    of_a_stage = {name for name in names if (known := task_named(name)) and known.name in OF_AN_EARLIER_STAGE}
+    return of_a_stage | {name for name, count in names.items() if count > 1}
+
+
+def _known(task: Any) -> Task | None:
     """Steps that never run, after another failed, have no state."""
     if task.state in (None, "", "RUNTIME_STATE_UNSPECIFIED"):
         return None
-    return _kind(str(task.display_name or ""), failed=task.state == FAILED)
+    return _task(str(task.display_name or ""), failed=task.state == FAILED)
 
 
-def _kind(name: str, *, failed: bool) -> str | None:
-    if failed:
-        name = name.removesuffix(DRIVER)
-    return STEPS.get(name) or STEPS.get(re.sub(r"-\d+$", "", name))
+def _task(name: str, *, failed: bool) -> Task | None:
+    return task_named(name.removesuffix(DRIVER) if failed else name)
 
 
-def _named(kind: str, path: str) -> str:
+def _named(known: Task, path: str) -> str:
+    """With its stage and number, where only the way to it tells them."""
     parts = plain_path(path).split(".")
-    stage = next((STAGES[part] for part in parts if part in STAGES), "")
+    stage = next((EARLIER_STAGES[part] for part in parts if part in EARLIER_STAGES), "")
+    name = " ".join(filter(None, (stage, known.name)))
     iteration = next((match for part in reversed(parts) if (match := ITERATION.search(part))), None)
-    number = str(int(iteration[1]) + 1) if iteration and kind == "pack" else ""
-    return " ".join(filter(None, (stage, kind, number)))
+    if iteration and "pack" in name:  # in a loop each has the same name
+        return f"{name.rstrip('0123456789 ')} {int(iteration[1]) + 1}"
+    return name
 
 
-def _step(task: Any, name: str, path: str = "") -> Step:
+def _step(task: Any, known: Task, path: str = "") -> Step:
     error = error_text(task.error)
     if not error and str(task.display_name).endswith(DRIVER):
         error = UNPREPARED
-    return Step(name, str(task.state), moment(task.start_time), moment(task.end_time), error, path)
+    times = moment(task.start_time), moment(task.end_time)
+    return Step(_named(known, path), str(task.state), *times, error, path, parts=known.steps)
 
 
 def _step_of_nodes(path: str, nodes: Sequence[Node], pods: Sequence[Node]) -> Step | None:
@@ -139,8 +153,8 @@ def _step_of_nodes(path: str, nodes: Sequence[Node], pods: Sequence[Node]) -> St
     whole = min(nodes, key=lambda node: {"Retry": 0, "Pod": 2}.get(node.kind, 1))  # of all tries, where there is one
     last = max((node for node in pods if node.kind == "Pod"), key=lambda node: str(node.started), default=None)
     name = path.rsplit(".", 1)[-1]
-    kind = _kind(name, failed=PHASES.get(whole.phase) == FAILED)
-    if kind is None or whole.phase not in PHASES:
+    known = _task(name, failed=PHASES.get(whole.phase) == FAILED)
+    if known is None or whole.phase not in PHASES:
         return None
     if name.endswith(DRIVER):
         last = next((node for node in nodes if node.kind == "Pod"), whole)
@@ -150,7 +164,8 @@ def _step_of_nodes(path: str, nodes: Sequence[Node], pods: Sequence[Node]) -> St
     if state == RUNNING and shown.phase == "Pending":
         state = PENDING
     error = error if state in (FAILED, PENDING) else ""
-    return Step(_named(kind, path), state, shown.started, shown.ended, error, path, pod=last.pod if last else "")
+    pod = last.pod if last else ""
+    return Step(_named(known, path), state, shown.started, shown.ended, error, path, pod=pod, parts=known.steps)
 
 
 def _numbered(steps: Sequence[Step]) -> list[Step]:

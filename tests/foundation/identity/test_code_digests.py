@@ -19,8 +19,8 @@ from sanefit.components.foundation.identity.source_closure import source_closure
 COMPONENTS = Path(__file__).parents[3] / "components"
 TRIAL = "sanefit.components.hyperparameter_search.pack.chunk_training"
 MEMBER = "sanefit.components.final_training.member_runs"
-STATISTICS = "sanefit.components.channel_stats.component"
-CHECKS = "sanefit.components.sanity_checks.component"
+STATISTICS = "sanefit.components.channel_stats.steps"
+CHECKS = "sanefit.components.sanity_checks.steps"
 FOUNDATION = "sanefit.components.foundation."
 
 

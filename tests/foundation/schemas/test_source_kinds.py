@@ -85,10 +85,6 @@ def test_only_a_path_that_is_no_uri_is_on_this_machine(source: str, here: bool) 
     assert kind_of(source).on_this_machine(source) is here
 
 
-def test_torch_is_needed_for_torchvision_alone() -> None:
-    assert [kind.name for kind in SOURCES if kind.needs_torch] == ["torchvision"]
-
-
 @pytest.mark.parametrize("kind", SOURCES, ids=lambda kind: kind.name)
 def test_every_kind_has_a_file_that_lists_it(kind: SourceKind) -> None:
     assert callable(module_of(kind).list_images)

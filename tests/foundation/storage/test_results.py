@@ -1,5 +1,6 @@
 """What one step hands to the next."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,19 @@ from hypothesis import strategies as st
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.schemas.checks import CheckReport
 from sanefit.components.foundation.schemas.runs import ResultReference, RunReference
-from sanefit.components.foundation.schemas.search import PackResult, SearchRange
+from sanefit.components.foundation.schemas.search import PackPlan, PackResult, SearchRange, StagePlan
+from sanefit.components.foundation.schemas.training import TrainingParameters
 from sanefit.components.foundation.storage.layout import Storage
-from sanefit.components.foundation.storage.packs import load_pack_results, store_pack_result, trials_of
+from sanefit.components.foundation.storage.packs import (
+    finished_packs,
+    load_pack_results,
+    store_pack_result,
+    store_stage_plan,
+    text_of_plan,
+    trials_of,
+)
 from sanefit.components.foundation.storage.results import (
+    find_cached_result,
     load_optional_result,
     load_result,
     store_cached_result,
@@ -21,6 +31,11 @@ from sanefit.components.foundation.storage.results import (
 
 BAND = st.tuples(st.floats(1e-7, 1e-3), st.floats(1e-2, 10))
 RANGE = SearchRange(learning_rate=(1e-3, 1.0), weight_decay=(1e-6, 1e-1), reasons=["given"])
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunReference:
+    return RunReference(run_name="r", storage=str(tmp_path), tracking_uri="", tracking_run_id="")
 
 
 def report(band: tuple[float, float] | None) -> CheckReport:
@@ -67,8 +82,7 @@ def test_a_cached_result_has_one_place_and_one_text_whichever_run_found_it(tmp_p
     assert len(list(tmp_path.glob("results/checks/*.json"))) == 2
 
 
-def test_the_results_of_a_pack_that_was_trained_again_are_not_taken_for_the_first(tmp_path: Path) -> None:
-    run = RunReference(run_name="r", storage=str(tmp_path), tracking_uri="", tracking_run_id="")
+def test_the_results_of_a_pack_that_was_trained_again_are_not_taken_for_the_first(run: RunReference) -> None:
     first = store_pack_result(run, 3, PackResult(stage="coarse", search_range=RANGE, results=[]))
     again = PackResult(stage="coarse", search_range=RANGE.model_copy(update={"reasons": []}), results=[])
     second = store_pack_result(run, 3, again)
@@ -76,3 +90,39 @@ def test_the_results_of_a_pack_that_was_trained_again_are_not_taken_for_the_firs
     assert trials_of([again]) == []
     with pytest.raises(StorageError, match="coarse-pack-003"):
         load_pack_results(run, "coarse", [first])
+
+
+PLAN = PackPlan(stage="coarse", pack=0, packs=2, trials_in_stage=0, search_range=RANGE, trials=[])
+PARAMETERS = TrainingParameters(dataset="{}", stats="{}", network="{}", optimizer="{}", seed=0)
+
+
+def test_a_stage_is_finished_when_each_pack_has_the_result_of_its_plan(run: RunReference) -> None:
+    plans = [PLAN, PLAN.model_copy(update={"pack": 1})]
+    stage = load_result(StagePlan, store_stage_plan(run, plans, PARAMETERS))
+    assert stage.packs == [text_of_plan(plan) for plan in plans]
+    assert stage.inputs == PARAMETERS
+    written = [
+        store_pack_result(run, plan.pack, PackResult(stage="coarse", plan=text, search_range=RANGE, results=[]))
+        for plan, text in zip(plans, stage.packs, strict=True)
+    ]
+    assert finished_packs(run, stage) == written
+
+
+def test_a_result_of_an_earlier_plan_is_not_taken_for_this_ones(run: RunReference) -> None:
+    stage = load_result(StagePlan, store_stage_plan(run, [PLAN], PARAMETERS))
+    with pytest.raises(StorageError, match=r"coarse-pack-000\.json"):
+        finished_packs(run, stage)
+    store_pack_result(run, 0, PackResult(stage="coarse", plan="000-000000000000", search_range=RANGE, results=[]))
+    with pytest.raises(StorageError, match="is not the result of plan 000-"):
+        finished_packs(run, stage)
+
+
+def test_what_was_found_for_a_key_is_found_again_until_it_is_deleted(tmp_path: Path) -> None:
+    storage = str(tmp_path)
+    assert find_cached_result(storage, "checks", "k") == ""
+    text = store_cached_result(storage, "checks", PARAMETERS, "k")
+    assert find_cached_result(storage, "checks", "k") == text
+    assert find_cached_result(storage, "checks", "another") == ""
+    assert load_result(TrainingParameters, text) == PARAMETERS
+    Path(json.loads(text)["uri"]).unlink()
+    assert find_cached_result(storage, "checks", "k") == ""

@@ -52,7 +52,7 @@ class Pack:
     stats: ChannelStats
     run_name: str = "run"
     before: BeforeTraining | None = None
-    packs_per_machine: int = 1
+    cores: int = CORES
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -92,12 +92,11 @@ def finished(pack: Pack) -> Pack:
 
 
 def _run(pack: Pack) -> None:
-    trial_pack.usable_cores = lambda: CORES
     torch.set_num_threads(CORES)
     if pack.before is not None:
         _call_before_training(pack.before)
     said = Said()
-    machine = PackMachine([torch.device("cpu")], pack.packs_per_machine)
+    machine = PackMachine([torch.device("cpu")], pack.cores)
     inputs = TrainingInputs(pack.digits, read_manifest(pack.digits), pack.stats, NETWORK, OPTIMIZER, seed=0)
     with tracking_process(pack.tracking_uri) as beside:
         reference = beside.submit(_opened_run, pack).result()

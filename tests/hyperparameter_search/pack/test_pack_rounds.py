@@ -89,7 +89,7 @@ def run_plan(digits: DatasetReference, digits_stats: ChannelStats, parent: RunRe
         said = Said()
         reference = parent.model_copy(update={"run_name": f"{tmp_path.name}-{run_name}", "storage": str(tmp_path)})
         inputs = inputs_of(digits, digits_stats, network, OPTIMIZER, seed)
-        machine = PackMachine([torch.device("cpu")], packs=1000)
+        machine = PackMachine([torch.device("cpu")], cores=1)
         with ThreadPoolExecutor(1) as beside:
             text = run_pack(plan, inputs, reference, machine, writer=beside, say=said, **options)
         [result] = load_pack_results(reference, plan.stage, [text])

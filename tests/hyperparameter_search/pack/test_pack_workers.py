@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
-from pack_process import EXPERIMENT, Pack, finished, started
+from pack_process import CORES, EXPERIMENT, Pack, finished, started
 
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.search import PackPlan, PackResult, SearchRange, TrialSetting, TrialSpec
@@ -56,10 +56,8 @@ def plan_of(specs: Sequence[TrialSpec], at_once: int = 4, **changes: Any) -> Pac
 def pack(digits: DatasetReference, digits_stats: ChannelStats, tmp_path: Path) -> MakePack:
     """A pack on two cores; each run of it has a storage of its own, and all have one MLflow."""
 
-    def make(
-        plan: PackPlan, run_name: str = "run", before: Any = None, packs_per_machine: int = 1, **options: Any
-    ) -> Pack:
-        return Pack(plan, tmp_path, digits, digits_stats, run_name, before, packs_per_machine, options)
+    def make(plan: PackPlan, run_name: str = "run", before: Any = None, cores: int = CORES, **options: Any) -> Pack:
+        return Pack(plan, tmp_path, digits, digits_stats, run_name, before, cores, options)
 
     return make
 
@@ -98,17 +96,15 @@ def in_worker() -> bool:
 
 def test_two_workers_give_what_one_gives(pack: MakePack) -> None:
     two = finished(pack(plan_of(trials(16)), "two")).result()
-    one = finished(pack(plan_of(trials(16)), "one", packs_per_machine=2)).result()
+    one = finished(pack(plan_of(trials(16)), "one", cores=1)).result()
     assert {result.status for result in two.results} == {"ok"}
     assert curves(two) == curves(one)
 
 
-@pytest.mark.parametrize("packs_per_machine", [1, 2])
-def test_out_of_memory_halves_the_networks_and_goes_on(pack: MakePack, packs_per_machine: int) -> None:
+@pytest.mark.parametrize("cores", [1, CORES])
+def test_out_of_memory_halves_the_networks_and_goes_on(pack: MakePack, cores: int) -> None:
     reference = finished(pack(plan_of(trials(8), at_once=2), "reference"))
-    little = finished(
-        pack(plan_of(trials(8), at_once=8), before=no_room_for_three, packs_per_machine=packs_per_machine)
-    )
+    little = finished(pack(plan_of(trials(8), at_once=8), before=no_room_for_three, cores=cores))
     assert_alike(little.result(), reference.result())
     said = little.said()
     assert any("out of memory with 4 networks" in line and line.endswith("goes on with 2") for line in said)

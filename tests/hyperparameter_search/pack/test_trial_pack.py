@@ -11,7 +11,6 @@ from mlflow.entities import Run
 from said import Said
 from training_inputs import inputs_of
 
-from sanefit.components.foundation.machine.cores import usable_cores
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import NetworkSettings, TwoLayerSettings
 from sanefit.components.foundation.schemas.runs import RunReference
@@ -112,13 +111,13 @@ def pack(digits: DatasetReference, digits_stats: ChannelStats, reference: Callab
         network: NetworkSettings = NETWORK,
         optimizer: OptimizerSettings = OPTIMIZER,
         seed: int = 0,
-        packs_per_machine: int = 1000,
+        cores: int = 1,
         devices: Sequence[torch.device] = (torch.device("cpu"),),
         **options: Any,
     ) -> tuple[PackResult, RunReference, Said]:
         said, parent = Said(), reference(name)
         inputs = inputs_of(digits, digits_stats, network, optimizer, seed)
-        machine = PackMachine(devices, packs_per_machine)
+        machine = PackMachine(devices, cores)
         with ThreadPoolExecutor(1) as beside:
             text = run_pack(plan_of(trials), inputs, parent, machine, writer=beside, say=said, **options)
         lines = Said(line for line in said if line.startswith("validation_accuracy"))
@@ -313,7 +312,7 @@ def test_times_come_from_the_clock(pack: RunPack, client: Client) -> None:
     assert 1_700_000_000_000 <= info.start_time < info.end_time < 1_700_000_010_000
 
 
-def test_packs_share_the_cores_of_a_machine(pack: RunPack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pack_uses_the_cores_that_it_is_given(pack: RunPack, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     train_together = chunk_training.train_together
 
@@ -322,10 +321,9 @@ def test_packs_share_the_cores_of_a_machine(pack: RunPack, monkeypatch: pytest.M
         return train_together(*args, **rest)
 
     monkeypatch.setattr(chunk_training, "train_together", counting)
-    cores = usable_cores()
-    for number, packs in enumerate((1, cores, 10 * cores)):
-        pack([trial(0).model_copy(update={"epochs": 1})], f"machine-{number}", packs_per_machine=packs)
-    assert seen == [cores, 1, 1]
+    for cores in (1, 2):
+        pack([trial(0).model_copy(update={"epochs": 1})], f"on-{cores}", cores=cores)
+    assert seen == [1, 2]
 
 
 def test_the_line_of_a_trial_is_the_lectures_in_our_names() -> None:

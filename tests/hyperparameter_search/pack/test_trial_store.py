@@ -229,7 +229,7 @@ def test_a_pack_whose_storage_is_in_s3_takes_from_there_what_was_trained(
                 plan,
                 inputs,
                 run,
-                PackMachine([torch.device("cpu")], packs=1000),
+                PackMachine([torch.device("cpu")], cores=1),
                 writer=beside,
                 say=said,
                 checkpoint_seconds=0.0,

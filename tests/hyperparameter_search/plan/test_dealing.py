@@ -1,7 +1,8 @@
+import itertools
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sanefit.components.foundation.schemas.search import TrialSetting, TrialSpec
@@ -35,13 +36,19 @@ def test_each_trial_is_dealt_once_and_packs_differ_by_at_most_one(trials: int, p
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=80), st.integers(1, 20))
-def test_a_pack_holds_one_key_and_a_key_has_packs_by_its_share(keys: list[int], packs: int) -> None:
+def test_each_trial_is_dealt_once_into_as_many_packs_as_are_asked_for(keys: list[int], packs: int) -> None:
     given_trials = specs(keys)
     dealt = deal_by_key(given_trials, packs, key_of)
     assert dealt == deal_by_key(given_trials, packs, key_of)
     assert sorted(trial.number for pack in dealt for trial in pack) == list(range(len(keys)))
+    assert len(dealt) == min(packs, len(keys))
+    assert all(dealt)
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=80), st.integers(7, 20))
+def test_a_pack_holds_one_key_and_a_key_has_packs_by_its_share(keys: list[int], packs: int) -> None:
     kinds = Counter(keys)
-    assert len(dealt) == min(max(packs, len(kinds)), len(keys))
+    dealt = deal_by_key(specs(keys), packs, key_of)
     sizes: dict[int | None, list[int]] = {}
     for pack in dealt:
         [key] = {key_of(trial) for trial in pack}
@@ -50,6 +57,25 @@ def test_a_pack_holds_one_key_and_a_key_has_packs_by_its_share(keys: list[int], 
         assert max(sizes[key]) - min(sizes[key]) <= 1
         if min(len(dealt) * other / len(keys) for other in kinds.values()) >= 1:  # then no key is lifted to one pack
             assert abs(len(sizes[key]) - len(dealt) * count / len(keys)) < 1
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=40), st.integers(1, 3))
+def test_keys_without_a_pack_of_their_own_are_not_torn_apart_and_packs_stay_even(keys: list[int], packs: int) -> None:
+    kinds = Counter(keys)
+    assume(len(kinds) > packs)
+    dealt = deal_by_key(specs(keys), packs, key_of)
+    for key, count in kinds.items():
+        assert [n for pack in dealt if (n := sum(key_of(trial) == key for trial in pack))] == [count]
+    # Graham 1969: at most 4/3 of the best, which is at least the mean and at least the largest key.
+    assert max(map(len, dealt)) <= 4 / 3 * max(max(kinds.values()), optimum(list(kinds.values()), packs))
+
+
+def optimum(sizes: list[int], packs: int) -> int:
+    """The least that the fullest of so many packs can hold."""
+    return min(
+        max(sum(size for size, at in zip(sizes, places, strict=True) if at == pack) for pack in range(packs))
+        for places in itertools.product(range(packs), repeat=len(sizes))
+    )
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from sanefit.components.hyperparameter_search.plan.drawing import draw_random
 from sanefit.components.hyperparameter_search.plan.trial_plan import (
     PreviousStage,
     first_rounds,
+    for_packs,
     plan_stage,
     read_previous_stage,
 )
@@ -165,7 +166,7 @@ def test_stages_seeds_and_trials_all_have_their_own_draws_and_weights() -> None:
     dropout=st.sampled_from([None, (0.0, 0.5)]),
     seed=st.integers(0, 2**31 - 1),
 )
-def test_every_trial_is_in_one_pack_and_a_pack_is_of_one_kind(
+def test_every_trial_is_in_one_pack_and_a_pack_is_of_one_kind_where_there_are_packs_enough(
     method: str,
     trials: int,
     packs: int,
@@ -195,11 +196,12 @@ def test_every_trial_is_in_one_pack_and_a_pack_is_of_one_kind(
         assert plan.search_range == plans[0].search_range
         if method != "tpe":
             assert plan.to_draw == 0
-            assert len({stack_key(NETWORK, OPTIMIZER, spec.setting) for spec in plan.trials}) == 1
+            kinds = {stack_key(NETWORK, OPTIMIZER, spec.setting) for spec in specs}
+            in_pack = {stack_key(NETWORK, OPTIMIZER, spec.setting) for spec in plan.trials}
+            assert len(in_pack) == 1 or len(kinds) > packs
+    assert len(plans) == min(packs, in_stage)
     if method == "tpe":
-        assert len(plans) == min(packs, trials)
         assert len(specs) == first_rounds(trials, packs)
-    assert any("packs instead of search.packs" in line for line in said) == (len(plans) > packs)
     for spec in specs:
         assert spec.seed == derive_seed(seed, "coarse", spec.number)
         setting = spec.setting
@@ -209,13 +211,24 @@ def test_every_trial_is_in_one_pack_and_a_pack_is_of_one_kind(
         assert (setting.dropout is None) == (dropout is None)
 
 
-def test_two_widths_and_one_pack_make_two_packs_and_it_is_said(said: Said) -> None:
+def test_one_pack_holds_both_of_two_widths(said: Said) -> None:
     search = SEARCH.model_copy(
         update={"packs": 1, "coarse": SEARCH.coarse.model_copy(update={"width": (4, 8), "trials": 20})}
     )
     plans = planned(search, said=said)
-    assert [len({trial.setting.width for trial in plan.trials}) for plan in plans] == [1, 1]
-    assert "2 packs instead of search.packs=1: one for each network shape, optimizer and batch" in said
+    assert [len({trial.setting.width for trial in plan.trials}) for plan in plans] == [2]
+    assert said[-1] == "20 trials of 2 epochs in 1 pack"
+
+
+@pytest.mark.parametrize(
+    ("packs", "tasks", "warned"), [(2, 2, False), (40, 10, False), (2, 3, True), (40, 9, True), (1, 2, True)]
+)
+def test_there_are_as_many_packs_as_the_pipeline_has_tasks(packs: int, tasks: int, warned: bool, said: Said) -> None:
+    """A clone of a run may ask for others, or for fewer trials."""
+    settings = for_packs(SEARCH.model_copy(update={"packs": packs}), "coarse", tasks, said)
+    assert [len(said) == 1, len(said) == 0] == [warned, not warned]
+    assert all(f"warning: {tasks} packs, for which this pipeline was compiled" in line for line in said)
+    assert len(planned(settings)) == min(tasks, 10)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,6 @@ class Store:
 
     namespaces: bool = False
     script: list[Look] = field(default_factory=lambda: [Look("RUNNING", 0), Look("SUCCEEDED", 99)])
-    packs: int = 2
     tried: bool = True
     older_api: bool = True
     pipelines: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -208,7 +207,7 @@ class Store:
     def nodes(self, run: dict[str, Any]) -> list[Node]:
         """Argo's nodes of a run."""
         version = run["pipeline_version_reference"]["pipeline_version_id"]
-        nodes = nodes_of(self.specs[version], f"sanefit-training-{run['run_id'][:5]}", self.packs, self.tried)
+        nodes = nodes_of(self.specs[version], f"sanefit-training-{run['run_id'][:5]}", self.tried)
         look: Look | None = run.get("look")
         return [node for node in nodes if not (look and look.skipped and ".condition-" in node.plain)]
 
@@ -233,7 +232,7 @@ class Store:
             raise RefusedError(400, 3, f"Failed to terminate a run {run_id}. Row not found")
         run |= {"state": "CANCELING", "deadline": 0}
         exceeded = "retry exceeded workflow deadline 2026-11-23 12:00:00 +0000 UTC"
-        self.scripts[run_id] = [Look("CANCELING"), Look("FAILED", 0, "snapshot", message=exceeded)]
+        self.scripts[run_id] = [Look("CANCELING"), Look("FAILED", 0, "prepare", message=exceeded)]
         return {}
 
     def retry_run(self, run_id: str) -> dict[str, Any]:

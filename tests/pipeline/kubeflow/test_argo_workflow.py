@@ -28,7 +28,7 @@ TOO_LONG = 'Error (exit code 128): failed to create task: exec: "argoexec": argu
 NO_ROOM = "Unschedulable: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 NO_IMAGE = 'ImagePullBackOff: Back-off pulling image "registry.example.com/team/trainer@sha256:ab"'
 ON_REQUEST = "on request: sanefit runs stop, or Kubeflow's page"
-PACK = "sanefit-search-stage.for-loop-1.iteration-iterations(1:1).iteration-item.train-pack"
+PACK = "coarse-pack-2"
 Run = Callable[..., tuple[Followed, list[tuple[str, str]]]]
 
 
@@ -51,15 +51,14 @@ def watch(double: KubeflowDouble, kubeflow: Kubeflow, config: RunConfig, clock: 
 @pytest.mark.parametrize(
     ("task", "step", "message"),
     [
-        ("plan-trials", "coarse plan", TOO_LONG),
+        ("narrow-search", "narrow search", TOO_LONG),
         (PACK, "coarse pack 2", NO_IMAGE),
         (PACK, "coarse pack 2", "OOMKilled (exit code 137)"),
-        ("gate", "gate", "Step exceeded its deadline"),
+        ("sanity", "sanity", "Step exceeded its deadline"),
     ],
 )
 def test_argo_says_why_a_container_did_not_run_to_its_end(task: str, step: str, message: str, watch: Run) -> None:
-    stage = "sanefit-search-stage.plan-trials" if task == "plan-trials" else task
-    followed, _ = watch(Look("RUNNING", 4), Look("FAILED", 7, stage, messages={stage: message}))
+    followed, _ = watch(Look("RUNNING", 1), Look("FAILED", 4, task, messages={task: message}))
     assert followed.ending.failure is not None
     assert followed.ending.failure.line() == f"{step}: {message}"
 
@@ -68,15 +67,15 @@ def test_argo_says_why_a_container_did_not_run_to_its_end(task: str, step: str, 
 def test_a_message_that_says_nothing_leaves_the_word_to_the_log(
     message: str, watch: Run, double: KubeflowDouble
 ) -> None:
-    double.before = lambda _: double.store.logs.update(dict.fromkeys(_pods(double, "gate"), "ValueError: no room\n"))
-    followed, _ = watch(Look("FAILED", 6, "gate", messages={"gate": message}))
+    double.before = lambda _: double.store.logs.update(dict.fromkeys(_pods(double, "sanity"), "ValueError: no room\n"))
+    followed, _ = watch(Look("FAILED", 2, "sanity", messages={"sanity": message}))
     assert followed.ending.failure is not None
-    assert followed.ending.failure.line() == "gate: ValueError: no room"
+    assert followed.ending.failure.line() == "sanity: ValueError: no room"
 
 
 def test_a_driver_that_fails_says_why(watch: Run) -> None:
     denied = "Error (exit code 1): driver execution failed: pods is forbidden: exceeded quota"
-    followed, _ = watch(Look("FAILED", 4, "sanity-driver", messages={"sanity-driver": denied}))
+    followed, _ = watch(Look("FAILED", 2, "sanity-driver", messages={"sanity-driver": denied}))
     assert followed.ending.failure is not None
     assert followed.ending.failure.line() == f"sanity: {denied}"
 
@@ -87,7 +86,7 @@ def _pods(double: KubeflowDouble, task: str) -> list[str]:
 
 @pytest.mark.parametrize("message", [NO_ROOM, NO_IMAGE])
 def test_what_a_run_waits_for_is_said(message: str, watch: Run, clock: Clock) -> None:
-    waiting = Look("RUNNING", 8, messages={PACK: message})
+    waiting = Look("RUNNING", 3, messages={PACK: message})
     _, lines = watch(*[waiting] * 9, Look("SUCCEEDED", 99))
     assert ("coarse pack 2", f"pending: {message}") in lines
     assert sum(step == "coarse pack 2" and text.startswith("pending") for step, text in lines) == 1
@@ -97,7 +96,7 @@ def test_what_a_run_waits_for_is_said(message: str, watch: Run, clock: Clock) ->
 def test_what_a_run_waits_for_is_asked_when_it_has_said_nothing_for_a_minute(
     double: KubeflowDouble, kubeflow: Kubeflow, config: RunConfig, clock: Clock, silent: RecordReader
 ) -> None:
-    waiting = Look("RUNNING", 8, messages={PACK: NO_ROOM})
+    waiting = Look("RUNNING", 3, messages={PACK: NO_ROOM})
     double.store.script = [*[waiting] * 12, Look("SUCCEEDED", 99)]
     submitted = submit(config, kubeflow, "digits-1")
     silent.last = RunRecord(steps=[StepRecord(step="coarse plan", state="succeeded", started=1.0, ended=2.0)])
@@ -117,15 +116,16 @@ def test_what_a_run_waits_for_is_asked_when_it_has_said_nothing_for_a_minute(
     assert asked <= 1 + (clock.now - 1000) / QUIET_SECONDS, "Argo's workflow is large"
 
 
-@pytest.mark.parametrize("listed", [None, 9])
+@pytest.mark.parametrize("listed", [None, 4])
 def test_nodes_that_argo_compressed_are_read(listed: int | None, watch: Run) -> None:
     """Kubeflow's list ends in the middle of the coarse stage, and Argo's nodes go on to the end."""
-    followed, lines = watch(Look("RUNNING", 17, listed=listed), Look("SUCCEEDED", 99, listed=listed))
-    assert [step.name for step in followed.steps if step.name.startswith("fine")] == [
-        "fine plan",
+    followed, lines = watch(Look("RUNNING", 7, listed=listed), Look("SUCCEEDED", 99, listed=listed))
+    assert [step.name for step in followed.steps][-5:] == [
         "fine pack 1",
         "fine pack 2",
-        "fine rank",
+        "train",
+        "register",
+        "close run",
     ]
     assert {step.state for step in followed.steps} == {"SUCCEEDED"}
     assert ("train", "succeeded in 7 s") in lines
@@ -156,7 +156,7 @@ def test_a_run_that_was_stopped_is_shown_so(
 def test_a_stop_that_kubeflows_history_does_not_have_is_in_the_workflow(watch: Run, double: KubeflowDouble) -> None:
     """The run ended before the server looked at it again."""
     double.before = lambda _: [run.update(deadline=0) for run in double.store.runs.values()]  # type: ignore[assignment]
-    followed, _ = watch(Look("RUNNING", 1), Look("FAILED", 2, "identify-training"))
+    followed, _ = watch(Look("RUNNING", 1), Look("FAILED", 2, "sanity"))
     assert followed.ending.state == "stopped"
 
 
@@ -166,7 +166,7 @@ def test_a_stop_that_kubeflows_history_does_not_have_is_in_the_workflow(watch: R
 def test_a_time_limit_stops_a_run_too(deadline: int | None, words: str, watch: Run, double: KubeflowDouble) -> None:
     exceeded = "retry exceeded workflow deadline 2026-11-23 14:00:00 +0000 UTC"
     double.before = lambda _: [run.update(deadline=deadline) for run in double.store.runs.values()]  # type: ignore[assignment]
-    followed, _ = watch(Look("FAILED", 8, PACK, message=exceeded))
+    followed, _ = watch(Look("FAILED", 3, PACK, message=exceeded))
     assert followed.ending.state == "stopped"
     assert followed.ending.failure is not None
     assert words in followed.ending.failure.line()
@@ -175,7 +175,7 @@ def test_a_time_limit_stops_a_run_too(deadline: int | None, words: str, watch: R
 
 def test_a_run_that_fails_within_its_time_limit_is_no_stopped_one(watch: Run, double: KubeflowDouble) -> None:
     double.before = lambda _: [run.update(deadline=7200) for run in double.store.runs.values()]  # type: ignore[assignment]
-    followed, _ = watch(Look("FAILED", 8, PACK, messages={PACK: "Max duration limit exceeded"}))
+    followed, _ = watch(Look("FAILED", 3, PACK, messages={PACK: "Max duration limit exceeded"}))
     assert followed.ending.state == "failed"
 
 

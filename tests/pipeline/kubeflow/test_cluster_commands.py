@@ -87,7 +87,7 @@ def test_a_run_that_succeeds(double: KubeflowDouble, tmp_path: Path) -> None:
     assert len(said.stdout.splitlines()) == 1
     assert (result["status"], result["run_id"]) == ("succeeded", run["run_id"])
     assert result["link"] == f"{double.url}/#/runs/details/{run['run_id']}"
-    assert "snapshot       succeeded in 7 s" in said.stderr
+    assert "prepare        succeeded in 7 s" in said.stderr
     assert SECRET not in said.stdout + said.stderr
     assert [*tmp_path.iterdir()] == []
 
@@ -115,11 +115,11 @@ def test_no_failure_shows_a_secret(
 
 def test_a_run_that_fails(double: KubeflowDouble, sanefit: Sanefit) -> None:
     error = {"code": 2, "message": "identical neurons"}
-    double.store.script = [Look("FAILED", 5, "gate", error=error)]
+    double.store.script = [Look("FAILED", 2, "sanity", error=error)]
     said = sanefit("submit", *SETS, "--wait", "--json")
     assert said.status == 1
-    assert "run failed: gate: identical neurons" in said.error
-    assert (said.result["status"], said.result["error"]) == ("failed", "gate: identical neurons")
+    assert "run failed: sanity: identical neurons" in said.error
+    assert (said.result["status"], said.result["error"]) == ("failed", "sanity: identical neurons")
 
 
 def test_without_waiting_the_run_is_named(double: KubeflowDouble, sanefit: Sanefit) -> None:
@@ -254,7 +254,7 @@ def test_runs(double: KubeflowDouble, sanefit: Sanefit) -> None:
     assert listed["run_id"] == run_id
     assert run_id in sanefit("runs", "list").stdout
     assert sanefit("runs", "show", run_id, "--json").result["state"] == "running"
-    assert "snapshot       succeeded in 7 s" in sanefit("runs", "show", run_id).stdout
+    assert "prepare        succeeded in 7 s" in sanefit("runs", "show", run_id).stdout
     assert "is being stopped" in sanefit("runs", "stop", run_id).stdout
     double.store.scripts[run_id] = [Look("FAILED")]
     assert "has already ended: failed" in sanefit("runs", "stop", run_id).stdout

@@ -150,25 +150,21 @@ def test_retry_of_what_did_not_fail(
 def test_show_says_steps_parameters_and_the_reason(
     double: KubeflowDouble, kubeflow: Kubeflow, submitted: Submitted
 ) -> None:
-    double.store.scripts[submitted.run_id] = [Look("FAILED", 6, "gate", error={"code": 2, "message": "no quota"})]
+    double.store.scripts[submitted.run_id] = [Look("FAILED", 2, "sanity", error={"code": 2, "message": "no quota"})]
     found = find_run(kubeflow, "digits-1")
     known = details(look_into(kubeflow, found, RunRecord()))
     assert known["state"] == "failed"
     assert known["parameters"]["storage"] == "s3://bucket/sanefit"
-    assert known["error"] == "gate: no quota"
+    assert known["error"] == "sanity: no quota"
     assert {step["name"]: step["state"] for step in known["steps"]} == {
-        "snapshot": "SUCCEEDED",
-        "identity": "SUCCEEDED",
-        "open run": "SUCCEEDED",
+        "prepare": "SUCCEEDED",
         "stats": "SUCCEEDED",
-        "sanity": "SUCCEEDED",
-        "first report": "SUCCEEDED",
-        "gate": "FAILED",
+        "sanity": "FAILED",
     }
     lines = details_lines(look_into(kubeflow, found, RunRecord()))
     assert f"{'storage':<14} s3://bucket/sanefit" in lines
-    assert f"{'gate':<14} failed in 7 s" in lines
-    assert lines[-1] == f"{'failed':<14} gate: no quota"
+    assert f"{'sanity':<14} failed in 7 s" in lines
+    assert lines[-1] == f"{'failed':<14} sanity: no quota"
     assert submitted.link in "\n".join(lines)
 
 

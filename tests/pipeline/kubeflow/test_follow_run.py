@@ -11,6 +11,8 @@ from stopped_clock import Clock
 from workflow_tasks import Progress, container_tasks, nodes_of, pod_of, task_details
 
 from sanefit.components.foundation.errors import RunFailedError
+from sanefit.pipeline.compile import compile_pipeline
+from sanefit.pipeline.container_images import container_images
 from sanefit.pipeline.kubeflow.client.api import Kubeflow
 from sanefit.pipeline.kubeflow.client.errors import KubeflowError
 from sanefit.pipeline.kubeflow.runs.follow_run import LONGEST_INTERVAL, PATIENCE, Followed, follow
@@ -19,11 +21,11 @@ from sanefit.pipeline.kubeflow.runs.run_record import RecordReader
 from sanefit.pipeline.kubeflow.runs.submit import submit
 from sanefit.pipeline.kubeflow.runs.workflow_nodes import node_id
 from sanefit.pipeline.settings.run_config import RunConfig
-from sanefit.pipeline.task_names import STEPS
+from sanefit.pipeline.task_names import task_named
 
 pytestmark = pytest.mark.slow
 
-PACK_2_OF_FINE = "sanefit-search-stage-2.for-loop-1.iteration-iterations(1:1).iteration-item.train-pack"
+COARSE = 3  # the turn of the coarse packs
 Lines = list[tuple[str, str]]
 Run = Callable[..., tuple[Followed, Lines]]
 
@@ -65,8 +67,7 @@ def watch(double: KubeflowDouble, kubeflow: Kubeflow, config: RunConfig, clock: 
 
 
 def test_every_task_of_the_pipeline_has_a_name_for_users(spec: dict[str, object]) -> None:
-    tasks = {path.rsplit(".", 1)[-1].removesuffix("-2") for path in container_tasks(spec)}
-    assert tasks <= STEPS.keys()
+    assert all(task_named(path.rsplit(".", 1)[-1]) for path in container_tasks(spec))
 
 
 def test_node_ids_are_those_of_argo() -> None:
@@ -77,7 +78,7 @@ def test_node_ids_are_those_of_argo() -> None:
 
 @pytest.mark.usefixtures("tried", "older_api")
 def test_a_run_that_succeeds(watch: Run, spec: dict[str, object]) -> None:
-    turns = max(node.turn for node in nodes_of(spec, "w", 2)) + 1
+    turns = max(node.turn for node in nodes_of(spec, "w")) + 1
     followed, lines = watch(
         Look("PENDING"), *(Look("RUNNING", done) for done in range(turns)), Look("SUCCEEDED", turns)
     )
@@ -87,24 +88,16 @@ def test_a_run_that_succeeds(watch: Run, spec: dict[str, object]) -> None:
     assert ("close run", "succeeded in 7 s") in lines[-2:]
     began = [step for step, text in lines if text == "running" and step != "run"]
     assert began == [
-        "snapshot",
-        "identity",
+        "prepare",
         "stats",
-        "open run",
         "sanity",
-        "first report",
-        "gate",
-        "coarse plan",
         "coarse pack 1",
         "coarse pack 2",
-        "coarse rank",
-        "fine plan",
+        "narrow search",
         "fine pack 1",
         "fine pack 2",
-        "fine rank",
         "train",
         "register",
-        "report",
         "close run",
     ]
     assert [step for step, text in lines if text == "succeeded in 7 s"] == began
@@ -117,13 +110,15 @@ def test_a_line_appears_once(watch: Run) -> None:
 
 
 @pytest.mark.usefixtures("tried", "older_api")
-def test_packs_are_told_apart_whatever_their_order(watch: Run, double: KubeflowDouble, spec: dict[str, object]) -> None:
-    double.store.packs = 12
-    loop = next(node.turn for node in nodes_of(spec, "w", 12) if node.name == "train-pack")
-    tenth = "sanefit-search-stage.for-loop-1.iteration-iterations(9:9).iteration-item.train-pack"
-    followed, lines = watch(Look("RUNNING", loop), Look("FAILED", loop, tenth))
+@pytest.mark.parametrize(
+    ("packs", "tenth"), [(12, "coarse-pack-10"), (40, "iteration-iterations(9:9).iteration-item.coarse-pack")]
+)
+def test_packs_are_told_apart_whatever_their_order(packs: int, tenth: str, watch: Run, config: RunConfig) -> None:
+    """A few are tasks of their own, many are rounds of a loop."""
+    many = config.model_copy(update={"search": config.search.model_copy(update={"packs": packs})})
+    followed, lines = watch(Look("RUNNING", COARSE), Look("FAILED", COARSE, tenth), config=many)
     running = [step for step, text in lines if "pack" in step and text == "running"]
-    assert sorted(running) == sorted(f"coarse pack {number}" for number in range(1, 13))
+    assert sorted(running) == sorted(f"coarse pack {number}" for number in range(1, packs + 1))
     assert [step.name for step in followed.steps if step.state == "FAILED"] == ["coarse pack 10"]
 
 
@@ -144,12 +139,12 @@ def failing_log(double: KubeflowDouble) -> Callable[[str, str], None]:
 @pytest.mark.usefixtures("tried", "older_api")
 def test_a_failure_is_explained_by_the_log_of_the_step(watch: Run, failing_log: Callable[[str, str], None]) -> None:
     record = '{"message": "identical neurons; --set network.init=he", "exit_status": 1}'
-    failing_log("gate", f"[sanefit gate] W1 fails\n[sanefit-error gate] {record}\n[sanefit-timing] {{}}\n")
-    followed, lines = watch(Look("RUNNING", 4), Look("FAILED", 5, "gate"))
+    failing_log("sanity", f"[sanefit gate] W1 fails\n[sanefit-error gate] {record}\n[sanefit-timing] {{}}\n")
+    followed, lines = watch(Look("RUNNING", 2), Look("FAILED", 2, "sanity"))
     assert followed.ending.state == "failed"
     assert followed.ending.failure is not None
     assert followed.ending.failure.line() == "gate: identical neurons; --set network.init=he"
-    assert ("gate", "failed in 7 s") in lines
+    assert ("sanity", "failed in 7 s") in lines
 
 
 @pytest.mark.usefixtures("tried", "older_api")
@@ -157,9 +152,9 @@ def test_a_failure_is_explained_by_the_log_of_the_step(watch: Run, failing_log: 
 def test_the_log_of_a_pack_is_found_by_its_pod(
     queue: dict[str, str], watch: Run, failing_log: Callable[[str, str], None], config: RunConfig
 ) -> None:
-    failing_log(PACK_2_OF_FINE, "Traceback (most recent call last):\n  File x\ntorch.OutOfMemoryError: CUDA\n")
+    failing_log("fine-pack-2", "Traceback (most recent call last):\n  File x\ntorch.OutOfMemoryError: CUDA\n")
     queued = config.model_copy(update={"cluster": config.cluster.model_copy(update=queue)})
-    followed, _ = watch(Look("RUNNING", 4), Look("FAILED", 10, PACK_2_OF_FINE), config=queued)
+    followed, _ = watch(Look("RUNNING", 4), Look("FAILED", 5, "fine-pack-2"), config=queued)
     assert followed.ending.failure is not None
     assert followed.ending.failure.line() == "fine pack 2: torch.OutOfMemoryError: CUDA"
 
@@ -167,9 +162,9 @@ def test_the_log_of_a_pack_is_found_by_its_pod(
 @pytest.mark.parametrize("how", [404, 500, "drop", "login page"])
 def test_a_log_that_cannot_be_had_is_done_without(how: str | int, watch: Run, double: KubeflowDouble) -> None:
     double.fail("GET", "/log$", how, times=99)
-    followed, _ = watch(Look("FAILED", 5, "gate"))
+    followed, _ = watch(Look("FAILED", 2, "sanity"))
     assert followed.ending.failure is not None
-    assert followed.ending.failure.line() == "gate: it ended without a word; see its log"
+    assert followed.ending.failure.line() == "sanity: it ended without a word; see its log"
 
 
 def task(name: str, state: str, message: str = "", start: int = 0) -> dict[str, object]:
@@ -241,21 +236,22 @@ def test_tasks_without_any_ids_are_numbered(watch: Run) -> None:
 
 
 @pytest.mark.parametrize("known", ["its pod is missing", "its place is missing"])
-def test_a_pack_that_cannot_be_told_yet_is_left_out(
-    known: str, tried: bool, watch: Run, spec: dict[str, object]
+def test_a_pack_of_a_loop_that_cannot_be_told_yet_is_left_out(
+    known: str, tried: bool, watch: Run, config: RunConfig, tmp_path: Path
 ) -> None:
-    loop = next(node.turn for node in nodes_of(spec, "w", 2) if node.name == "train-pack")
-    nodes = nodes_of(spec, "w", 2, tried)
-    tasks = task_details(nodes, "run", Progress(loop))
-    second = "sanefit-search-stage.for-loop-1.iteration-iterations(1:1).iteration-item.train-pack"
+    many = config.model_copy(update={"search": config.search.model_copy(update={"packs": 33})})
+    compile_pipeline(many, container_images(), tmp_path / "pipeline.yaml")
+    nodes = nodes_of(next(yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text())), "w", tried)
+    tasks = task_details(nodes, "run", Progress(COARSE))
+    second = "iteration-iterations(1:1).iteration-item.coarse-pack"
     places = {node.path for node in nodes if node.plain.endswith((second, f"{second}.executor"))}
-    hidden = {node_id("w", path) for path in places if "executor" in path or path.endswith("train-pack(0)")}
+    hidden = {node_id("w", path) for path in places if "executor" in path or path.endswith("coarse-pack(0)")}
     if known == "its place is missing":
         hidden = {node_id("w", path) for path in places}
     for one in tasks:
         one["child_tasks"] = [child for child in one.get("child_tasks", []) if child["pod_name"] not in hidden]
     _, lines = watch(Look("RUNNING", tasks=tasks), Look("SUCCEEDED", tasks=[]))
-    assert {step for step, _ in lines if "pack" in step} == {"coarse pack 1"}
+    assert {step for step, _ in lines if "pack" in step} == {f"coarse pack {n}" for n in range(1, 34) if n != 2}
 
 
 def test_a_run_deleted_meanwhile(watch: Run) -> None:

@@ -21,7 +21,7 @@ PHASES = {"SUCCEEDED": "Succeeded", "FAILED": "Failed", "RUNNING": "Running", "P
 
 @dataclass(frozen=True)
 class Node:
-    """``turn``: when its container task runs, counted in container tasks; those of one loop run side by side.
+    """``turn``: when its container task runs, counted in container tasks; side by side, where they wait for the same.
 
     ``plain``: its path without the numbers of tries. ``kind``: Argo's type; ``pod_kind``: the template of a step's pod.
     """
@@ -48,18 +48,18 @@ def node_id(workflow: str, path: str) -> str:
     return f"{workflow}-{value}"
 
 
-def container_tasks(spec: dict[str, Any], packs: int = 2) -> list[str]:
+def container_tasks(spec: dict[str, Any]) -> list[str]:
     """Paths of the container tasks below the root, in turn, without the numbers of tries."""
-    return [node.plain.removesuffix(".executor") for node in nodes_of(spec, "w", packs) if node.name == "executor"]
+    return [node.plain.removesuffix(".executor") for node in nodes_of(spec, "w") if node.name == "executor"]
 
 
-def nodes_of(spec: dict[str, Any], workflow: str, packs: int, tried: bool = True) -> list[Node]:
+def nodes_of(spec: dict[str, Any], workflow: str, tried: bool = True) -> list[Node]:
     """All nodes of a run that goes to its end, in the order in which they begin.
 
     ``tried``: as by the configuration of Argo's controller that comes with Kubeflow 2.17, which has every node tried
     again when it ends in an error: each then stands beside a node of that kind, with the number of the try.
     """
-    compiler = _Nodes(spec, packs, tried)
+    compiler = _Nodes(spec, tried)
     return [
         *compiler.whole(workflow, workflow, "", "DAG"),
         *compiler.dag(spec["root"]["dag"], f"{compiler.inside(workflow)}.root", compiler.inside(workflow)),
@@ -67,8 +67,8 @@ def nodes_of(spec: dict[str, Any], workflow: str, packs: int, tried: bool = True
 
 
 class _Nodes:
-    def __init__(self, spec: dict[str, Any], packs: int, tried: bool) -> None:
-        self.spec, self.packs, self.tried, self.turn = spec, packs, tried, 0
+    def __init__(self, spec: dict[str, Any], tried: bool) -> None:
+        self.spec, self.tried, self.turn = spec, tried, 0
 
     def inside(self, path: str) -> str:
         """Where what is in a node stands."""
@@ -87,9 +87,13 @@ class _Nodes:
         yield from self.whole(f"{name}-driver", f"{path}-driver", parent, "Pod")
         yield from self.whole(name, path, parent, "DAG")
         hooks = [name for name, task in dag["tasks"].items() if task.get("triggerPolicy", {}).get("strategy")]
-        for name, task in _in_order(dag["tasks"]):
-            if name not in hooks:
+        for together in _in_order({name: task for name, task in dag["tasks"].items() if name not in hooks}):
+            turn = ended = self.turn
+            for name, task in together.items():
+                self.turn = turn
                 yield from self.task(name, task, self.inside(path))
+                ended = max(ended, self.turn)
+            self.turn = ended
         for name in hooks:  # Argo gives the exit task to a hook, whose name is not made like the others
             guarded = next(iter(dag["tasks"][name]["dependentTasks"]))
             hook = f"{self.inside(path)}.{guarded}.onExit"
@@ -100,19 +104,20 @@ class _Nodes:
         component = self.spec["components"][task["componentRef"]["name"]]
         path = f"{parent}.{name}"
         if "parameterIterator" in task:
-            yield from self.loop(name, component["dag"], path, parent)
+            count = len(json.loads(task["parameterIterator"]["items"]["raw"]))
+            yield from self.loop(name, component["dag"], path, parent, count)
         elif "dag" in component:
             yield from self.dag(component["dag"], path, parent)
         else:
             yield from self.container(name, task, component, path, parent)
 
-    def loop(self, name: str, dag: dict[str, Any], path: str, parent: str) -> Iterator[Node]:
+    def loop(self, name: str, dag: dict[str, Any], path: str, parent: str, count: int) -> Iterator[Node]:
         turn, inside = self.turn, self.inside(path)
         yield from self.whole(name, path, parent, "DAG")
         yield from self.whole("iteration-driver", f"{inside}.iteration-driver", inside, "Pod")
         yield Node("iteration-iterations", f"{inside}.iteration-iterations", inside, turn, "TaskGroup")
         ended = turn
-        for index in range(self.packs):
+        for index in range(count):
             self.turn = turn
             one = f"iteration-iterations({index}:{index})"
             yield from self.whole(one, f"{inside}.{one}", f"{inside}.iteration-iterations", "DAG")
@@ -142,12 +147,13 @@ class _Nodes:
         self.turn += 1
 
 
-def _in_order(tasks: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _in_order(tasks: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Those that can begin at once, then those that can begin after them, and so on."""
     done: set[str] = set()
     while len(done) < len(tasks):
-        ready = [name for name in tasks if name not in done and done.issuperset(tasks[name].get("dependentTasks", ()))]
-        for name in ready:
-            yield name, tasks[name]
+        waiting = {name: task for name, task in tasks.items() if name not in done}
+        ready = {name: task for name, task in waiting.items() if done.issuperset(task.get("dependentTasks", ()))}
+        yield ready
         done |= {*ready}
 
 

@@ -21,6 +21,13 @@ def test_steps_side_by_side_count_once_outside() -> None:
     assert steps[-1] == {"step": "orchestration", "seconds": 3}
 
 
+def test_steps_that_share_a_process_start_it_once() -> None:
+    timings = [StepTiming("snapshot", 1, 3, 5), StepTiming("identity", 1.004, 5.5, 6)]
+    first, second, rest = step_times(timings, started=0, ended=6)
+    assert (first["startup_seconds"], second["startup_seconds"]) == (2, 0.5)
+    assert rest == {"step": "orchestration", "seconds": 1}
+
+
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)).map(lambda pair: (min(pair), max(pair)))))
 def test_covered_counts_every_second_once(intervals: list[tuple[int, int]]) -> None:
     seconds = {second for start, end in intervals for second in range(start, end)}

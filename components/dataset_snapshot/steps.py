@@ -1,9 +1,6 @@
-"""Step 1 as a pipeline component."""
-
-from kfp import dsl
+"""Step 1, as a task runs it: texts in, a text out."""
 
 
-@dsl.component(base_image="sanefit-data", install_kfp_package=False)
 def snapshot(data: str, storage: str) -> str:
     """Take a snapshot of the images; returns a DatasetReference."""
     from sanefit.components.dataset_snapshot.snapshot import take_snapshot

@@ -1,15 +1,14 @@
-"""Step 7 as a pipeline component; it also writes the page of the checks, before the gate."""
+"""Step 7, as a task runs it; it also writes the page of the checks, before the gate."""
 
-from kfp import dsl
+from pathlib import Path
 
 
-@dsl.component(base_image="sanefit-data", install_kfp_package=False)
 def run_report(
     run: str,
     dataset: str,
     stats: str,
     checks: str,
-    page: dsl.Output[dsl.HTML],
+    page: str,
     coarse: str = "",
     fine: str = "",
     trained: str = "",
@@ -22,5 +21,4 @@ def run_report(
     with running_step("report" if registration else "first report", run) as say:
         found = {"coarse": coarse, "fine": fine, "trained": trained, "registration": registration}
         html = write_report(load_findings(run, dataset, stats, checks, found), say)
-        with open(page.path, "w", encoding="utf-8") as file:
-            file.write(html)
+        Path(page).write_text(html, encoding="utf-8")

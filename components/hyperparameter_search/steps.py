@@ -1,37 +1,39 @@
-"""Step 4 as pipeline components: plan, pack, rank."""
-
-from kfp import dsl
+"""Step 4, as a task runs it: texts in, a text out: plan, pack, rank."""
 
 
-@dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
 def plan_trials(
     stage: str,
+    packs: int,
     search: str,
     network: str,
     optimizer: str,
     checks: str,
     dataset: str,
+    stats: str,
     previous: str,
     run: str,
     seed: int,
-) -> list[str]:
-    """Draw the stage's trials; returns a short text for each pack, which names its PackPlan."""
+) -> str:
+    """Draw the stage's trials and deal them into packs; returns a reference to a StagePlan.
+
+    ``previous``: refers to the Ranking of the stage before; empty for the first.
+    """
     from sanefit.components.foundation.image_dataset.shards import read_index, read_manifest
     from sanefit.components.foundation.schemas.checks import CheckReport
     from sanefit.components.foundation.schemas.images import DatasetReference
     from sanefit.components.foundation.schemas.networks import network_settings
     from sanefit.components.foundation.schemas.runs import RunReference
     from sanefit.components.foundation.schemas.search import SearchSettings
-    from sanefit.components.foundation.schemas.training import OptimizerSettings
+    from sanefit.components.foundation.schemas.training import OptimizerSettings, TrainingParameters
     from sanefit.components.foundation.step_lines.step_log import running_step
-    from sanefit.components.foundation.storage.packs import store_pack_plan
+    from sanefit.components.foundation.storage.packs import store_stage_plan
     from sanefit.components.foundation.storage.results import load_result
     from sanefit.components.hyperparameter_search.plan.settled_folds import settle_folds
-    from sanefit.components.hyperparameter_search.plan.trial_plan import plan_stage, read_previous_stage
+    from sanefit.components.hyperparameter_search.plan.trial_plan import for_packs, plan_stage, read_previous_stage
 
     with running_step(f"{stage} plan", run) as say:
         parent = RunReference.model_validate_json(run)
-        settings = SearchSettings.model_validate_json(search)
+        settings = for_packs(SearchSettings.model_validate_json(search), stage, packs, say)  # type: ignore[arg-type]
         snapshot = DatasetReference.model_validate_json(dataset)
         manifest = read_manifest(snapshot)
         folds = settle_folds(settings, manifest, read_index(snapshot, "train", manifest), say)
@@ -45,52 +47,43 @@ def plan_trials(
             seed,
             say,
         )
-        return [store_pack_plan(parent, plan) for plan in plans]
+        inputs = TrainingParameters(dataset=dataset, stats=stats, network=network, optimizer=optimizer, seed=seed)
+        return store_stage_plan(parent, plans, inputs)
 
 
-@dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
-def train_pack(
-    stage: str,
-    plan: str,
-    dataset: str,
-    stats: str,
-    network: str,
-    optimizer: str,
-    run: str,
-    seed: int,
-    packs_per_machine: int,
-) -> str:
-    """Train a pack of trials; returns a short text that names its PackResult."""
+def train_pack(stage: str, pack: int, plan: str, run: str) -> int:
+    """Train a pack of trials, and keep its PackResult in the run's folder; returns its number.
+
+    ``pack``: counts from 0. ``plan``: refers to the StagePlan.
+    """
     from sanefit.components.foundation.schemas.runs import RunReference
+    from sanefit.components.foundation.schemas.search import StagePlan
     from sanefit.components.foundation.step_lines.step_log import running_step
-    from sanefit.components.foundation.storage.packs import load_pack_plan, pack_number
+    from sanefit.components.foundation.storage.results import load_result
     from sanefit.components.hyperparameter_search.pack.trial_log import tracking_process
 
     parent = RunReference.model_validate_json(run)
-    step = f"{stage} pack {pack_number(plan) + 1}"
-    with running_step(step, run) as say, tracking_process(parent.tracking_uri) as writer:
-        from sanefit.components.foundation.machine.devices import visible_devices
-        from sanefit.components.foundation.training.inputs import read_training_inputs
-        from sanefit.components.hyperparameter_search.pack.trial_pack import PackMachine, run_pack
+    with running_step(f"{stage} pack {pack + 1}", run) as say, tracking_process(parent.tracking_uri) as writer:
+        from sanefit.components.hyperparameter_search.pack.planned_pack import run_planned_pack
 
-        pack_plan = load_pack_plan(parent, stage, plan)  # type: ignore[arg-type]
-        inputs = read_training_inputs(dataset, stats, network, optimizer, seed)
-        machine = PackMachine(visible_devices(), packs_per_machine)
-        return run_pack(pack_plan, inputs, parent, machine, writer=writer, say=say)
+        run_planned_pack(load_result(StagePlan, plan), pack, parent, writer, say)
+    return pack
 
 
-@dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
-def rank_trials(stage: str, packs: list[str], run: str) -> str:
-    """Rank the stage's trials; returns a reference to a Ranking."""
+def rank_trials(stage: str, plan: str, run: str) -> str:
+    """Rank the trials of a stage, given as a reference to its StagePlan; returns a reference to a Ranking."""
     from sanefit.components.foundation.schemas.runs import RunReference
+    from sanefit.components.foundation.schemas.search import StagePlan
     from sanefit.components.foundation.step_lines.step_log import running_step
     from sanefit.components.foundation.storage.layout import Storage
-    from sanefit.components.foundation.storage.results import store_result
+    from sanefit.components.foundation.storage.packs import finished_packs
+    from sanefit.components.foundation.storage.results import load_result, store_result
     from sanefit.components.foundation.tracking.untracked import fill_in_untracked
     from sanefit.components.hyperparameter_search.rank.ranking import rank_stage
 
     with running_step(f"{stage} rank", run) as say:
         parent = RunReference.model_validate_json(run)
         fill_in_untracked(parent, say)
+        packs = finished_packs(parent, load_result(StagePlan, plan))
         ranking = rank_stage(parent, stage, packs, say)  # type: ignore[arg-type]
         return store_result(Storage(parent.storage).run(parent.run_name).result(f"{stage}-ranking"), ranking)
