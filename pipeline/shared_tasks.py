@@ -78,8 +78,8 @@ def sanity(
     run: str,
     packs: int,
     page: dsl.Output[dsl.HTML],
-) -> NamedTuple("Checked", [("checks", str), ("plan", str)]):  # type: ignore[valid-type]
-    """Check the network, write the page, stop the run if a check failed, and plan the coarse search."""
+) -> NamedTuple("Checked", [("checks", str), ("plan", str), ("packs", list[int])]):  # type: ignore[valid-type]
+    """Check the network, write the page, stop the run if a check failed, and plan the search; ``packs``: numbers."""
     from sanefit.components.hyperparameter_search.steps import plan_trials
     from sanefit.components.run_report.steps import run_report
     from sanefit.components.sanity_checks.steps import gate, sanity
@@ -89,15 +89,15 @@ def sanity(
     run_report(run=run, dataset=dataset, stats=stats, checks=found, page=page.path)
     gate(checks=found, run=run)
     plan = plan_trials(stage="coarse", packs=packs, search=search, checks=found, previous="", run=run, **inputs)
-    return (found, plan)
+    return (found, plan, list(range(packs)))
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
-def coarse_pack(pack: int, plan: str, run: str) -> int:
+def coarse_pack(pack: int, plan: str) -> int:
     """Train one pack."""
     from sanefit.components.hyperparameter_search.steps import train_pack
 
-    return train_pack("coarse", pack, plan, run)
+    return train_pack(pack, plan)
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
@@ -113,7 +113,7 @@ def narrow_search(
     run: str,
     seed: int,
     trained: list[int],
-) -> NamedTuple("Narrowed", [("coarse", str), ("plan", str)]):  # type: ignore[valid-type]
+) -> NamedTuple("Narrowed", [("coarse", str), ("plan", str), ("packs", list[int])]):  # type: ignore[valid-type]
     """Rank the coarse trials, and plan the fine search around the best of them; ``trained``: packs waited for."""
     from sanefit.components.hyperparameter_search.steps import plan_trials, rank_trials
 
@@ -121,15 +121,15 @@ def narrow_search(
     coarse = rank_trials(stage="coarse", plan=plan, run=run)
     inputs: Any = {"dataset": dataset, "stats": stats, "network": network, "optimizer": optimizer, "seed": seed}
     fine = plan_trials(stage="fine", packs=packs, search=search, checks=checks, previous=coarse, run=run, **inputs)
-    return (coarse, fine)
+    return (coarse, fine, list(range(packs)))
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
-def fine_pack(pack: int, plan: str, run: str) -> int:
+def fine_pack(pack: int, plan: str) -> int:
     """Train one pack."""
     from sanefit.components.hyperparameter_search.steps import train_pack
 
-    return train_pack("fine", pack, plan, run)
+    return train_pack(pack, plan)
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
@@ -206,10 +206,16 @@ def identify_data(
 def check_network(
     dataset: str, stats: str, network: str, optimizer: str, search: str, checks: str, seed: int, code_digest: str
 ) -> str:
-    """Check the network, and fail if a check failed; returns a reference to a CheckReport."""
-    from sanefit.components.sanity_checks.steps import gate, sanity
+    """Check the network; returns a reference to a CheckReport, whatever it says."""
+    from sanefit.components.sanity_checks.steps import sanity
 
     inputs: Any = {"dataset": dataset, "stats": stats, "network": network, "optimizer": optimizer, "seed": seed}
-    found = sanity(**inputs, search=search, checks=checks, code_digest=code_digest)
-    gate(checks=found)
-    return found
+    return sanity(**inputs, search=search, checks=checks, code_digest=code_digest)
+
+
+@dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
+def gate(checks: str) -> None:
+    """Fail if a check failed; a task of its own, so that what was found is given nonetheless."""
+    from sanefit.components.sanity_checks.steps import gate
+
+    gate(checks=checks)

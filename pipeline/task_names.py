@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 
 TRAINING_PIPELINE = "sanefit-training"
-PREPARATION, SANITY, CLOSING = "prepare", "sanity", "close-run"
+PREPARATION, CLOSING = "prepare", "close-run"
+CHECKED = "check-network"  # where the checks are all that runs
 COMPARE, OPEN_RUN, CLOSE_RUN = "compare", "open run", "close run"  # steps
 STAGES = ("coarse", "fine")
 
@@ -20,7 +21,7 @@ class Task:
 TASKS = {
     PREPARATION: Task("prepare", ("snapshot", "identity", COMPARE, OPEN_RUN)),
     "channel-stats": Task("stats"),
-    SANITY: Task("sanity", ("sanity", "first report", "gate", "coarse plan")),
+    "sanity": Task("sanity", ("sanity", "first report", "gate", "coarse plan")),
     "coarse-pack": Task("coarse pack"),
     "narrow-search": Task("narrow search", ("coarse rank", "fine plan")),
     "fine-pack": Task("fine pack"),

@@ -32,6 +32,7 @@ from sanefit.pipeline.shared_tasks import (
     coarse_pack,
     final_training,
     fine_pack,
+    gate,
     identify_data,
     narrow_search,
     prepare,
@@ -130,7 +131,7 @@ def training_pipeline(place: Placement, searched: SearchSettings, *, skip_unchan
                         packs=coarse_packs,
                     ).set_display_name("sanity: checks, page, gate, coarse plan")
                 ).outputs
-                trained, ended = _train_packs(place, coarse_pack, coarse_packs, plan=checked["plan"], run=run)
+                trained, ended = _train_packs(place, coarse_pack, coarse_packs, checked)
                 narrowed = place.trainer_step(
                     narrow_search(
                         **inputs,
@@ -144,7 +145,7 @@ def training_pipeline(place: Placement, searched: SearchSettings, *, skip_unchan
                     .set_display_name("narrow search: coarse rank, fine plan")
                     .after(*ended)
                 ).outputs
-                trained, ended = _train_packs(place, fine_pack, fine_packs, plan=narrowed["plan"], run=run)
+                trained, ended = _train_packs(place, fine_pack, fine_packs, narrowed)
                 final_model = place.final_training_step(
                     final_training(**inputs, final=final, plan=narrowed["plan"], run=run, trained=trained)
                     .set_display_name("final training: fine rank, training, test")
@@ -180,7 +181,8 @@ def check_pipeline(place: Placement) -> Any:
         identified = place.preparing_step(identify_data(data=data, stats=stats, storage=storage, **settings)).outputs
         measured = _measured(place, identified["dataset"], stats, identified["statistics_code"])
         given = {"dataset": identified["dataset"], "stats": measured, "code_digest": identified["checks_code"]}
-        place.checking_step(check_network(**given, **settings))
+        found = place.checking_step(check_network(**given, **settings)).output
+        place.checking_step(gate(checks=found))
 
     return check
 
@@ -191,15 +193,15 @@ def _measured(place: Placement, dataset: Any, stats: Any, code: Any) -> Any:
     return place.data_step(task, cached=True).output
 
 
-def _train_packs(place: Placement, train: Callable[..., Any], packs: int, plan: Any, run: Any) -> tuple[Any, list[Any]]:
+def _train_packs(place: Placement, train: Callable[..., Any], packs: int, planned: Any) -> tuple[Any, list[Any]]:
     """The packs of a stage, side by side: their numbers in a list, and tasks to wait for; one of the two is empty."""
     if packs <= UNROLLED_PACKS:
-        tasks = [place.search_pack(train(pack=pack, plan=plan, run=run)) for pack in range(packs)]
+        tasks = [place.search_pack(train(pack=pack, plan=planned["plan"])) for pack in range(packs)]
         for number, task in enumerate(tasks, start=1):
             task.set_display_name(f"{task.name.partition('-')[0]} pack {number} of {packs}")
         return [], tasks
-    with dsl.ParallelFor(items=list(range(packs))) as pack:
-        task = place.search_pack(train(pack=pack, plan=plan, run=run))
+    with dsl.ParallelFor(items=planned["packs"]) as pack:  # a list that is compiled would be kept for each round
+        task = place.search_pack(train(pack=pack, plan=planned["plan"]))
     return dsl.Collected(task.output), []
 
 

@@ -51,29 +51,29 @@ def plan_trials(
         return store_stage_plan(parent, plans, inputs)
 
 
-def train_pack(stage: str, pack: int, plan: str, run: str) -> int:
+def train_pack(pack: int, plan: str) -> int:
     """Train a pack of trials, and keep its PackResult in the run's folder; returns its number.
 
     ``pack``: counts from 0. ``plan``: refers to the StagePlan.
     """
-    from sanefit.components.foundation.schemas.runs import RunReference
-    from sanefit.components.foundation.schemas.search import StagePlan
+    from sanefit.components.foundation.schemas.stage_plan import StagePlan
     from sanefit.components.foundation.step_lines.step_log import running_step
     from sanefit.components.foundation.storage.results import load_result
     from sanefit.components.hyperparameter_search.pack.trial_log import tracking_process
 
-    parent = RunReference.model_validate_json(run)
-    with running_step(f"{stage} pack {pack + 1}", run) as say, tracking_process(parent.tracking_uri) as writer:
+    planned = load_result(StagePlan, plan)
+    run, uri = planned.run.model_dump_json(), planned.run.tracking_uri
+    with running_step(f"{planned.stage} pack {pack + 1}", run) as say, tracking_process(uri) as writer:
         from sanefit.components.hyperparameter_search.pack.planned_pack import run_planned_pack
 
-        run_planned_pack(load_result(StagePlan, plan), pack, parent, writer, say)
+        run_planned_pack(planned, pack, writer, say)
     return pack
 
 
 def rank_trials(stage: str, plan: str, run: str) -> str:
     """Rank the trials of a stage, given as a reference to its StagePlan; returns a reference to a Ranking."""
     from sanefit.components.foundation.schemas.runs import RunReference
-    from sanefit.components.foundation.schemas.search import StagePlan
+    from sanefit.components.foundation.schemas.stage_plan import StagePlan
     from sanefit.components.foundation.step_lines.step_log import running_step
     from sanefit.components.foundation.storage.layout import Storage
     from sanefit.components.foundation.storage.packs import finished_packs
@@ -84,6 +84,6 @@ def rank_trials(stage: str, plan: str, run: str) -> str:
     with running_step(f"{stage} rank", run) as say:
         parent = RunReference.model_validate_json(run)
         fill_in_untracked(parent, say)
-        packs = finished_packs(parent, load_result(StagePlan, plan))
+        packs = finished_packs(load_result(StagePlan, plan))
         ranking = rank_stage(parent, stage, packs, say)  # type: ignore[arg-type]
         return store_result(Storage(parent.storage).run(parent.run_name).result(f"{stage}-ranking"), ranking)

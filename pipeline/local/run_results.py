@@ -14,7 +14,7 @@ from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.storage.results import load_result
 from sanefit.pipeline.local.local_run import LOG_FILE, TASKS_FOLDER, LocalOutcome
 from sanefit.pipeline.local.step_times import outside_share, step_times
-from sanefit.pipeline.task_names import PREPARATION, SANITY
+from sanefit.pipeline.task_names import CHECKED, PREPARATION
 
 BAD_INPUT = DataError.exit_status
 
@@ -43,7 +43,7 @@ def of_training(outcome: LocalOutcome, started: float, ended: float) -> dict[str
 
 def of_checks(outcome: LocalOutcome, started: float, ended: float) -> dict[str, Any]:
     """The JSON object of ``sanefit check``."""
-    answer = _answer_of(outcome, SANITY, "Output")
+    answer = _answer_of(outcome, CHECKED, "Output")
     checks = load_result(CheckReport, answer) if answer else None
     return {**_of_outcome(outcome, started, ended), "checks": checks and checks.model_dump()}
 

@@ -61,6 +61,7 @@ def test_the_runs_record_says_which_step_failed_and_why(stopped_at_the_gate: Com
     record = read_run_record(RunFolder(stopped_at_the_gate.result["run_dir"]))
     assert {step.step: step.state for step in record.steps} == {
         "open run": "succeeded",
+        "sanity": "succeeded",
         "first report": "succeeded",
         "gate": "failed",
         "close run": "succeeded",

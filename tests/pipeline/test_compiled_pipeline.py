@@ -337,11 +337,37 @@ def test_packs_run_side_by_side_and_trials_do_not(tmp_path: Path) -> None:
     }
 
 
+def pods(specification: dict[str, Any], tasks: dict[str, dict[str, Any]]) -> tuple[int, int]:
+    """In all and in a row: two for a task, one for a group beside what is in it; an exit task comes last."""
+    in_all, ends = 0, {}
+    waiting = {**tasks}
+    while waiting:
+        for name, task in [*waiting.items()]:
+            before = task.get("dependentTasks", [])
+            if not waiting.keys() & {*before}:
+                component = specification["components"][task["componentRef"]["name"]]
+                own, long = pods(specification, component["dag"]["tasks"]) if "dag" in component else (1, 1)
+                in_all += 1 + own
+                ends[name] = max((ends[one] for one in before), default=0) + 1 + long
+                del waiting[name]
+    return in_all, max(ends.values())
+
+
+def test_a_run_takes_few_pods(tmp_path: Path) -> None:
+    for number in (1, 2, 5):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        specification = compiled_with(folder, CONFIGS / "digits.yaml", f"search.packs={number}").pipeline
+        in_all, in_a_row = pods(specification, specification["root"]["dag"]["tasks"])
+        assert 1 + in_all <= 18 + 2 * 2 * number  # with the driver of the root
+        assert 1 + in_a_row <= 20
+
+
 def test_what_a_pack_is_given_is_short(compiled: Compiled) -> None:
     """It is kept six times in Argo's workflow, for each of hundreds of packs."""
     for stage in ("coarse-pack", "fine-pack"):
         task, container = leaf_tasks(compiled.pipeline)[stage], compiled.executors[stage]
-        assert set(task["inputs"]["parameters"]) == {"pack", "plan", "run"}
+        assert set(task["inputs"]["parameters"]) == {"pack", "plan"}
         assert len(" ".join(container["command"])) <= 900
 
 

@@ -16,7 +16,7 @@ from sanefit.components.foundation.schemas.searchable import (
     range_or_choices,
     with_values,
 )
-from sanefit.components.foundation.schemas.training import EpochRecord, Metric, TrainingParameters
+from sanefit.components.foundation.schemas.training import EpochRecord, Metric
 
 
 @with_values(range_or_choices)
@@ -177,17 +177,6 @@ class PackPlan(Artifact):
     reduction_factor: int = 1
     engine: Engine = "fastest"
     networks_at_once: int = 0
-
-
-class StagePlan(Artifact):
-    """A stage of the search: all that its packs are told, each by the same reference.
-
-    ``packs``: a text of ``foundation/storage/packs.py`` for each pack that has trials. ``inputs``: what they train.
-    """
-
-    stage: Stage
-    packs: list[str]
-    inputs: TrainingParameters
 
 
 class TrialResult(Artifact):

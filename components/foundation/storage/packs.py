@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.schemas.bases import Artifact
 from sanefit.components.foundation.schemas.runs import RunReference
-from sanefit.components.foundation.schemas.search import PackPlan, PackResult, Stage, StagePlan, TrialResult
+from sanefit.components.foundation.schemas.search import PackPlan, PackResult, Stage, TrialResult
+from sanefit.components.foundation.schemas.stage_plan import StagePlan
 from sanefit.components.foundation.schemas.training import TrainingParameters
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import RunFolder, Storage
@@ -31,7 +32,8 @@ def store_stage_plan(run: RunReference, plans: Sequence[PackPlan], inputs: Train
         inputs: what the packs train.
     """
     stage = plans[0].stage
-    planned = StagePlan(stage=stage, packs=[store_pack_plan(run, plan) for plan in plans], inputs=inputs)
+    packs = [store_pack_plan(run, plan) for plan in plans]
+    planned = StagePlan(run=run, stage=stage, packs=packs, inputs=inputs)
     return store_result(_folder(run).result(f"{stage}-plan"), planned)
 
 
@@ -55,13 +57,13 @@ def store_pack_result(run: RunReference, pack: int, result: PackResult) -> str:
     return _store(_folder(run).pack_result(result.stage, pack), pack, result)
 
 
-def finished_packs(run: RunReference, stage: StagePlan) -> list[str]:
+def finished_packs(stage: StagePlan) -> list[str]:
     """The texts of the results of all packs of a stage.
 
     Raises:
         StorageError: when one is missing, or is of another plan.
     """
-    return [_finished(run, stage.stage, plan) for plan in stage.packs]
+    return [_finished(stage.run, stage.stage, plan) for plan in stage.packs]
 
 
 def load_pack_results(run: RunReference, stage: Stage, texts: Iterable[str]) -> list[PackResult]:

@@ -4,21 +4,19 @@ from concurrent.futures import Executor
 
 from sanefit.components.foundation.machine.cores import usable_cores
 from sanefit.components.foundation.machine.devices import visible_devices
-from sanefit.components.foundation.schemas.runs import RunReference
-from sanefit.components.foundation.schemas.search import StagePlan
+from sanefit.components.foundation.schemas.stage_plan import StagePlan
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage.packs import load_pack_plan
 from sanefit.components.foundation.training.inputs import read_training_inputs
 from sanefit.components.hyperparameter_search.pack.trial_pack import PackMachine, run_pack
 
 
-def run_planned_pack(stage: StagePlan, pack: int, run: RunReference, writer: Executor, say: Say) -> None:
+def run_planned_pack(stage: StagePlan, pack: int, writer: Executor, say: Say) -> None:
     """Train the trials of a pack; a pack for which no trial is left says so.
 
     Args:
         stage: its plan.
         pack: counts from 0.
-        run: the parent run.
         writer: as for ``run_pack``.
         say: prints a line.
 
@@ -31,5 +29,5 @@ def run_planned_pack(stage: StagePlan, pack: int, run: RunReference, writer: Exe
         say(f"nothing to train: the trials of the {stage.stage} stage fill {filled} pack{'s' if filled > 1 else ''}")
         return
     machine = PackMachine(visible_devices(), usable_cores())
-    plan = load_pack_plan(run, stage.stage, stage.packs[pack])
-    run_pack(plan, read_training_inputs(**stage.inputs.model_dump()), run, machine, writer=writer, say=say)
+    plan = load_pack_plan(stage.run, stage.stage, stage.packs[pack])
+    run_pack(plan, read_training_inputs(**stage.inputs.model_dump()), stage.run, machine, writer=writer, say=say)

@@ -21,6 +21,7 @@ from sanefit.components.foundation.errors import SettingsError
 from sanefit.pipeline.container_images import container_images
 from sanefit.pipeline.kubeflow.client.api import Kubeflow, predicates
 from sanefit.pipeline.kubeflow.client.errors import KubeflowError
+from sanefit.pipeline.kubeflow.runs.workflow_size import require_fit
 from sanefit.pipeline.settings.run_config import RunConfig
 from sanefit.pipeline.task_names import TRAINING_PIPELINE
 
@@ -131,10 +132,15 @@ def _places(config: RunConfig) -> dict[str, str]:
 
 
 def _compile(config: RunConfig, path: Path) -> str:
-    """Compile; the name of the version, which the content decides."""
+    """Compile; the name of the version, which the content decides.
+
+    Raises:
+        SettingsError: when Argo's workflow would be too large.
+    """
     from sanefit.pipeline.compile import compile_pipeline
 
     compile_pipeline(config, container_images(), path)
+    require_fit(path, config.search.packs)
     return f"sanefit-{__version__}-{hashlib.sha256(path.read_bytes()).hexdigest()[:HASH_LENGTH]}"
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.schemas.checks import CheckReport
 from sanefit.components.foundation.schemas.runs import ResultReference, RunReference
-from sanefit.components.foundation.schemas.search import PackPlan, PackResult, SearchRange, StagePlan
+from sanefit.components.foundation.schemas.search import PackPlan, PackResult, SearchRange
+from sanefit.components.foundation.schemas.stage_plan import StagePlan
 from sanefit.components.foundation.schemas.training import TrainingParameters
 from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.storage.packs import (
@@ -105,16 +106,16 @@ def test_a_stage_is_finished_when_each_pack_has_the_result_of_its_plan(run: RunR
         store_pack_result(run, plan.pack, PackResult(stage="coarse", plan=text, search_range=RANGE, results=[]))
         for plan, text in zip(plans, stage.packs, strict=True)
     ]
-    assert finished_packs(run, stage) == written
+    assert finished_packs(stage) == written
 
 
 def test_a_result_of_an_earlier_plan_is_not_taken_for_this_ones(run: RunReference) -> None:
     stage = load_result(StagePlan, store_stage_plan(run, [PLAN], PARAMETERS))
     with pytest.raises(StorageError, match=r"coarse-pack-000\.json"):
-        finished_packs(run, stage)
+        finished_packs(stage)
     store_pack_result(run, 0, PackResult(stage="coarse", plan="000-000000000000", search_range=RANGE, results=[]))
     with pytest.raises(StorageError, match="is not the result of plan 000-"):
-        finished_packs(run, stage)
+        finished_packs(stage)
 
 
 def test_what_was_found_for_a_key_is_found_again_until_it_is_deleted(tmp_path: Path) -> None:

@@ -172,10 +172,10 @@ def test_a_run_that_found_nothing_new_says_what_it_equals(
 ) -> None:
     def before(_: Request) -> None:
         for run in double.store.runs.values():
-            double.store.logs[pod_of(double.store.nodes(run), "compare-with-finished-runs")] = log
+            double.store.logs[pod_of(double.store.nodes(run), "prepare")] = log
 
     double.before = before
-    double.store.script = [Look("RUNNING", 2, skipped=True), Look("SUCCEEDED", 99, skipped=True)]
+    double.store.script = [Look("RUNNING", 1, skipped=True), Look("SUCCEEDED", 99, skipped=True)]
     submitted = sanefit("submit", *SETS, "--set", "skip_unchanged=true", "--wait", "--json")
     assert (submitted.status, submitted.result["nothing_new"], submitted.result["equals"]) == (0, True, said)
     assert f"nothing new    {said}" in submitted.stderr

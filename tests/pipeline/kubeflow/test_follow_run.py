@@ -8,7 +8,7 @@ import yaml
 from kubeflow_api_double import KubeflowDouble, Request
 from kubeflow_store import Look
 from stopped_clock import Clock
-from workflow_tasks import Progress, container_tasks, nodes_of, pod_of, task_details
+from workflow_tasks import ROUNDS, Progress, container_tasks, nodes_of, pod_of, task_details
 
 from sanefit.components.foundation.errors import RunFailedError
 from sanefit.pipeline.compile import compile_pipeline
@@ -111,7 +111,7 @@ def test_a_line_appears_once(watch: Run) -> None:
 
 @pytest.mark.usefixtures("tried", "older_api")
 @pytest.mark.parametrize(
-    ("packs", "tenth"), [(12, "coarse-pack-10"), (40, "iteration-iterations(9:9).iteration-item.coarse-pack")]
+    ("packs", "tenth"), [(12, "coarse-pack-10"), (ROUNDS, "iteration-iterations(9:9).iteration-item.coarse-pack")]
 )
 def test_packs_are_told_apart_whatever_their_order(packs: int, tenth: str, watch: Run, config: RunConfig) -> None:
     """A few are tasks of their own, many are rounds of a loop."""
@@ -239,7 +239,7 @@ def test_tasks_without_any_ids_are_numbered(watch: Run) -> None:
 def test_a_pack_of_a_loop_that_cannot_be_told_yet_is_left_out(
     known: str, tried: bool, watch: Run, config: RunConfig, tmp_path: Path
 ) -> None:
-    many = config.model_copy(update={"search": config.search.model_copy(update={"packs": 33})})
+    many = config.model_copy(update={"search": config.search.model_copy(update={"packs": ROUNDS})})
     compile_pipeline(many, container_images(), tmp_path / "pipeline.yaml")
     nodes = nodes_of(next(yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text())), "w", tried)
     tasks = task_details(nodes, "run", Progress(COARSE))
@@ -251,7 +251,7 @@ def test_a_pack_of_a_loop_that_cannot_be_told_yet_is_left_out(
     for one in tasks:
         one["child_tasks"] = [child for child in one.get("child_tasks", []) if child["pod_name"] not in hidden]
     _, lines = watch(Look("RUNNING", tasks=tasks), Look("SUCCEEDED", tasks=[]))
-    assert {step for step, _ in lines if "pack" in step} == {f"coarse pack {n}" for n in range(1, 34) if n != 2}
+    assert {step for step, _ in lines if "pack" in step} == {f"coarse pack {n}" for n in range(1, ROUNDS + 1) if n != 2}
 
 
 def test_a_run_deleted_meanwhile(watch: Run) -> None:

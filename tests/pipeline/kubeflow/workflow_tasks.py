@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+ROUNDS = 40  # of a loop
 NEVER = "0001-01-01T00:00:00Z"
 BEGAN = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 TRY = re.compile(r"\(\d+\)$")
@@ -104,20 +105,19 @@ class _Nodes:
         component = self.spec["components"][task["componentRef"]["name"]]
         path = f"{parent}.{name}"
         if "parameterIterator" in task:
-            count = len(json.loads(task["parameterIterator"]["items"]["raw"]))
-            yield from self.loop(name, component["dag"], path, parent, count)
+            yield from self.loop(name, component["dag"], path, parent)
         elif "dag" in component:
             yield from self.dag(component["dag"], path, parent)
         else:
             yield from self.container(name, task, component, path, parent)
 
-    def loop(self, name: str, dag: dict[str, Any], path: str, parent: str, count: int) -> Iterator[Node]:
+    def loop(self, name: str, dag: dict[str, Any], path: str, parent: str) -> Iterator[Node]:
         turn, inside = self.turn, self.inside(path)
         yield from self.whole(name, path, parent, "DAG")
         yield from self.whole("iteration-driver", f"{inside}.iteration-driver", inside, "Pod")
         yield Node("iteration-iterations", f"{inside}.iteration-iterations", inside, turn, "TaskGroup")
         ended = turn
-        for index in range(count):
+        for index in range(ROUNDS):
             self.turn = turn
             one = f"iteration-iterations({index}:{index})"
             yield from self.whole(one, f"{inside}.{one}", f"{inside}.iteration-iterations", "DAG")
