@@ -1,5 +1,6 @@
 """What a command or a notebook may call: versions, changes, differences, certificates, answers for files, and runs."""
 
+from sanefit.components.foundation.tracking.attached_files import read_attached_of_job
 from sanefit.components.foundation.tracking.run_record import tracked_run_record
 from sanefit.components.model_registry.certificate_check import CheckedCertificate, check_certificate
 from sanefit.components.model_registry.changes import (
@@ -29,6 +30,7 @@ __all__ = [
     "load_predictor",
     "open_registry",
     "promote",
+    "read_attached_of_job",
     "read_public_key",
     "roll_back",
     "tracked_run_record",

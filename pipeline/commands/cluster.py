@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -138,19 +139,41 @@ def retry(
     ca_cert: CaCert = None,
     as_json: Json = False,
 ) -> None:
-    """Run the steps again that failed or never ran, with the results of the others."""
+    """Run the steps again that failed or never ran, with the results of the others.
+
+    A run that was stopped goes on as a new one.
+    """
     from sanefit.pipeline.kubeflow.client.connection import connect
     from sanefit.pipeline.kubeflow.runs.cluster_runs import find_run, retry_run
 
     _require_wait(wait, timeout)
     kubeflow = connect(endpoint, namespace, ca_cert)
     found = find_run(kubeflow, run)
-    retry_run(kubeflow, found)
+    retried = retry_run(kubeflow, found)
+    said = "is being retried"
+    if retried is not found:
+        said = f"goes on where {found.display_name} was stopped, which Kubeflow cannot retry: as a new run"
     if wait:
-        step_printer(as_json)("run", f"{found.display_name} is being retried")
-        _follow(kubeflow, found.run_id, timeout, {"run_id": found.run_id, "run_name": found.display_name}, as_json)
+        step_printer(as_json)("run", f"{retried.display_name} {said}")
+        _follow(
+            kubeflow, retried.run_id, timeout, {"run_id": retried.run_id, "run_name": retried.display_name}, as_json
+        )
     else:
-        _say(found, "is being retried", as_json)
+        _say(retried, said, as_json)
+
+
+def fetch_page(run: str, workdir: Path, endpoint: str, namespace: str, ca_cert: Path | None) -> Path:
+    """The page of a run on the cluster, copied into the work directory."""
+    from sanefit.pipeline.kubeflow.client.connection import connect
+    from sanefit.pipeline.kubeflow.runs.cluster_report import fetch_report
+
+    def attached(tracking_uri: str, job_id: str, path: str) -> bytes | None:
+        from sanefit.components.model_registry.api import read_attached_of_job
+
+        return read_attached_of_job(tracking_uri, job_id, path)
+
+    environment = _impatient_with_mlflow()
+    return fetch_report(connect(endpoint, namespace, ca_cert), run, workdir, attached, environment)
 
 
 def doctor(
@@ -189,7 +212,7 @@ def _say(run: Any, what: str, as_json: bool) -> None:
 
 
 def _record_reader() -> "RecordReader":
-    """MLflow is loaded once it is asked; its own patience is for steps, not for whoever looks on."""
+    """MLflow is loaded once it is asked."""
     from sanefit.pipeline.kubeflow.runs.run_record import RecordReader
 
     def tracked(tracking_uri: str, job_id: str) -> "RunRecord":
@@ -197,9 +220,14 @@ def _record_reader() -> "RecordReader":
 
         return tracked_run_record(tracking_uri, job_id)
 
+    return RecordReader(tracked, _impatient_with_mlflow())
+
+
+def _impatient_with_mlflow() -> dict[str, str]:
+    """The environment as it was; MLflow's own patience is for steps, not for whoever looks on."""
     environment = dict(os.environ)
     os.environ |= {name: value for name, value in MLFLOW_PATIENCE.items() if name not in environment}
-    return RecordReader(tracked, environment)
+    return environment
 
 
 def _follow(kubeflow: Any, run_id: str, timeout: float | None, result: dict[str, Any], as_json: bool) -> None:

@@ -126,10 +126,7 @@ def report(
     """Say where the HTML page of a run is; one of a cluster, given its address, is fetched."""
     folder = workdir.expanduser().absolute()
     if run_name and (endpoint or namespace):
-        from sanefit.pipeline.kubeflow.client.connection import connect
-        from sanefit.pipeline.kubeflow.runs.cluster_report import fetch_report
-
-        page = fetch_report(connect(endpoint, namespace, ca_cert), run_name, folder)
+        page = cluster_cli.fetch_page(run_name, folder, endpoint, namespace, ca_cert)
     else:
         from sanefit.pipeline.local.run_results import report_of
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 
-from sanefit.components.foundation.tracking.connection import Client
+from sanefit.components.foundation.errors import StorageError, first_line
+from sanefit.components.foundation.tracking.connection import Client, connect, store_exists
+from sanefit.components.foundation.tracking.runs import find_run_of_job
 
 
 def attach_file(tracking: Client, run_id: str, file: Path, folder: str) -> None:
@@ -31,3 +33,22 @@ def read_attached(tracking: Client, model_name: str, version: str, path: str) ->
             return Path(tracking.download_artifacts(run_id, path, target)).read_bytes()
     except (MlflowException, OSError):  # of a run that is deleted, or whose files are
         return None
+
+
+def read_attached_of_job(tracking_uri: str, job_id: str, path: str) -> bytes | None:
+    """A file that is kept with the run of an orchestrator's run; None where there is none.
+
+    Raises:
+        StorageError: when MLflow, or where it keeps files, cannot be asked from here.
+    """
+    if not store_exists(tracking_uri):
+        return None
+    try:
+        tracking = connect(tracking_uri)
+        run = find_run_of_job(tracking, job_id)
+        if run is None or not any(file.path == path for file in tracking.list_artifacts(run.info.run_id)):
+            return None
+        with tempfile.TemporaryDirectory(prefix="sanefit-") as target:
+            return Path(tracking.download_artifacts(run.info.run_id, path, target)).read_bytes()
+    except Exception as error:  # of whichever store it is: an HTTP client's, a database's, S3's
+        raise StorageError(f"MLflow at {tracking_uri!r} cannot be asked: {first_line(error)}") from error

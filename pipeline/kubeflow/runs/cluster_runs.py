@@ -5,13 +5,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from kfp_server_api import RunServiceApi, V2beta1Run  # type: ignore[import-untyped]
+from kfp_server_api import RunServiceApi, V2beta1Run, V2beta1RuntimeConfig  # type: ignore[import-untyped]
 
 from sanefit.components.foundation.errors import RunFailedError, SettingsError
 from sanefit.pipeline.kubeflow.client.api import Kubeflow, predicates
 from sanefit.pipeline.kubeflow.client.errors import KubeflowError
 from sanefit.pipeline.kubeflow.runs.pipeline_version import find_experiment, find_pipeline
-from sanefit.pipeline.kubeflow.runs.run_states import ENDED, RETRIED, state_of
+from sanefit.pipeline.kubeflow.runs.run_states import ENDED, RETRIED, parameters_of, state_of, was_told_to_stop
 
 RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 LISTED_AT_ONCE = 20
@@ -101,8 +101,11 @@ def stop_run(kubeflow: Kubeflow, run: V2beta1Run) -> str:
     return "is being stopped"
 
 
-def retry_run(kubeflow: Kubeflow, run: V2beta1Run) -> None:
-    """Run the steps of an ended run again that did not succeed.
+def retry_run(kubeflow: Kubeflow, run: V2beta1Run) -> V2beta1Run:
+    """Run the steps of an ended run again that did not succeed; the run that does.
+
+    That is a new one for a run that was stopped, whose workflow would end at once again: it takes over the checks and
+    the trials that are finished, which are named by what they are made of.
 
     Raises:
         RunFailedError: when the run did not fail.
@@ -112,7 +115,23 @@ def retry_run(kubeflow: Kubeflow, run: V2beta1Run) -> None:
         raise RunFailedError(
             f"run {run.display_name!r} is {state_of(run)}; expected one that failed or was stopped; nothing was retried"
         )
+    if was_told_to_stop(run):
+        return _started_again(kubeflow, run)
     kubeflow.call("retry runs", RunServiceApi(kubeflow.client).run_service_retry_run, run.run_id)
+    return run
+
+
+def _started_again(kubeflow: Kubeflow, run: V2beta1Run) -> V2beta1Run:
+    names = (f"{run.display_name}-again{number}" for number in ("", *(f"-{n}" for n in itertools.count(2))))
+    name = next(name for name in names if not runs_named(kubeflow, name))
+    wanted = V2beta1Run(
+        display_name=name,
+        experiment_id=run.experiment_id,
+        pipeline_version_reference=run.pipeline_version_reference,
+        runtime_config=V2beta1RuntimeConfig(parameters={**parameters_of(run), "run_name": name}),
+        service_account=run.service_account,
+    )
+    return kubeflow.call("create runs", RunServiceApi(kubeflow.client).run_service_create_run, wanted)
 
 
 def _pages(kubeflow: Kubeflow, **options: Any) -> Iterator[V2beta1Run]:

@@ -64,18 +64,12 @@ class RecordReader:
         return found
 
     def _places(self, run: Any) -> Iterator[tuple[str, Callable[[], RunRecord]]]:
-        """Where the record may be, the best place first."""
-        given = parameters_of(run)
-        storage, tracking_uri = str(given.get("storage", "")), str(given.get("tracking_uri", ""))
-        if storage:
-            yield storage, partial(self._from_storage, run, storage)
-        for uri in dict.fromkeys([self.environment.get("MLFLOW_TRACKING_URI", ""), tracking_uri]):
-            if uri:
-                yield f"MLflow at {_shown(uri)}", partial(self._from_mlflow, run, uri)
+        for place, address in places_of(run, self.environment):
+            read = self._from_storage if place == address else self._from_mlflow
+            yield place, partial(read, run, address)
 
     def _from_storage(self, run: Any, storage: str) -> RunRecord:
-        if object_store.is_s3(storage):
-            require_answer(_s3_endpoint(), self.environment)
+        require_readable(storage, self.environment)
         asked = str(parameters_of(run).get("run_name") or run.display_name)
         records = (
             read_run_record(Storage(storage).run(name)) for name in (name_of_clone(asked, str(run.run_id)), asked)
@@ -83,8 +77,29 @@ class RecordReader:
         return next((record for record in records if record.steps), RunRecord())
 
     def _from_mlflow(self, run: Any, tracking_uri: str) -> RunRecord:
-        require_answer(tracking_uri, self.environment)
+        require_readable(tracking_uri, self.environment)
         return self.tracked(tracking_uri, str(run.run_id))
+
+
+def places_of(run: Any, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Where what a run wrote may be, the best place first: as it is named, and its address; a storage is named by it.
+
+    Args:
+        run: Kubeflow's.
+        environment: may name MLflow's address as seen from here.
+    """
+    given = parameters_of(run)
+    storage, tracking_uri = str(given.get("storage", "")), str(given.get("tracking_uri", ""))
+    if storage:
+        yield storage, storage
+    for uri in dict.fromkeys([environment.get("MLFLOW_TRACKING_URI", ""), tracking_uri]):
+        if uri:
+            yield f"MLflow at {_shown(uri)}", uri
+
+
+def require_readable(address: str, environment: Mapping[str, str]) -> None:
+    """Raise StorageError unless there is an answer where a storage or MLflow is."""
+    require_answer(_s3_endpoint() if object_store.is_s3(address) else address, environment)
 
 
 def require_answer(url: str, environment: Mapping[str, str]) -> None:

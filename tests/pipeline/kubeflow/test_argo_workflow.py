@@ -149,8 +149,14 @@ def test_a_run_that_was_stopped_is_shown_so(
     found = find_run(kubeflow, "digits-1")
     known = details(look_into(kubeflow, found, silent(found)))
     assert (known["state"], known["error"]) == ("stopped", ON_REQUEST)
-    retry_run(kubeflow, found)
-    assert double.written[-1].endswith(":retry")
+    again = retry_run(kubeflow, found)
+    assert not any(written.endswith(":retry") for written in double.written), "it would fail at once"
+    assert (again.display_name, again.runtime_config.parameters["run_name"]) == ("digits-1-again", "digits-1-again")
+    assert again.pipeline_version_reference == found.pipeline_version_reference
+    assert again.experiment_id == found.experiment_id
+    given = found.runtime_config.parameters
+    assert {**again.runtime_config.parameters, "run_name": given["run_name"]} == given
+    assert retry_run(kubeflow, find_run(kubeflow, "digits-1")).display_name == "digits-1-again-2"
 
 
 def test_a_stop_that_kubeflows_history_does_not_have_is_in_the_workflow(watch: Run, double: KubeflowDouble) -> None:

@@ -130,10 +130,12 @@ def test_stop_that_fails(double: KubeflowDouble, kubeflow: Kubeflow, submitted: 
     assert caught.value.exit_status == 2
 
 
-@pytest.mark.parametrize("state", ["FAILED", "CANCELED"])
-def test_retry(state: str, double: KubeflowDouble, kubeflow: Kubeflow, submitted: Submitted) -> None:
-    double.store.scripts[submitted.run_id] = [Look(state, 3)]
-    retry_run(kubeflow, find_run(kubeflow, "digits-1"))
+def test_a_run_that_failed_is_retried_by_kubeflow(
+    double: KubeflowDouble, kubeflow: Kubeflow, submitted: Submitted
+) -> None:
+    double.store.scripts[submitted.run_id] = [Look("FAILED", 3)]
+    failed = find_run(kubeflow, "digits-1")
+    assert retry_run(kubeflow, failed) is failed
     assert double.written[-1].endswith(":retry")
 
 

@@ -15,6 +15,9 @@ from kubernetes_double import KubernetesDouble, running_kubernetes_double
 
 from sanefit.components.foundation.errors import RunFailedError
 from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.tracking.attached_files import read_attached_of_job
+from sanefit.components.foundation.tracking.connection import connect
+from sanefit.components.foundation.tracking.runs import close_run, open_run
 from sanefit.pipeline.doctor.cluster_findings import API_VERBS
 from sanefit.pipeline.doctor.doctor import examine
 from sanefit.pipeline.doctor.findings import Finding
@@ -223,9 +226,39 @@ def test_a_page_is_fetched_from_the_runs_storage(
     submit(config, kubeflow, "digits-7")
     [run] = double.store.runs.values()
     run["runtime_config"]["parameters"]["storage"] = str(storage)
+
+    def nothing(*_: str) -> None:
+        return None
+
     with pytest.raises(RunFailedError, match="no page"):
-        fetch_report(kubeflow, "digits-7", tmp_path / "work")
+        fetch_report(kubeflow, "digits-7", tmp_path / "work", nothing)
     object_store.write_bytes(str(storage / "runs" / "digits-7" / "report.html"), b"the page")
-    page = fetch_report(kubeflow, "digits-7", tmp_path / "work")
+    page = fetch_report(kubeflow, "digits-7", tmp_path / "work", nothing)
     assert page.read_bytes() == b"the page"
     assert page.is_relative_to(tmp_path / "work")
+
+
+@pytest.mark.slow
+def test_a_page_comes_from_mlflow_where_the_storage_cannot_be_read(
+    kubeflow: Kubeflow, config: RunConfig, tmp_path: Path
+) -> None:
+    submitted = submit(config, kubeflow, "digits-7")  # its storage is in S3, which does not answer here
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    (tmp_path / "report.html").write_text("the page")
+    tracking = connect(uri)
+    run_id = open_run(
+        tracking,
+        experiment="digits",
+        artifact_location=str(tmp_path / "files"),
+        run_name="digits-7",
+        tags={},
+        params={},
+        job_id=submitted.run_id,
+    )
+    known = {"MLFLOW_TRACKING_URI": uri}
+    with pytest.raises(RunFailedError, match=r"s3://bucket/sanefit: .*MLflow at sqlite: no page yet"):
+        fetch_report(kubeflow, "digits-7", tmp_path / "work", read_attached_of_job, known)
+    close_run(tracking, run_id, succeeded=True, failure="", attach=tmp_path / "report.html")
+    page = fetch_report(kubeflow, "digits-7", tmp_path / "work", read_attached_of_job, known)
+    assert page == tmp_path / "work" / "runs" / "digits-7" / "report.html"
+    assert page.read_text() == "the page"
