@@ -122,8 +122,8 @@ def retry_run(kubeflow: Kubeflow, run: V2beta1Run) -> V2beta1Run:
 
 
 def _started_again(kubeflow: Kubeflow, run: V2beta1Run) -> V2beta1Run:
-    names = (f"{run.display_name}-again{number}" for number in ("", *(f"-{n}" for n in itertools.count(2))))
-    name = next(name for name in names if not runs_named(kubeflow, name))
+    endings = itertools.chain(["-again"], (f"-again-{number}" for number in itertools.count(2)))
+    name = next(name for ending in endings if not runs_named(kubeflow, name := f"{run.display_name}{ending}"))
     wanted = V2beta1Run(
         display_name=name,
         experiment_id=run.experiment_id,
