@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sanefit.components.foundation.errors import SettingsError
 from sanefit.pipeline.compile import compile_pipeline
 from sanefit.pipeline.container_images import ContainerImages
 from sanefit.pipeline.settings.cluster_settings import ClusterSettings
@@ -414,3 +415,11 @@ def test_a_run_without_news_trains_nothing_when_asked(tmp_path: Path) -> None:
     [condition] = set(outside) - {"prepare"}
     assert "== 'news'" in outside[condition]["triggerPolicy"]["condition"]
     assert outside["prepare"]["inputs"]["parameters"]["skip_unchanged"]["runtimeValue"]["constant"] is True
+
+
+@pytest.mark.parametrize("output", ["nowhere/pipeline.yaml", "folder.yaml", "pipeline.json", "pipeline"])
+def test_a_place_that_takes_no_file_is_one_line_before_anything_is_compiled(output: str, tmp_path: Path) -> None:
+    (tmp_path / "folder.yaml").mkdir()
+    with pytest.raises(SettingsError, match=re.escape(repr(str(tmp_path / output)))):
+        compile_pipeline(load_config(CONFIGS / "digits.yaml", ()), IMAGES, tmp_path / output)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.yaml"]
