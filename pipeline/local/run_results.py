@@ -10,6 +10,8 @@ from typing import Any
 from sanefit.components.foundation.errors import DataError, SettingsError
 from sanefit.components.foundation.schemas.checks import CheckReport
 from sanefit.components.foundation.schemas.runs import CHAMPION, NOTHING_NEW, RunSummary
+from sanefit.components.foundation.step_lines.line_forms import StepLine, StepTiming
+from sanefit.components.foundation.step_lines.reading import read_line
 from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.storage.results import load_result
 from sanefit.pipeline.local.local_run import LOG_FILE, TASKS_FOLDER, LocalOutcome
@@ -123,10 +125,21 @@ def _of_outcome(outcome: LocalOutcome, started: float, ended: float) -> dict[str
         if outcome.error.exit_status == BAD_INPUT and not Path(outcome.run.report).exists():
             result["status"] = "bad input"
     elif not outcome.succeeded:
-        result["error"] = f"a step ended without a word: {_last_words(outcome.folder / LOG_FILE)}"
+        result["error"] = _last_words(outcome.folder / LOG_FILE)
     return result
 
 
 def _last_words(log: Path) -> str:
-    errors = [line.strip() for line in log.read_text(encoding="utf-8").splitlines() if "Error" in line]
-    return f"{errors[-1] if errors else 'no error in its output'}; everything it printed is in {str(log)!r}"
+    """Of a step that failed without saying why: what raised prints an error, and what ended how long it took."""
+    lines = log.read_text(encoding="utf-8").splitlines()
+    told = f"everything it printed is in {str(log)!r}"
+    if errors := [line.strip() for line in lines if "Error" in line]:
+        return f"a step ended without a word: {errors[-1]}; {told}"
+    read = [read_line(line) for line in lines]
+    ended = {one.step for one in read if isinstance(one, StepTiming)}
+    if cut_off := [one.step for one in read if isinstance(one, StepLine) and one.step not in ended]:
+        return (
+            f"{cut_off[-1]}: its process was killed, by the system for want of memory or by hand; expected it to end "
+            f"by itself; run again, it goes on where it was; {told}"
+        )
+    return f"a step ended without a word: no error in its output; {told}"
