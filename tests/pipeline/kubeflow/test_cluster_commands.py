@@ -355,7 +355,7 @@ def as_a_cluster_does(double: KubeflowDouble, uri: str, page: Path) -> None:
                 assert fired is not None
                 store.scripts[fired["run_id"]] = []
                 fired |= {"state": "SUCCEEDED"}  # a list of runs, which `delete --wait` asks for, moves none on
-                seen |= {number, fired["run_id"]}
+                seen.update((number, fired["run_id"]))
 
     double.before = before
 
