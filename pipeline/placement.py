@@ -39,21 +39,18 @@ class Placement:
 
     def preparing_step(self, task: PipelineTask) -> PipelineTask:
         """Run with all that decodes images, and with torch, MLflow and the key that signs."""
-        task.set_container_image(self.images.trainer).set_caching_options(False)
-        return self._may_sign(self._may_track(task, "data_steps"))
+        return self._may_sign(self._with_torch(task, "data_steps"))
 
     def trainer_step(self, task: PipelineTask) -> PipelineTask:
         """Run with torch and MLflow, without a GPU."""
-        task.set_container_image(self.images.trainer).set_caching_options(False)
-        return self._may_track(task, "trainer_steps")
+        return self._with_torch(task, "trainer_steps")
 
     def checking_step(self, task: PipelineTask) -> PipelineTask:
         """The same for the step with the gate, which no second try opens.
 
         Argo's own retries, which Kubeflow sets since 2.17, bring back a pod that vanished, and no other.
         """
-        task.set_container_image(self.images.trainer).set_caching_options(False)
-        return self._may_track(task, "trainer_steps", retried=False)
+        return self._with_torch(task, "trainer_steps", retried=False)
 
     def telling_step(self, task: PipelineTask) -> PipelineTask:
         """Run as a trainer step that may tell others how the run went."""
@@ -63,9 +60,11 @@ class Placement:
         """Run as a trainer step that may sign, and may tell others what it did."""
         return self._may_tell(self._may_sign(self.trainer_step(task)))
 
-    def _may_track(
-        self, task: PipelineTask, steps: Literal["data_steps", "trainer_steps"], *, retried: bool = True
+    def _with_torch(
+        self, task: PipelineTask, steps: Literal["data_steps", "trainer_steps", "search_packs"], *, retried: bool = True
     ) -> PipelineTask:
+        """Run in the trainer's image, with MLflow; ``steps``: the section that says what it gets."""
+        task.set_container_image(self.images.trainer).set_caching_options(False)
         if self.cluster is not None:
             _on_cluster(task, self.cluster, getattr(self.cluster, steps), retried=retried)
             _use_secret(task, self.cluster.mlflow_secret, MLFLOW_SECRET_KEYS)
@@ -94,10 +93,8 @@ class Placement:
 
     def _gpu_step(self, task: PipelineTask) -> PipelineTask:
         """Run with torch and MLflow on GPUs, in the queue for them."""
-        task.set_container_image(self.images.trainer).set_caching_options(False)
+        self._with_torch(task, "search_packs")
         if self.cluster is not None:
-            _on_cluster(task, self.cluster, self.cluster.search_packs)
-            _use_secret(task, self.cluster.mlflow_secret, MLFLOW_SECRET_KEYS)
             _on_gpus(task, self.cluster)
             _queued(task, self.cluster)
         return task

@@ -4,7 +4,7 @@ Which steps share one is said here and nowhere else; each step is its room's. Th
 the containers, in which kfp has no decorators: so they call ``steps.py``, and not ``component.py``.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from kfp import dsl
 
@@ -43,9 +43,7 @@ def prepare(
     from sanefit.components.foundation.schemas.runs import NEWS
     from sanefit.components.model_registry.steps import compare_with_finished_runs, identify_training, open_run
 
-    names: Any = {"name": name, "run_name": run_name, "job_name": job_name, "job_id": job_id}
-    places: Any = {"storage": storage, "tracking_uri": tracking_uri}
-    sections: Any = {
+    sections = {
         "data": data,
         "stats": stats,
         "network": network,
@@ -54,14 +52,15 @@ def prepare(
         "search": search,
         "final": final,
     }
-    dataset = snapshot(data=data, storage=storage)
-    identity, *codes = identify_training(dataset=dataset, seed=seed, **sections)
+    names = name, run_name or job_name, job_id
+    places = storage, tracking_uri
+    dataset = snapshot(data, storage)
+    identity, *codes = identify_training(dataset, seed, sections)
     news, run = NEWS, ""
     if skip_unchanged:
-        news = compare_with_finished_runs(**names, **places, identity=identity)
+        news = compare_with_finished_runs(*names, *places, identity)
     if news == NEWS:
-        opened: Any = {"identity": identity, "dataset": dataset, "registry": registry, "seed": seed}
-        run = open_run(**names, **places, **opened, **sections)
+        run = open_run(*names, *places, identity, dataset, registry, seed, sections)
     return (dataset, identity, *codes, news, run)
 
 
@@ -71,25 +70,32 @@ def sanity(
     stats: str,
     network: str,
     optimizer: str,
+    seed: int,
     search: str,
     checks: str,
-    seed: int,
     code_digest: str,
     run: str,
     packs: int,
     page: dsl.Output[dsl.HTML],
-) -> NamedTuple("Checked", [("checks", str), ("plan", str), ("packs", list[int])]):  # type: ignore[valid-type]
-    """Check the network, write the page, stop the run if a check failed, and plan the search; ``packs``: numbers."""
+) -> NamedTuple(  # type: ignore[valid-type]
+    "Checked", [("inputs", str), ("checks", str), ("plan", str), ("packs", list[int])]
+):
+    """Check the network, write the page, stop the run if a check failed, and plan the search.
+
+    Gives what every step that trains is given as one text, and the numbers of the packs.
+    """
+    from sanefit.components.foundation.schemas.training import TrainingParameters
     from sanefit.components.hyperparameter_search.steps import plan_trials
     from sanefit.components.run_report.steps import run_report
     from sanefit.components.sanity_checks.steps import gate, sanity
 
-    inputs: Any = {"dataset": dataset, "stats": stats, "network": network, "optimizer": optimizer, "seed": seed}
-    found = sanity(**inputs, search=search, checks=checks, code_digest=code_digest, run=run)
-    run_report(run=run, dataset=dataset, stats=stats, checks=found, page=page.path)
-    gate(checks=found, run=run)
-    plan = plan_trials(stage="coarse", packs=packs, search=search, checks=found, previous="", run=run, **inputs)
-    return (found, plan, list(range(packs)))
+    given = TrainingParameters(dataset=dataset, stats=stats, network=network, optimizer=optimizer, seed=seed)
+    inputs = given.model_dump_json()
+    found = sanity(inputs, search, checks, code_digest, run)
+    run_report(run, inputs, found, page.path)
+    gate(found, run)
+    plan = plan_trials("coarse", packs, inputs, search, found, "", run)
+    return (inputs, found, plan, list(range(packs)))
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
@@ -97,30 +103,21 @@ def coarse_pack(pack: int, plan: str) -> int:
     """Train one pack."""
     from sanefit.components.hyperparameter_search.steps import train_pack
 
-    return train_pack(pack, plan)
+    return train_pack("coarse", pack, plan)
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
 def narrow_search(
-    plan: str,
-    packs: int,
-    search: str,
-    network: str,
-    optimizer: str,
-    checks: str,
-    dataset: str,
-    stats: str,
-    run: str,
-    seed: int,
-    trained: list[int],
-) -> NamedTuple("Narrowed", [("coarse", str), ("plan", str), ("packs", list[int])]):  # type: ignore[valid-type]
+    plan: str, packs: int, inputs: str, search: str, checks: str, run: str, trained: list[int]
+) -> NamedTuple(  # type: ignore[valid-type]
+    "Narrowed", [("coarse", str), ("plan", str), ("packs", list[int])]
+):
     """Rank the coarse trials, and plan the fine search around the best of them; ``trained``: packs waited for."""
     from sanefit.components.hyperparameter_search.steps import plan_trials, rank_trials
 
     del trained
-    coarse = rank_trials(stage="coarse", plan=plan, run=run)
-    inputs: Any = {"dataset": dataset, "stats": stats, "network": network, "optimizer": optimizer, "seed": seed}
-    fine = plan_trials(stage="fine", packs=packs, search=search, checks=checks, previous=coarse, run=run, **inputs)
+    coarse = rank_trials("coarse", plan, run)
+    fine = plan_trials("fine", packs, inputs, search, checks, coarse, run)
     return (coarse, fine, list(range(packs)))
 
 
@@ -129,43 +126,28 @@ def fine_pack(pack: int, plan: str) -> int:
     """Train one pack."""
     from sanefit.components.hyperparameter_search.steps import train_pack
 
-    return train_pack(pack, plan)
+    return train_pack("fine", pack, plan)
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
 def final_training(
-    dataset: str,
-    stats: str,
-    network: str,
-    optimizer: str,
-    final: str,
-    plan: str,
-    run: str,
-    seed: int,
-    trained: list[int],
-    metrics: dsl.Output[dsl.Metrics],
+    plan: str, inputs: str, final: str, run: str, trained: list[int], metrics: dsl.Output[dsl.Metrics]
 ) -> NamedTuple("Trained", [("fine", str), ("trained", str)]):  # type: ignore[valid-type]
     """Rank the fine trials, train the best setting at length, and test it; ``trained``: packs waited for."""
     from sanefit.components.final_training.steps import final_training
     from sanefit.components.hyperparameter_search.steps import rank_trials
 
     del trained
-    fine = rank_trials(stage="fine", plan=plan, run=run)
-    inputs: Any = {"dataset": dataset, "stats": stats, "network": network, "optimizer": optimizer, "seed": seed}
-    model = final_training(**inputs, final=final, ranking=fine, run=run, log_metric=metrics.log_metric)
-    return (fine, model)
+    fine = rank_trials("fine", plan, run)
+    return (fine, final_training(inputs, final, fine, run, metrics.log_metric))
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
 def register_model(
     name: str,
     data: str,
-    dataset: str,
-    stats: str,
-    network: str,
-    optimizer: str,
+    inputs: str,
     registry: str,
-    seed: int,
     checks: str,
     identity: str,
     coarse: str,
@@ -178,11 +160,8 @@ def register_model(
     from sanefit.components.model_registry.steps import register_model
     from sanefit.components.run_report.steps import run_report
 
-    inputs: Any = {"dataset": dataset, "stats": stats, "network": network, "optimizer": optimizer, "seed": seed}
-    evidence: Any = {"trained": trained, "checks": checks, "identity": identity, "registry": registry}
-    registration = register_model(name=name, data=data, **inputs, **evidence, run=run)
-    found = {"checks": checks, "coarse": coarse, "fine": fine, "trained": trained, "registration": registration}
-    run_report(run=run, dataset=dataset, stats=stats, page=page.path, **found)
+    registration = register_model(name, data, inputs, registry, trained, run, checks, identity)
+    run_report(run, inputs, checks, page.path, coarse, fine, trained, registration)
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
@@ -195,22 +174,22 @@ def identify_data(
     from sanefit.components.dataset_snapshot.steps import snapshot
     from sanefit.components.model_registry.steps import identify_training
 
-    dataset = snapshot(data=data, storage=storage)
     sections = {"data": data, "stats": stats, "network": network, "optimizer": optimizer}
-    settings = {**sections, "checks": checks, "search": search, "final": "{}"}
-    _, *codes = identify_training(dataset=dataset, seed=seed, **settings)
+    dataset = snapshot(data, storage)
+    _, *codes = identify_training(dataset, seed, {**sections, "checks": checks, "search": search, "final": "{}"})
     return (dataset, *codes)
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
 def check_network(
-    dataset: str, stats: str, network: str, optimizer: str, search: str, checks: str, seed: int, code_digest: str
+    dataset: str, stats: str, network: str, optimizer: str, seed: int, search: str, checks: str, code_digest: str
 ) -> str:
     """Check the network; returns a reference to a CheckReport, whatever it says."""
+    from sanefit.components.foundation.schemas.training import TrainingParameters
     from sanefit.components.sanity_checks.steps import sanity
 
-    inputs: Any = {"dataset": dataset, "stats": stats, "network": network, "optimizer": optimizer, "seed": seed}
-    return sanity(**inputs, search=search, checks=checks, code_digest=code_digest)
+    given = TrainingParameters(dataset=dataset, stats=stats, network=network, optimizer=optimizer, seed=seed)
+    return sanity(given.model_dump_json(), search, checks, code_digest)
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
@@ -218,4 +197,4 @@ def gate(checks: str) -> None:
     """Fail if a check failed; a task of its own, so that what was found is given nonetheless."""
     from sanefit.components.sanity_checks.steps import gate
 
-    gate(checks=checks)
+    gate(checks)

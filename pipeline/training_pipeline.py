@@ -114,16 +114,13 @@ def training_pipeline(place: Placement, searched: SearchSettings, *, skip_unchan
             with _if_news(prepared["news"], skip_unchanged):
                 dataset, run = prepared["dataset"], prepared["run"]
                 measured = _measured(place, dataset, stats, prepared["statistics_code"])
-                inputs = {
-                    "dataset": dataset,
-                    "stats": measured,
-                    "network": network,
-                    "optimizer": optimizer,
-                    "seed": seed,
-                }
                 checked = place.checking_step(
                     sanity(
-                        **inputs,
+                        dataset=dataset,
+                        stats=measured,
+                        network=network,
+                        optimizer=optimizer,
+                        seed=seed,
                         search=search,
                         checks=checks,
                         code_digest=prepared["checks_code"],
@@ -131,38 +128,31 @@ def training_pipeline(place: Placement, searched: SearchSettings, *, skip_unchan
                         packs=coarse_packs,
                     ).set_display_name("sanity: checks, page, gate, coarse plan")
                 ).outputs
+                known = {"inputs": checked["inputs"], "run": run}
                 trained, ended = _train_packs(place, coarse_pack, coarse_packs, checked)
                 narrowed = place.trainer_step(
                     narrow_search(
-                        **inputs,
+                        **known,
+                        plan=checked["plan"],
+                        packs=fine_packs,
                         search=search,
                         checks=checked["checks"],
-                        plan=checked["plan"],
-                        run=run,
-                        packs=fine_packs,
                         trained=trained,
                     )
                     .set_display_name("narrow search: coarse rank, fine plan")
                     .after(*ended)
                 ).outputs
                 trained, ended = _train_packs(place, fine_pack, fine_packs, narrowed)
-                final_model = place.final_training_step(
-                    final_training(**inputs, final=final, plan=narrowed["plan"], run=run, trained=trained)
+                best = place.final_training_step(
+                    final_training(**known, plan=narrowed["plan"], final=final, trained=trained)
                     .set_display_name("final training: fine rank, training, test")
                     .after(*ended)
                 ).outputs
+                found = {"coarse": narrowed["coarse"], "fine": best["fine"], "trained": best["trained"]}
+                evidence = {"checks": checked["checks"], "identity": prepared["identity"]}
                 place.registration_step(
                     register_model(
-                        **inputs,
-                        name=name,
-                        data=data,
-                        registry=registry,
-                        checks=checked["checks"],
-                        identity=prepared["identity"],
-                        coarse=narrowed["coarse"],
-                        fine=final_model["fine"],
-                        trained=final_model["trained"],
-                        run=run,
+                        **known, **found, **evidence, name=name, data=data, registry=registry
                     ).set_display_name("register model: version, alias, page")
                 )
 

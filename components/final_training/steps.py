@@ -3,23 +3,14 @@
 from collections.abc import Callable
 
 
-def final_training(
-    dataset: str,
-    stats: str,
-    network: str,
-    optimizer: str,
-    final: str,
-    ranking: str,
-    run: str,
-    seed: int,
-    log_metric: Callable[[str, float], None],
-) -> str:
+def final_training(inputs: str, final: str, ranking: str, run: str, log_metric: Callable[[str, float], None]) -> str:
     """Train the best setting and test it; returns a reference to a TrainedModel."""
     from sanefit.components.final_training.final_training import train_final
     from sanefit.components.final_training.member_runs import visible_workers
     from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
     from sanefit.components.foundation.schemas.runs import RunReference
     from sanefit.components.foundation.schemas.search import Ranking
+    from sanefit.components.foundation.schemas.training import TrainingParameters
     from sanefit.components.foundation.step_lines.step_log import running_step
     from sanefit.components.foundation.storage.layout import Storage
     from sanefit.components.foundation.storage.results import load_result, store_result
@@ -31,7 +22,7 @@ def final_training(
         parent = RunReference.model_validate_json(run)
         with mirrored_step(parent, "train"):
             trained = train_final(
-                read_training_inputs(dataset, stats, network, optimizer, seed),
+                read_training_inputs(TrainingParameters.model_validate_json(inputs)),
                 FinalTrainingSettings.model_validate_json(final),
                 load_result(Ranking, ranking),
                 parent,

@@ -1,19 +1,7 @@
 """Step 4, as a task runs it: texts in, a text out: plan, pack, rank."""
 
 
-def plan_trials(
-    stage: str,
-    packs: int,
-    search: str,
-    network: str,
-    optimizer: str,
-    checks: str,
-    dataset: str,
-    stats: str,
-    previous: str,
-    run: str,
-    seed: int,
-) -> str:
+def plan_trials(stage: str, packs: int, inputs: str, search: str, checks: str, previous: str, run: str) -> str:
     """Draw the stage's trials and deal them into packs; returns a reference to a StagePlan.
 
     ``previous``: refers to the Ranking of the stage before; empty for the first.
@@ -34,24 +22,24 @@ def plan_trials(
     with running_step(f"{stage} plan", run) as say:
         parent = RunReference.model_validate_json(run)
         settings = for_packs(SearchSettings.model_validate_json(search), stage, packs, say)  # type: ignore[arg-type]
-        snapshot = DatasetReference.model_validate_json(dataset)
+        given = TrainingParameters.model_validate_json(inputs)
+        snapshot = DatasetReference.model_validate_json(given.dataset)
         manifest = read_manifest(snapshot)
         folds = settle_folds(settings, manifest, read_index(snapshot, "train", manifest), say)
         plans = plan_stage(
             stage,  # type: ignore[arg-type]
             settings.model_copy(update={"folds": folds}),
-            network_settings.validate_json(network),
-            OptimizerSettings.model_validate_json(optimizer),
+            network_settings.validate_json(given.network),
+            OptimizerSettings.model_validate_json(given.optimizer),
             load_result(CheckReport, checks).learning_rate_band,
             read_previous_stage(parent, previous),
-            seed,
+            given.seed,
             say,
         )
-        inputs = TrainingParameters(dataset=dataset, stats=stats, network=network, optimizer=optimizer, seed=seed)
-        return store_stage_plan(parent, plans, inputs)
+        return store_stage_plan(parent, plans, given)
 
 
-def train_pack(pack: int, plan: str) -> int:
+def train_pack(stage: str, pack: int, plan: str) -> int:
     """Train a pack of trials, and keep its PackResult in the run's folder; returns its number.
 
     ``pack``: counts from 0. ``plan``: refers to the StagePlan.
@@ -61,12 +49,13 @@ def train_pack(pack: int, plan: str) -> int:
     from sanefit.components.foundation.storage.results import load_result
     from sanefit.components.hyperparameter_search.pack.trial_log import tracking_process
 
-    planned = load_result(StagePlan, plan)
-    run, uri = planned.run.model_dump_json(), planned.run.tracking_uri
-    with running_step(f"{planned.stage} pack {pack + 1}", run) as say, tracking_process(uri) as writer:
-        from sanefit.components.hyperparameter_search.pack.planned_pack import run_planned_pack
+    with running_step(f"{stage} pack {pack + 1}") as say:
+        planned = load_result(StagePlan, plan)
+        say.of(planned.run)
+        with tracking_process(planned.run.tracking_uri) as writer:
+            from sanefit.components.hyperparameter_search.pack.planned_pack import run_planned_pack
 
-        run_planned_pack(planned, pack, writer, say)
+            run_planned_pack(planned, pack, writer, say)
     return pack
 
 
@@ -84,6 +73,6 @@ def rank_trials(stage: str, plan: str, run: str) -> str:
     with running_step(f"{stage} rank", run) as say:
         parent = RunReference.model_validate_json(run)
         fill_in_untracked(parent, say)
-        packs = finished_packs(load_result(StagePlan, plan))
-        ranking = rank_stage(parent, stage, packs, say)  # type: ignore[arg-type]
+        planned = load_result(StagePlan, plan)
+        ranking = rank_stage(planned.stage, finished_packs(planned), say)
         return store_result(Storage(parent.storage).run(parent.run_name).result(f"{stage}-ranking"), ranking)

@@ -1,18 +1,12 @@
 """Step 6, as a task runs it: texts in, a text out; with the opening and closing of the MLflow run."""
 
+from collections.abc import Mapping
 
-def identify_training(
-    dataset: str,
-    data: str,
-    stats: str,
-    network: str,
-    optimizer: str,
-    checks: str,
-    search: str,
-    final: str,
-    seed: int,
-) -> tuple[str, str, str]:
+
+def identify_training(dataset: str, seed: int, sections: Mapping[str, str]) -> tuple[str, str, str]:
     """What determines the run (JSON), and what its statistics and its checks depend on beside their inputs (digests).
+
+    ``sections``: JSON of each section of the configuration that has a part in that.
 
     Never cached: the image's name stays when its content changes, and the user's own module is in there.
     """
@@ -21,17 +15,7 @@ def identify_training(
     from sanefit.components.model_registry.run_identity import identify_run
 
     with running_step("identity") as say:
-        identity = identify_run(
-            DatasetReference.model_validate_json(dataset),
-            seed,
-            data=data,
-            stats=stats,
-            network=network,
-            optimizer=optimizer,
-            checks=checks,
-            search=search,
-            final=final,
-        )
+        identity = identify_run(DatasetReference.model_validate_json(dataset), seed, **sections)
         say(f"{identity.run.digest[:16]}, made of {', '.join(identity.run.parts)}")
         return (identity.run.model_dump_json(), identity.statistics_code, identity.checks_code)
 
@@ -39,23 +23,19 @@ def identify_training(
 def open_run(
     name: str,
     run_name: str,
-    job_name: str,
     job_id: str,
     storage: str,
     tracking_uri: str,
     identity: str,
     dataset: str,
     registry: str,
-    data: str,
-    stats: str,
-    network: str,
-    optimizer: str,
-    checks: str,
-    search: str,
-    final: str,
     seed: int,
+    sections: Mapping[str, str],
 ) -> str:
-    """Open the MLflow run, once all that registration will need is there; returns a RunReference."""
+    """Open the MLflow run, once all that registration will need is there; returns a RunReference.
+
+    ``sections``: as for ``identify_training``.
+    """
     import os
     from datetime import UTC, datetime
 
@@ -79,22 +59,13 @@ def open_run(
         read_signing_key(os.environ)
         manifest = read_manifest(DatasetReference.model_validate_json(dataset))
         class_names = manifest.class_names
-        judged_class(SearchSettings.model_validate_json(search).metric, class_names)
+        judged_class(SearchSettings.model_validate_json(sections["search"]).metric, class_names)
         rule = RegistrySettings.model_validate_json(registry)
         require_known_classes(rule, class_names)
         require_onnx_packages(rule)
         known = TrainingIdentity.model_validate_json(identity)
-        params = flat_settings(
-            seed,
-            data=data,
-            stats=stats,
-            network=network,
-            optimizer=optimizer,
-            checks=checks,
-            search=search,
-            final=final,
-        )
-        run = open_tracking_run(name, run_name or job_name, job_id, storage, tracking_uri, known, params, say)
+        params = flat_settings(seed, **sections)
+        run = open_tracking_run(name, run_name, job_id, storage, tracking_uri, known, params, say)
         say.of(run)
         log_dataset_inputs(
             connect(tracking_uri),
@@ -109,7 +80,7 @@ def open_run(
 
 
 def compare_with_finished_runs(
-    name: str, run_name: str, job_name: str, job_id: str, storage: str, tracking_uri: str, identity: str
+    name: str, run_name: str, job_id: str, storage: str, tracking_uri: str, identity: str
 ) -> str:
     """Say ``news`` or ``nothing new``: whether training could give anything that no finished run gave."""
     from sanefit.components.foundation.identity.training_identity import TrainingIdentity
@@ -118,23 +89,12 @@ def compare_with_finished_runs(
 
     with running_step("compare") as say:
         answer = compare(TrainingIdentity.model_validate_json(identity), name, tracking_uri, say)
-        say.of(unopened_run(answer, run_name or job_name, job_id, storage, tracking_uri))
+        say.of(unopened_run(answer, run_name, job_id, storage, tracking_uri))
         return answer
 
 
 def register_model(
-    name: str,
-    data: str,
-    dataset: str,
-    stats: str,
-    network: str,
-    optimizer: str,
-    registry: str,
-    seed: int,
-    trained: str,
-    run: str,
-    checks: str,
-    identity: str,
+    name: str, data: str, inputs: str, registry: str, trained: str, run: str, checks: str, identity: str
 ) -> str:
     """Register the model, decide between champion and challenger, certify; returns a reference to a Registration."""
     import os
@@ -146,6 +106,7 @@ def register_model(
     from sanefit.components.foundation.schemas.images import DataSettings
     from sanefit.components.foundation.schemas.registry import RegistrySettings
     from sanefit.components.foundation.schemas.runs import RunReference
+    from sanefit.components.foundation.schemas.training import TrainingParameters
     from sanefit.components.foundation.step_lines.step_log import running_step
     from sanefit.components.foundation.storage.layout import Storage
     from sanefit.components.foundation.storage.results import load_result, store_result
@@ -160,7 +121,7 @@ def register_model(
     from sanefit.components.model_registry.run_lifecycle import show_in_mlflow
 
     with running_step("register", run) as say:
-        inputs = read_training_inputs(dataset, stats, network, optimizer, seed)
+        trained_on = read_training_inputs(TrainingParameters.model_validate_json(inputs))
         parent = RunReference.model_validate_json(run)
         wait_until_unlocked(parent.tracking_uri, say)
         wait_for_run(connect(parent.tracking_uri), parent.tracking_run_id, say)
@@ -168,9 +129,9 @@ def register_model(
         fill_in_untracked(parent, say)
         settings = RegistrySettings.model_validate_json(registry)
         model, images = load_result(TrainedModel, trained), DataSettings.model_validate_json(data)
-        registration = register(name, inputs, images, model, settings, parent, say)
+        registration = register(name, trained_on, images, model, settings, parent, say)
         report, known = load_result(CheckReport, checks), TrainingIdentity.model_validate_json(identity)
-        certify(registration, Evidence(inputs, model, report, known), parent, os.environ, datetime.now(UTC), say)
+        certify(registration, Evidence(trained_on, model, report, known), parent, os.environ, datetime.now(UTC), say)
         tell_promotion(settings, registration, parent, say)
         return store_result(Storage(parent.storage).run(parent.run_name).registration, registration)
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 def run_report(
     run: str,
-    dataset: str,
-    stats: str,
+    inputs: str,
     checks: str,
     page: str,
     coarse: str = "",
@@ -14,11 +13,17 @@ def run_report(
     trained: str = "",
     registration: str = "",
 ) -> None:
-    """Write the run's page from what is known so far; all but ``run`` and ``dataset`` are references."""
+    """Write the run's page, at ``page`` too, from what is known so far.
+
+    ``inputs``: JSON of TrainingParameters. ``checks`` and those after ``page``: references, empty where a step has not
+    run.
+    """
+    from sanefit.components.foundation.schemas.training import TrainingParameters
     from sanefit.components.foundation.step_lines.step_log import running_step
     from sanefit.components.run_report.report import load_findings, write_report
 
     with running_step("report" if registration else "first report", run) as say:
         found = {"coarse": coarse, "fine": fine, "trained": trained, "registration": registration}
-        html = write_report(load_findings(run, dataset, stats, checks, found), say)
+        given = TrainingParameters.model_validate_json(inputs)
+        html = write_report(load_findings(run, given.dataset, given.stats, checks, found), say)
         Path(page).write_text(html, encoding="utf-8")

@@ -1,17 +1,7 @@
 """Step 3 and the gate after it, as a task runs it: texts in, a text out."""
 
 
-def sanity(
-    dataset: str,
-    stats: str,
-    network: str,
-    optimizer: str,
-    search: str,
-    checks: str,
-    seed: int,
-    code_digest: str,
-    run: str = "",
-) -> str:
+def sanity(inputs: str, search: str, checks: str, code_digest: str, run: str = "") -> str:
     """Run the checks and the learning-rate probe; always succeeds; returns a reference to a CheckReport.
 
     What an earlier run found for the same inputs is not measured again; ``code_digest``: of the code that checks, and
@@ -20,6 +10,7 @@ def sanity(
     from sanefit.components.foundation.identity.digests import digest_of
     from sanefit.components.foundation.schemas.checks import CheckSettings
     from sanefit.components.foundation.schemas.search import SearchSettings
+    from sanefit.components.foundation.schemas.training import TrainingParameters
     from sanefit.components.foundation.step_lines.step_log import running_step
     from sanefit.components.foundation.training.inputs import read_training_inputs
     from sanefit.components.foundation.training.score import judged_class
@@ -27,13 +18,13 @@ def sanity(
     from sanefit.components.sanity_checks.checklist import run_checklist
 
     with running_step("sanity", run) as say:
-        inputs = read_training_inputs(dataset, stats, network, optimizer, seed)
+        read = read_training_inputs(TrainingParameters.model_validate_json(inputs))
         searched = SearchSettings.model_validate_json(search)
-        judged_class(searched.metric, inputs.manifest.class_names)  # an error now rather than after the checks
+        judged_class(searched.metric, read.manifest.class_names)  # an error now rather than after the checks
         settings = CheckSettings.model_validate_json(checks)
         coarse = searched.coarse
-        key = digest_of(dataset, stats, network, optimizer, coarse.model_dump_json(), checks, seed, code_digest)
-        return check_once(inputs.dataset.storage, key, lambda: run_checklist(inputs, coarse, settings, say), say)
+        key = digest_of(inputs, coarse.model_dump_json(), checks, code_digest)
+        return check_once(read.dataset.storage, key, lambda: run_checklist(read, coarse, settings, say), say)
 
 
 def gate(checks: str, run: str = "") -> None:

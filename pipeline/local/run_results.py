@@ -10,7 +10,7 @@ from typing import Any
 from sanefit.components.foundation.errors import DataError, SettingsError
 from sanefit.components.foundation.schemas.checks import CheckReport
 from sanefit.components.foundation.schemas.runs import CHAMPION, NOTHING_NEW, RunSummary
-from sanefit.components.foundation.step_lines.line_forms import StepLine, StepTiming
+from sanefit.components.foundation.step_lines.line_forms import StepLine
 from sanefit.components.foundation.step_lines.reading import read_line
 from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.storage.results import load_result
@@ -125,19 +125,20 @@ def _of_outcome(outcome: LocalOutcome, started: float, ended: float) -> dict[str
         if outcome.error.exit_status == BAD_INPUT and not Path(outcome.run.report).exists():
             result["status"] = "bad input"
     elif not outcome.succeeded:
-        result["error"] = _last_words(outcome.folder / LOG_FILE)
+        result["error"] = _last_words(outcome)
     return result
 
 
-def _last_words(log: Path) -> str:
+def _last_words(outcome: LocalOutcome) -> str:
     """Of a step that failed without saying why: what raised prints an error, and what ended how long it took."""
+    log = outcome.folder / LOG_FILE
     lines = log.read_text(encoding="utf-8").splitlines()
     told = f"everything it printed is in {str(log)!r}"
     if errors := [line.strip() for line in lines if "Error" in line]:
         return f"a step ended without a word: {errors[-1]}; {told}"
-    read = [read_line(line) for line in lines]
-    ended = {one.step for one in read if isinstance(one, StepTiming)}
-    if cut_off := [one.step for one in read if isinstance(one, StepLine) and one.step not in ended]:
+    ended = {timing.step for timing in outcome.timings}
+    said = [one.step for line in lines if isinstance(one := read_line(line), StepLine)]
+    if cut_off := [step for step in said if step not in ended]:
         return (
             f"{cut_off[-1]}: its process was killed, by the system for want of memory or by hand; expected it to end "
             f"by itself; run again, it goes on where it was; {told}"

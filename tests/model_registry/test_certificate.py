@@ -175,10 +175,9 @@ def test_a_key_that_cannot_be_read_stops_a_run_when_it_begins(
     from sanefit.components.model_registry.steps import open_run
 
     monkeypatch.setenv("SANEFIT_SIGNING_KEY", str(tmp_path / "none.pem"))
-    sections = ("registry", "data", "stats", "network", "optimizer", "checks", "search", "final")
-    names = ("name", "run_name", "job_name", "job_id", "storage", "tracking_uri", "identity", "dataset")
+    names = ("name", "run_name", "job_id", "storage", "tracking_uri", "identity", "dataset", "registry")
     with pytest.raises(SystemExit) as ended:
-        open_run(**dict.fromkeys((*names, *sections), ""), seed=0)
+        open_run(**dict.fromkeys(names, ""), seed=0, sections={})
     assert ended.value.code == SettingsError.exit_status == 2
     assert "SANEFIT_SIGNING_KEY is no key in PEM" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []

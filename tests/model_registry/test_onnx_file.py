@@ -98,19 +98,19 @@ def test_a_missing_package_ends_the_run_before_it_is_opened(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    given = dict.fromkeys(("identity", "data", "stats", "network", "optimizer", "checks", "final"), "{}") | {
+    sections = dict.fromkeys(("data", "stats", "network", "optimizer", "checks", "final"), "{}")
+    given = {
+        "identity": "{}",
         "name": "digits",
         "run_name": "r",
-        "job_name": "",
         "job_id": "",
         "storage": str(tmp_path),
         "tracking_uri": f"sqlite:///{tmp_path}/mlflow.db",
         "dataset": digits.model_dump_json(),
         "registry": '{"onnx": true}',
-        "search": SearchSettings().model_dump_json(),
     }
     with pytest.raises(SystemExit) as stopped:
-        open_run(**given, seed=0)
+        open_run(**given, seed=0, sections={**sections, "search": SearchSettings().model_dump_json()})
     assert stopped.value.code == 2
     said = capsys.readouterr().out
     assert f"registry.onnx=true: {package} cannot be imported (" in said

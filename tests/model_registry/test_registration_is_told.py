@@ -13,7 +13,7 @@ from sanefit.components.foundation.schemas.networks import TwoLayerSettings
 from sanefit.components.foundation.schemas.registry import RegistrySettings
 from sanefit.components.foundation.schemas.runs import Registration
 from sanefit.components.foundation.schemas.statistics import ChannelStats
-from sanefit.components.foundation.schemas.training import OptimizerSettings
+from sanefit.components.foundation.schemas.training import OptimizerSettings, TrainingParameters
 from sanefit.components.foundation.storage.results import load_result, store_cached_result, store_result
 from sanefit.components.model_registry import registration as registration_module
 from sanefit.components.model_registry.steps import register_model
@@ -31,12 +31,14 @@ def registered(
     reference = register_model(
         name="told",
         data=DataSettings().model_dump_json(),
-        dataset=digits.model_dump_json(),
-        stats=store_cached_result(str(storage), "stats", stats),
-        network=NETWORK.model_dump_json(),
-        optimizer=OptimizerSettings().model_dump_json(),
+        inputs=TrainingParameters(
+            dataset=digits.model_dump_json(),
+            stats=store_cached_result(str(storage), "stats", stats),
+            network=NETWORK.model_dump_json(),
+            optimizer=OptimizerSettings().model_dump_json(),
+            seed=0,
+        ).model_dump_json(),
         registry=RegistrySettings(notify_url="env:SHOP_HOOK").model_dump_json(),
-        seed=0,
         trained=store_result(f"{folder_of(run)}/trained.json", trained_model(folder_of(run), digits, stats, steps)),
         checks=store_result(f"{folder_of(run)}/checks.json", CheckReport(gates=[], probe=[], learning_rate_band=None)),
         identity=TrainingIdentity(images=digits.fingerprint, code="c", torch="t").model_dump_json(),

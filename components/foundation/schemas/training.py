@@ -76,7 +76,11 @@ class CurveDiagnosis(Artifact):
 
 
 class TrainingParameters(Artifact):
-    """The parameters of every task that trains: texts that ``foundation/training/inputs.py`` reads."""
+    """What every step that trains is given, as texts; ``foundation/training/inputs.py`` reads them.
+
+    ``dataset``: JSON of a DatasetReference. ``stats``: refers to ChannelStats, as ``store_cached_result`` gives it.
+    ``network``, ``optimizer``: JSON of the sections. ``seed``: of the run.
+    """
 
     dataset: str
     stats: str

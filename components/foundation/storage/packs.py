@@ -12,7 +12,7 @@ from sanefit.components.foundation.schemas.stage_plan import StagePlan
 from sanefit.components.foundation.schemas.training import TrainingParameters
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import RunFolder, Storage
-from sanefit.components.foundation.storage.results import parse_result, store_result
+from sanefit.components.foundation.storage.results import parse_content, parse_result, store_result
 
 DIGITS = 12  # of the content's digest: hundreds of texts go into one parameter
 TEXT = re.compile(rf"(?P<pack>\d+)-(?P<digest>[0-9a-f]{{{DIGITS}}})")
@@ -57,13 +57,13 @@ def store_pack_result(run: RunReference, pack: int, result: PackResult) -> str:
     return _store(_folder(run).pack_result(result.stage, pack), pack, result)
 
 
-def finished_packs(stage: StagePlan) -> list[str]:
-    """The texts of the results of all packs of a stage.
+def finished_packs(stage: StagePlan) -> dict[str, PackResult]:
+    """The results of all packs of a stage, by their texts.
 
     Raises:
-        StorageError: when one is missing, or is of another plan.
+        StorageError: when one is missing, damaged, or of another plan.
     """
-    return [_finished(stage.run, stage.stage, plan) for plan in stage.packs]
+    return dict(_finished(stage.run, stage.stage, plan) for plan in stage.packs)
 
 
 def load_pack_results(run: RunReference, stage: Stage, texts: Iterable[str]) -> list[PackResult]:
@@ -86,16 +86,16 @@ def _folder(run: RunReference) -> RunFolder:
     return Storage(run.storage).run(run.run_name)
 
 
-def _finished(run: RunReference, stage: Stage, plan: str) -> str:
+def _finished(run: RunReference, stage: Stage, plan: str) -> tuple[str, PackResult]:
     pack, _ = _parts(plan)
     uri = _folder(run).pack_result(stage, pack)
     content = object_store.read_bytes(uri)
-    text = _text(pack, content)
-    if parse_result(PackResult, uri, _parts(text)[1]).plan != plan:
+    result = parse_content(PackResult, uri, content)
+    if result.plan != plan:
         raise StorageError(
             f"{uri!r} is not the result of plan {plan}; expected that of this run's {stage} pack {pack + 1}; run again"
         )
-    return text
+    return _text(pack, content), result
 
 
 def _store(uri: str, pack: int, content: Artifact) -> str:

@@ -106,7 +106,15 @@ def parse_result(schema: type[Schema], uri: str, digest: str) -> Schema:
     Raises:
         StorageError: when it is gone, or another.
     """
-    content = object_store.read_bytes(uri)
+    return parse_content(schema, uri, object_store.read_bytes(uri), digest)
+
+
+def parse_content(schema: type[Schema], uri: str, content: bytes, digest: str = "") -> Schema:
+    """The same of content that was read already; without a ``digest`` whatever its SHA-256 is.
+
+    Raises:
+        StorageError: when it is another, or damaged.
+    """
     seen = hashlib.sha256(content).hexdigest()
     try:
         if not seen.startswith(digest):

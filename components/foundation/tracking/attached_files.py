@@ -5,8 +5,7 @@ from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 
-from sanefit.components.foundation.errors import StorageError, first_line
-from sanefit.components.foundation.tracking.connection import Client, connect, store_exists
+from sanefit.components.foundation.tracking.connection import Client, connect, explained, store_exists
 from sanefit.components.foundation.tracking.runs import find_run_of_job
 
 
@@ -23,14 +22,8 @@ def attach_folder(tracking: Client, run_id: str, folder: Path, name: str) -> Non
 def read_attached(tracking: Client, model_name: str, version: str, path: str) -> bytes | None:
     """A file that is kept with a version's run; None where there is none."""
     run_id = tracking.get_model_version(model_name, version).run_id
-    if not run_id:
-        return None
-    folder, _, _ = path.rpartition("/")
     try:
-        if not any(file.path == path for file in tracking.list_artifacts(run_id, folder)):
-            return None
-        with tempfile.TemporaryDirectory(prefix="sanefit-") as target:
-            return Path(tracking.download_artifacts(run_id, path, target)).read_bytes()
+        return _attached(tracking, run_id, path) if run_id else None
     except (MlflowException, OSError):  # of a run that is deleted, or whose files are
         return None
 
@@ -43,12 +36,15 @@ def read_attached_of_job(tracking_uri: str, job_id: str, path: str) -> bytes | N
     """
     if not store_exists(tracking_uri):
         return None
-    try:
+    with explained(tracking_uri):
         tracking = connect(tracking_uri)
         run = find_run_of_job(tracking, job_id)
-        if run is None or not any(file.path == path for file in tracking.list_artifacts(run.info.run_id)):
-            return None
-        with tempfile.TemporaryDirectory(prefix="sanefit-") as target:
-            return Path(tracking.download_artifacts(run.info.run_id, path, target)).read_bytes()
-    except Exception as error:  # of whichever store it is: an HTTP client's, a database's, S3's
-        raise StorageError(f"MLflow at {tracking_uri!r} cannot be asked: {first_line(error)}") from error
+        return _attached(tracking, run.info.run_id, path) if run else None
+
+
+def _attached(tracking: Client, run_id: str, path: str) -> bytes | None:
+    folder, _, _ = path.rpartition("/")
+    if not any(file.path == path for file in tracking.list_artifacts(run_id, folder)):
+        return None
+    with tempfile.TemporaryDirectory(prefix="sanefit-") as target:
+        return Path(tracking.download_artifacts(run_id, path, target)).read_bytes()

@@ -69,6 +69,19 @@ def _one_at_a_time(database: Path) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def explained(tracking_uri: str) -> Iterator[None]:
+    """Whoever looks on from outside a run is told in one line why MLflow cannot be asked.
+
+    Raises:
+        StorageError: for any error of whichever store it is: an HTTP client's, a database's, S3's.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise StorageError(f"MLflow at {tracking_uri!r} cannot be asked: {first_line(error)}") from error
+
+
 def store_exists(tracking_uri: str) -> bool:
     """False for a local SQLite store whose file is missing: asking it anything would create it."""
     return not tracking_uri.startswith(LOCAL) or Path(tracking_uri.removeprefix(LOCAL)).exists()

@@ -9,14 +9,14 @@ from mlflow.entities import RunTag
 from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 
-from sanefit.components.foundation.errors import StorageError, first_line
+from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.schemas.bases import Artifact
 from sanefit.components.foundation.schemas.run_record import PackProgress, RunRecord, StepRecord
 from sanefit.components.foundation.schemas.runs import Registration, RunReference
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.storage.run_record import read_run_record
-from sanefit.components.foundation.tracking.connection import LOCAL, Client, connect, store_exists
+from sanefit.components.foundation.tracking.connection import LOCAL, Client, connect, explained, store_exists
 from sanefit.components.foundation.tracking.runs import find_run_of_job, run_tags
 from sanefit.components.foundation.tracking.tags import FAILURE_TAG, PROGRESS_TAGS, REGISTRATION_TAG, STEP_TAGS
 
@@ -95,10 +95,8 @@ def tracked_run_record(tracking_uri: str, job_id: str) -> RunRecord:
     """
     if not store_exists(tracking_uri):
         return RunRecord()
-    try:
+    with explained(tracking_uri):
         run = find_run_of_job(connect(tracking_uri), job_id)
-    except Exception as error:  # of whichever store it is: an HTTP client's, a database's
-        raise StorageError(f"MLflow at {tracking_uri!r} cannot be asked: {first_line(error)}") from error
     tags = run.data.tags if run else {}
     registrations = _parsed(Registration, {tag: value for tag, value in tags.items() if tag == REGISTRATION_TAG})
     return RunRecord(

@@ -6,7 +6,7 @@ from sanefit.components.foundation.image_dataset.shards import read_manifest
 from sanefit.components.foundation.schemas.images import DatasetReference, Manifest
 from sanefit.components.foundation.schemas.networks import NetworkSettings, network_settings
 from sanefit.components.foundation.schemas.statistics import ChannelStats
-from sanefit.components.foundation.schemas.training import OptimizerSettings
+from sanefit.components.foundation.schemas.training import OptimizerSettings, TrainingParameters
 from sanefit.components.foundation.storage.results import load_result
 
 
@@ -30,25 +30,19 @@ class TrainingInputs:
         return len(self.manifest.class_names)
 
 
-def read_training_inputs(dataset: str, stats: str, network: str, optimizer: str, seed: int) -> TrainingInputs:
-    """From the parameters of a task.
-
-    Args:
-        dataset: JSON of a DatasetReference; its manifest is read.
-        stats: refers to ChannelStats, as ``store_cached_result`` gives it.
-        network, optimizer: JSON of the sections.
-        seed: of the run.
+def read_training_inputs(given: TrainingParameters) -> TrainingInputs:
+    """Parse what a task is given; the manifest and the statistics are read.
 
     Raises:
         DataError: when the manifest is damaged.
         StorageError: when the manifest or the statistics cannot be read.
     """
-    reference = DatasetReference.model_validate_json(dataset)
+    reference = DatasetReference.model_validate_json(given.dataset)
     return TrainingInputs(
         reference,
         read_manifest(reference),
-        load_result(ChannelStats, stats),
-        network_settings.validate_json(network),
-        OptimizerSettings.model_validate_json(optimizer),
-        seed,
+        load_result(ChannelStats, given.stats),
+        network_settings.validate_json(given.network),
+        OptimizerSettings.model_validate_json(given.optimizer),
+        given.seed,
     )

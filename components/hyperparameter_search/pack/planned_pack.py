@@ -30,4 +30,4 @@ def run_planned_pack(stage: StagePlan, pack: int, writer: Executor, say: Say) ->
         return
     machine = PackMachine(visible_devices(), usable_cores())
     plan = load_pack_plan(stage.run, stage.stage, stage.packs[pack])
-    run_pack(plan, read_training_inputs(**stage.inputs.model_dump()), stage.run, machine, writer=writer, say=say)
+    run_pack(plan, read_training_inputs(stage.inputs), stage.run, machine, writer=writer, say=say)

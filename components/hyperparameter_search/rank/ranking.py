@@ -1,12 +1,11 @@
 """Rank the trials of a stage by what they reached on the validation split."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from sanefit.components.foundation.errors import RunFailedError
-from sanefit.components.foundation.schemas.runs import RunReference
-from sanefit.components.foundation.schemas.search import Ranking, Stage, TrialSetting
+from sanefit.components.foundation.schemas.search import PackResult, Ranking, Stage, TrialSetting
 from sanefit.components.foundation.step_lines.step_log import Say
-from sanefit.components.foundation.storage.packs import load_pack_results, trials_of
+from sanefit.components.foundation.storage.packs import trials_of
 from sanefit.components.hyperparameter_search.finished_trials import best_first
 from sanefit.components.hyperparameter_search.rank.importances import importances
 from sanefit.components.hyperparameter_search.rank.range_findings import range_findings
@@ -14,21 +13,20 @@ from sanefit.components.hyperparameter_search.rank.range_findings import range_f
 TOP = 10
 
 
-def rank_stage(run: RunReference, stage: Stage, packs: Sequence[str], say: Say) -> Ranking:
+def rank_stage(stage: Stage, packs: Mapping[str, PackResult], say: Say) -> Ranking:
     """The best settings of a stage: best last score by ``search.metric``; of equals, the first.
 
     Trials that successive halving stopped rank below those that it did not.
 
     Args:
-        run: holds the packs' results.
         stage: ``coarse`` or ``fine``.
-        packs: a text for each, as ``store_pack_result`` gives it.
+        packs: their results, by the texts that ``store_pack_result`` gives; at least one.
         say: prints a line.
 
     Raises:
         RunFailedError: when no trial finished.
     """
-    loaded = load_pack_results(run, stage, packs)
+    loaded = [*packs.values()]
     results, search_range = trials_of(loaded), loaded[0].search_range
     finished = best_first(results, search_range.metric)
     if not finished:

@@ -7,11 +7,10 @@ from typing import Any
 
 from sanefit.components.foundation.errors import RunFailedError, StorageError
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.layout import Storage, name_of_clone
+from sanefit.components.foundation.storage.layout import Storage
 from sanefit.pipeline.kubeflow.client.api import Kubeflow
 from sanefit.pipeline.kubeflow.runs.cluster_runs import find_run
-from sanefit.pipeline.kubeflow.runs.run_record import places_of, require_readable
-from sanefit.pipeline.kubeflow.runs.run_states import parameters_of
+from sanefit.pipeline.kubeflow.runs.run_record import Place, folders_of, name_of_run, places_of, require_readable
 
 REPORT = "report.html"  # what MLflow calls it
 Attached = Callable[[str, str, str], bytes | None]  # takes MLflow's address, the id of Kubeflow's run, and a path
@@ -33,29 +32,26 @@ def fetch_report(
         RunFailedError: when there is no page yet, or none that can be read from here: what was tried, in that order.
     """
     found = find_run(kubeflow, run)
-    asked = str(parameters_of(found).get("run_name") or found.display_name)
     known = dict(os.environ) if environment is None else environment
     tried = []
-    for place, address in places_of(found, known):
+    for place in places_of(found, known):
         try:
-            require_readable(address, known)
-            stored = _stored(found, asked, address) if place == address else None
-            page = stored if place == address else attached(address, str(found.run_id), REPORT)
+            require_readable(place, known)
+            page = attached(place.address, str(found.run_id), REPORT) if place.is_mlflow else _stored(found, place)
         except StorageError as error:
-            tried.append(f"{place}: {str(error).partition(';')[0]}")
+            tried.append(f"{place.name}: {str(error).partition(';')[0]}")
             continue
         if page is not None:
-            copy = Path(Storage(str(workdir)).run(asked).report)
+            copy = Path(Storage(str(workdir)).run(name_of_run(found)).report)
             object_store.write_bytes(str(copy), page)
             return copy
-        tried.append(f"{place}: no page yet")
+        tried.append(f"{place.name}: no page yet")
     raise RunFailedError(
-        f"run {asked!r} has no page that can be read from here ({'; '.join(tried)}); expected one after its checks, in "
-        "MLflow once it has ended; look again later, or give AWS_ACCESS_KEY_ID or MLFLOW_TRACKING_URI"
+        f"run {name_of_run(found)!r} has no page that can be read from here ({'; '.join(tried)}); expected one after "
+        "its checks, in MLflow once it has ended; look again later, or give AWS_ACCESS_KEY_ID or MLFLOW_TRACKING_URI"
     )
 
 
-def _stored(run: Any, asked: str, storage: str) -> bytes | None:
-    """A clone of a run has a folder of its own."""
-    pages = (Storage(storage).run(name).report for name in (name_of_clone(asked, str(run.run_id)), asked))
+def _stored(run: Any, place: Place) -> bytes | None:
+    pages = (folder.report for folder in folders_of(run, place.address))
     return next((object_store.read_bytes(page) for page in pages if object_store.exists(page)), None)

@@ -131,6 +131,15 @@ def _started_again(kubeflow: Kubeflow, run: V2beta1Run) -> V2beta1Run:
         runtime_config=V2beta1RuntimeConfig(parameters={**parameters_of(run), "run_name": name}),
         service_account=run.service_account,
     )
+    return create_run(kubeflow, wanted)
+
+
+def create_run(kubeflow: Kubeflow, wanted: V2beta1Run) -> V2beta1Run:
+    """Start a run; as the server has it.
+
+    Raises:
+        KubeflowError: from the API.
+    """
     return kubeflow.call("create runs", RunServiceApi(kubeflow.client).run_service_create_run, wanted)
 
 

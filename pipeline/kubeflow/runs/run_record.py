@@ -11,7 +11,7 @@ from typing import Any
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.schemas.run_record import RunRecord
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.layout import Storage, name_of_clone
+from sanefit.components.foundation.storage.layout import RunFolder, Storage, name_of_clone
 from sanefit.components.foundation.storage.run_record import read_run_record
 from sanefit.components.foundation.storage.s3_client import endpoint
 from sanefit.pipeline.kubeflow.runs.run_states import parameters_of
@@ -64,25 +64,32 @@ class RecordReader:
         return found
 
     def _places(self, run: Any) -> Iterator[tuple[str, Callable[[], RunRecord]]]:
-        for place, address in places_of(run, self.environment):
-            read = self._from_storage if place == address else self._from_mlflow
-            yield place, partial(read, run, address)
+        for place in places_of(run, self.environment):
+            yield place.name, partial(self._read, run, place)
 
-    def _from_storage(self, run: Any, storage: str) -> RunRecord:
-        require_readable(storage, self.environment)
-        asked = str(parameters_of(run).get("run_name") or run.display_name)
-        records = (
-            read_run_record(Storage(storage).run(name)) for name in (name_of_clone(asked, str(run.run_id)), asked)
-        )
+    def _read(self, run: Any, place: "Place") -> RunRecord:
+        require_readable(place, self.environment)
+        if place.is_mlflow:
+            return self.tracked(place.address, str(run.run_id))
+        records = (read_run_record(folder) for folder in folders_of(run, place.address))
         return next((record for record in records if record.steps), RunRecord())
 
-    def _from_mlflow(self, run: Any, tracking_uri: str) -> RunRecord:
-        require_readable(tracking_uri, self.environment)
-        return self.tracked(tracking_uri, str(run.run_id))
+
+@dataclass(frozen=True)
+class Place:
+    """A storage, or MLflow, where something that a run wrote may be read."""
+
+    address: str
+    is_mlflow: bool
+
+    @property
+    def name(self) -> str:
+        """For the user."""
+        return f"MLflow at {_shown(self.address)}" if self.is_mlflow else self.address
 
 
-def places_of(run: Any, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Where what a run wrote may be, the best place first: as it is named, and its address; a storage is named by it.
+def places_of(run: Any, environment: Mapping[str, str]) -> Iterator[Place]:
+    """Where what a run wrote may be, the best place first.
 
     Args:
         run: Kubeflow's.
@@ -91,15 +98,26 @@ def places_of(run: Any, environment: Mapping[str, str]) -> Iterator[tuple[str, s
     given = parameters_of(run)
     storage, tracking_uri = str(given.get("storage", "")), str(given.get("tracking_uri", ""))
     if storage:
-        yield storage, storage
+        yield Place(storage, is_mlflow=False)
     for uri in dict.fromkeys([environment.get("MLFLOW_TRACKING_URI", ""), tracking_uri]):
         if uri:
-            yield f"MLflow at {_shown(uri)}", uri
+            yield Place(uri, is_mlflow=True)
 
 
-def require_readable(address: str, environment: Mapping[str, str]) -> None:
-    """Raise StorageError unless there is an answer where a storage or MLflow is."""
-    require_answer(_s3_endpoint() if object_store.is_s3(address) else address, environment)
+def name_of_run(run: Any) -> str:
+    """What a run was asked to be called."""
+    return str(parameters_of(run).get("run_name") or run.display_name)
+
+
+def folders_of(run: Any, storage: str) -> Iterator[RunFolder]:
+    """The folders that a run may have in its storage: a clone of another run has one of its own."""
+    asked = name_of_run(run)
+    return (Storage(storage).run(name) for name in (name_of_clone(asked, str(run.run_id)), asked))
+
+
+def require_readable(place: Place, environment: Mapping[str, str]) -> None:
+    """Raise StorageError unless there is an answer."""
+    require_answer(_s3_endpoint() if object_store.is_s3(place.address) else place.address, environment)
 
 
 def require_answer(url: str, environment: Mapping[str, str]) -> None:

@@ -19,7 +19,7 @@ from kfp_server_api import (  # type: ignore[import-untyped]
 from sanefit.components.foundation.clock import Sleep
 from sanefit.components.foundation.errors import SettingsError
 from sanefit.pipeline.kubeflow.client.api import Kubeflow
-from sanefit.pipeline.kubeflow.runs.cluster_runs import runs_named
+from sanefit.pipeline.kubeflow.runs.cluster_runs import create_run, runs_named
 from sanefit.pipeline.kubeflow.runs.pipeline_version import (
     SECONDS_UNTIL_ALL_ARE_SEEN,
     Uploaded,
@@ -72,7 +72,7 @@ def submit(
         return _first(runs_named(kubeflow, run_name), uploaded.pipeline_id)
 
     def create() -> V2beta1Run:
-        created.append(kubeflow.call("create runs", RunServiceApi(kubeflow.client).run_service_create_run, wanted))
+        created.append(create_run(kubeflow, wanted))
         return created[0]
 
     run = found_or_created(find, create)

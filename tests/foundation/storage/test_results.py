@@ -106,7 +106,8 @@ def test_a_stage_is_finished_when_each_pack_has_the_result_of_its_plan(run: RunR
         store_pack_result(run, plan.pack, PackResult(stage="coarse", plan=text, search_range=RANGE, results=[]))
         for plan, text in zip(plans, stage.packs, strict=True)
     ]
-    assert finished_packs(stage) == written
+    assert [*finished_packs(stage)] == written
+    assert [*finished_packs(stage).values()] == load_pack_results(run, "coarse", written)
 
 
 def test_a_result_of_an_earlier_plan_is_not_taken_for_this_ones(run: RunReference) -> None:
