@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from sanefit.components.foundation.errors import StorageError
+from sanefit.components.foundation.errors import StoppedError, StorageError
 from sanefit.components.foundation.identity.digests import digest_of
+from sanefit.components.foundation.machine.termination import never
 from sanefit.components.foundation.schemas.training import EpochRecord
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
@@ -24,6 +25,7 @@ from sanefit.components.foundation.training.checkpoints.saved_state import plain
 from sanefit.components.foundation.training.loop.training_state import TrainingState
 
 DIGEST_BYTES = hashlib.sha256().digest_size
+GO_ON, WRITE, STOP = range(3)  # what a process wants; of several, the highest is done
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class MemberProgress:
 class Checkpoint:
     """One file, written now and then, so that writing takes a small share of the time.
 
-    ``writes``: False for all processes of a training but one. ``seconds``: least time between two writes.
+    ``seconds``: least time between two writes. ``writes``: False for all processes of a training but one. ``stops``:
+    whether this process is told to end. ``agree``: the highest of what the processes of the training give to it.
     """
 
     uri: str
@@ -57,6 +60,8 @@ class Checkpoint:
     clock: Callable[[], float] = time.time
     seconds: float = CHECKPOINT_SECONDS
     writes: bool = True
+    stops: Callable[[], bool] = never
+    agree: Callable[[int], int] = int
     pace: CheckpointPace = field(init=False)
 
     def __post_init__(self) -> None:
@@ -74,9 +79,26 @@ class Checkpoint:
             return None
 
     def offer(self, progress: MemberProgress, state: Callable[[], TrainingState]) -> None:
-        """Called after an epoch; writes the progress, with the state that it is in, when it is time."""
-        if self.writes:
-            self.pace.offer(lambda: self.write(replace(progress, state=state())))
+        """Called after a batch or an epoch, by all processes after the same; writes the progress when it is time.
+
+        Args:
+            progress: whole epochs.
+            state: gives where the training is.
+
+        Raises:
+            StoppedError: when a process is told to end; the progress is written.
+        """
+        wanted = STOP if self.stops() else WRITE if self.writes and self.pace.is_due() else GO_ON
+        agreed = self.agree(wanted)
+        if agreed == GO_ON:
+            return
+        present = replace(progress, state=state())
+        self.pace.write(lambda: self.write(present))
+        if agreed == STOP:
+            raise StoppedError(
+                f"told to end (SIGTERM) {place_of(present)}; a checkpoint is kept: run again, or let Kubeflow try "
+                "again, and the training goes on from there"
+            )
 
     def write(self, progress: MemberProgress) -> None:
         """Write now; storage that refuses is said, for the training can go on without."""
@@ -86,6 +108,15 @@ class Checkpoint:
             object_store.write_bytes(self.uri, progress_bytes(progress))
         except StorageError as error:
             self.say(f"warning: {error}; the training goes on, and would begin anew if it were interrupted")
+
+
+def place_of(progress: MemberProgress) -> str:
+    """How far a member has come, in words; it has a state."""
+    state = progress.state
+    assert state is not None, "it is in training"
+    if state.begun is None:
+        return f"after epoch {state.epochs}"
+    return f"after batch {state.begun.batches} of epoch {state.epochs + 1}"
 
 
 def checkpoint_uri(storage: str, *determining: object) -> str:

@@ -12,10 +12,13 @@ from sanefit.components.final_training.checkpoint import Checkpoint, MemberProgr
 from sanefit.components.final_training.member_training import train_member
 from sanefit.components.final_training.torchrun import JOB_FILE, OUTCOME_FILE, SAYS, MemberJob
 from sanefit.components.foundation.classifiers.classifier import build_classifier
+from sanefit.components.foundation.errors import StoppedError
 from sanefit.components.foundation.image_dataset.batches import BatchPart
 from sanefit.components.foundation.image_dataset.shards import read_manifest
 from sanefit.components.foundation.machine.arithmetic import arithmetic_of
 from sanefit.components.foundation.machine.parallel_work import end_with_parent
+from sanefit.components.foundation.machine.termination import is_asked_to_stop, listen_for_sigterm
+from sanefit.components.foundation.training.loop.several_processes import highest_of_all
 from sanefit.components.foundation.training.loop.training_data import read_training_data
 
 PATIENCE = timedelta(hours=1)  # with another process, which may be validating or writing a checkpoint
@@ -30,6 +33,10 @@ def run_worker(folder: Path, part: BatchPart, local_rank: int) -> None:
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         progress = _train(job, part, device)
+    except StoppedError as error:
+        if part.rank == 0:
+            _say(str(error))
+        raise SystemExit(error.exit_status) from None
     finally:
         distributed.destroy_process_group()
     if part.rank == 0:
@@ -40,7 +47,14 @@ def _train(job: MemberJob, part: BatchPart, device: torch.device) -> MemberProgr
     manifest = read_manifest(job.dataset)
     classifier = build_classifier(job.network, manifest.image_shape, len(manifest.class_names), job.stats, job.seed)
     say = _say if part.rank == 0 else _say_nothing
-    checkpoint = Checkpoint(job.checkpoint_uri, say, seconds=job.checkpoint_seconds, writes=part.rank == 0)
+    checkpoint = Checkpoint(
+        job.checkpoint_uri,
+        say,
+        seconds=job.checkpoint_seconds,
+        writes=part.rank == 0,
+        stops=is_asked_to_stop,
+        agree=lambda wanted: highest_of_all(wanted, part, device),
+    )
     arithmetic = arithmetic_of(job.network, device, mixed_precision=job.final.mixed_precision)
     with arithmetic.in_force():
         return train_member(
@@ -65,5 +79,6 @@ def _say_nothing(_: str) -> None:
 
 if __name__ == "__main__":
     end_with_parent()  # when torchrun is killed, nobody stays at work
+    listen_for_sigterm()
     own_part = BatchPart(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
     run_worker(Path(sys.argv[1]), own_part, int(os.environ["LOCAL_RANK"]))

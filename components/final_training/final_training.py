@@ -19,6 +19,7 @@ from sanefit.components.foundation.errors import RunFailedError
 from sanefit.components.foundation.machine.arithmetic import arithmetic_of
 from sanefit.components.foundation.machine.devices import CPU
 from sanefit.components.foundation.machine.processor import processor_name
+from sanefit.components.foundation.machine.termination import never
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings, Judgement, TrainedModel
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import Ranking
@@ -48,6 +49,7 @@ def train_final(
     workers: Workers = ON_CPU,
     clock: Callable[[], float] = time.time,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    stops: Callable[[], bool] = never,
 ) -> TrainedModel:
     """Train the ranking's best settings; keep of each the epoch that is best on the validation split.
 
@@ -64,9 +66,11 @@ def train_final(
         workers: where it is trained.
         clock: epoch seconds.
         checkpoint_seconds: at least between two checkpoints.
+        stops: whether this process is told to end before its work is done.
 
     Raises:
         RunFailedError: when the loss was not finite from the first epoch on.
+        StoppedError: when the process is told to end; a checkpoint is kept.
     """
     started = clock()
     dataset, manifest = inputs.dataset, inputs.manifest
@@ -81,6 +85,7 @@ def train_final(
         say,
         clock,
         checkpoint_seconds,
+        stops,
     )
     arithmetic = arithmetic_of(inputs.network, workers.device, mixed_precision=final.mixed_precision)
     if workers.device.type == "cuda":

@@ -17,6 +17,7 @@ from sanefit.components.foundation.identity.code import digest_of_own_code
 from sanefit.components.foundation.identity.training_identity import TrainingIdentity, identify_trainings, settings_of
 from sanefit.components.foundation.machine.arithmetic import Arithmetic, arithmetic_of
 from sanefit.components.foundation.machine.devices import CPU, visible_devices
+from sanefit.components.foundation.machine.termination import never
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.search import TrialSetting
@@ -60,7 +61,7 @@ class MemberRuns:
     """What the runs of all members share.
 
     ``training_images``: how many there are. ``data``: reads both splits, once, when it is first asked. ``storage``: of
-    the run, where checkpoints are kept.
+    the run, where checkpoints are kept. ``stops``: whether this process is told to end.
     """
 
     dataset: DatasetReference
@@ -73,9 +74,14 @@ class MemberRuns:
     say: Say
     clock: Callable[[], float] = time.time
     checkpoint_seconds: float = CHECKPOINT_SECONDS
+    stops: Callable[[], bool] = never
 
     def train(self, member: Member) -> TrainedMember | None:
-        """Train a member and load its best epoch; None when it diverged from the first epoch on."""
+        """Train a member and load its best epoch; None when it diverged from the first epoch on.
+
+        Raises:
+            StoppedError: when the process is told to end; a checkpoint is kept.
+        """
         classifier = self.problem.classifier(member.trial)
         uri = checkpoint_uri(self.storage, self.identity(member).digest, _digest(classifier))
         progress = self._progress(member, classifier, uri)
@@ -112,8 +118,8 @@ class MemberRuns:
     def _progress(self, member: Member, classifier: Classifier, uri: str) -> MemberProgress:
         if (processes := self._processes(member)) > 1:
             self.say(f"{processes} processes share each batch")
-            return train_with_torchrun(self._job(member, uri), processes, self.say)
-        checkpoint = Checkpoint(uri, self.say, self.clock, self.checkpoint_seconds)
+            return train_with_torchrun(self._job(member, uri), processes, self.say, self.stops)
+        checkpoint = Checkpoint(uri, self.say, self.clock, self.checkpoint_seconds, stops=self.stops)
         return train_member(
             classifier,
             self.data(),

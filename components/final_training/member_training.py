@@ -1,6 +1,8 @@
 """One member of the final model, trained from its first epoch, or a checkpoint, to its last."""
 
-from sanefit.components.final_training.checkpoint import Checkpoint, MemberProgress
+import functools
+
+from sanefit.components.final_training.checkpoint import Checkpoint, MemberProgress, place_of
 from sanefit.components.foundation.classifiers.classifier import Classifier
 from sanefit.components.foundation.image_dataset.batches import WHOLE, BatchPart
 from sanefit.components.foundation.machine.arithmetic import CPU_ARITHMETIC, Arithmetic
@@ -39,13 +41,16 @@ def train_member(
 
     Returns:
         All records and the best epoch's weights.
+
+    Raises:
+        StoppedError: when the process is told to end.
     """
     progress = checkpoint.read() or MemberProgress([], 0, {}, None)
-    if progress.records and progress.state is None:
+    if progress.state is None and progress.records:
         say(f"finished before, after {len(progress.records)} epochs")
         return progress
-    if progress.records:
-        say(f"goes on after epoch {len(progress.records)} of a training that was interrupted")
+    if progress.state is not None:
+        say(f"goes on {place_of(progress)} of a training that was interrupted")
     options = TrainingOptions(
         loss=smoothed_cross_entropy(final.label_smoothing),
         weight_averaging=final.weight_averaging,
@@ -53,7 +58,7 @@ def train_member(
     )
     training = Training(classifier, data, recipe, options, part, progress.state)
     for epoch in range(training.epochs + 1, recipe.epochs + 1):
-        record = training.train_epoch(epoch)
+        record = training.train_epoch(epoch, functools.partial(checkpoint.offer, progress, training.state))
         say(epoch_line(record, recipe.epochs))
         progress = _with_epoch(progress, record, training, recipe.kept_by)
         if is_diverged(record) or _is_out_of_patience(progress, final.patience, say):

@@ -7,6 +7,7 @@ def final_training(inputs: str, final: str, ranking: str, run: str, log_metric: 
     """Train the best setting and test it; returns a reference to a TrainedModel."""
     from sanefit.components.final_training.final_training import train_final
     from sanefit.components.final_training.member_runs import visible_workers
+    from sanefit.components.foundation.machine.termination import is_asked_to_stop, listening_for_sigterm
     from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
     from sanefit.components.foundation.schemas.runs import RunReference
     from sanefit.components.foundation.schemas.search import Ranking
@@ -16,7 +17,7 @@ def final_training(inputs: str, final: str, ranking: str, run: str, log_metric: 
     from sanefit.components.foundation.storage.results import load_result, store_result
     from sanefit.components.foundation.training.inputs import read_training_inputs
 
-    with running_step("train", run) as say:
+    with running_step("train", run) as say, listening_for_sigterm():
         from sanefit.components.foundation.tracking.run_record import mirrored_step
 
         parent = RunReference.model_validate_json(run)
@@ -28,6 +29,7 @@ def final_training(inputs: str, final: str, ranking: str, run: str, log_metric: 
                 parent,
                 say=say,
                 workers=visible_workers(),
+                stops=is_asked_to_stop,
             )
         log_metric("validation_accuracy", trained.validation_accuracy)
         log_metric("test_accuracy", trained.test_accuracy)

@@ -3,11 +3,13 @@
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from sanefit.components.final_training.checkpoint import MemberProgress, progress_from
-from sanefit.components.foundation.errors import RunFailedError
+from sanefit.components.foundation.errors import RunFailedError, StoppedError
+from sanefit.components.foundation.machine.termination import never
 from sanefit.components.foundation.schemas.bases import Artifact
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
 from sanefit.components.foundation.schemas.images import DatasetReference
@@ -37,15 +39,21 @@ class MemberJob(Artifact):
     precision: Literal["float32", "float64"] = "float32"
 
 
-def train_with_torchrun(job: MemberJob, processes: int, say: Say) -> MemberProgress:
+def train_with_torchrun(job: MemberJob, processes: int, say: Say, stops: Callable[[], bool] = never) -> MemberProgress:
     """Train a member with several processes, one for each GPU; they say their lines through this one.
 
     Raises:
         RunFailedError: when a process failed; its output is on this one's standard error.
+        StoppedError: when this process is told to end, as torchrun is then.
     """
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / JOB_FILE).write_text(job.model_dump_json())
         exit_status = _run(_command(processes, folder), say)
+        if exit_status and stops():
+            raise StoppedError(
+                "told to end (SIGTERM); what the lines above say is kept: run again, or let Kubeflow try again, and "
+                "the training goes on from there"
+            )
         if exit_status:
             raise RunFailedError(
                 f"the final training on {processes} GPUs ended with exit status {exit_status}; expected 0; "

@@ -8,7 +8,8 @@
     │   ├── DataError            the images
     │   └── StorageError         the work directory or bucket
     └── RunFailedError           exit status 1: it ran, and failed
-        └── ChecksFailedError    the network failed the sanity checks
+        ├── ChecksFailedError    the network failed the sanity checks
+        └── StoppedError         it was told to end before its work was done
 
 Every message becomes one line: what, the value, what was expected, the fix.
 """
@@ -51,6 +52,10 @@ class RunFailedError(SanefitError):
 
 class ChecksFailedError(RunFailedError):
     """The network failed at least one sanity check."""
+
+
+class StoppedError(RunFailedError):
+    """The process was told to end, as Kubernetes tells a pod that it takes away."""
 
 
 def first_line(error: BaseException) -> str:

@@ -44,12 +44,13 @@ def train_pack(stage: str, pack: int, plan: str) -> int:
 
     ``pack``: counts from 0. ``plan``: refers to the StagePlan.
     """
+    from sanefit.components.foundation.machine.termination import listening_for_sigterm
     from sanefit.components.foundation.schemas.stage_plan import StagePlan
     from sanefit.components.foundation.step_lines.step_log import running_step
     from sanefit.components.foundation.storage.results import load_result
     from sanefit.components.hyperparameter_search.pack.trial_log import tracking_process
 
-    with running_step(f"{stage} pack {pack + 1}") as say:
+    with running_step(f"{stage} pack {pack + 1}") as say, listening_for_sigterm():
         planned = load_result(StagePlan, plan)
         say.of(planned.run)
         with tracking_process(planned.run.tracking_uri) as writer:

@@ -35,17 +35,16 @@ from sanefit.components.foundation.training.loop.training_state import TrainingS
 pytestmark = pytest.mark.slow
 
 PROGRAM = Path(__file__).parent / "train_until_killed.py"
+RunInProcess = Callable[..., tuple[int, list[str]]]
 KILLED_AT = ["Finished epoch 3", "member 2 of 2", "Finished epoch 1", "Finished epoch 4"]
 
 
 @pytest.fixture
-def run_in_process(
-    digits: DatasetReference, digits_stats: ChannelStats, tmp_path: Path
-) -> Callable[[str, str], tuple[int, list[str]]]:
+def run_in_process(digits: DatasetReference, digits_stats: ChannelStats, tmp_path: Path) -> RunInProcess:
     """Train in a storage of this name, until a line is said; the exit status and all lines."""
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
 
-    def run(name: str, until: str) -> tuple[int, list[str]]:
+    def run(name: str, until: str, number: str = "SIGKILL") -> tuple[int, list[str]]:
         folder = tmp_path / name
         if not folder.exists():
             folder.mkdir()
@@ -61,9 +60,8 @@ def run_in_process(
             (folder / "run.json").write_text(reference.model_dump_json())
             (folder / "dataset.json").write_text(digits.model_dump_json())
             (folder / "stats.json").write_text(digits_stats.model_dump_json())
-        ended = subprocess.run(
-            [sys.executable, PROGRAM, folder, until], stdout=subprocess.PIPE, text=True, timeout=300, check=False
-        )
+        command = [sys.executable, PROGRAM, folder, until, number]
+        ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=300, check=False)
         return ended.returncode, ended.stdout.splitlines()
 
     return run
@@ -75,7 +73,7 @@ def weights_in(folder: Path) -> list[dict[str, Tensor]]:
 
 
 def test_a_training_killed_again_and_again_gives_the_weights_of_an_undisturbed_one(
-    run_in_process: Callable[[str, str], tuple[int, list[str]]], tmp_path: Path
+    run_in_process: RunInProcess, tmp_path: Path
 ) -> None:
     """In the first member, between the members, and twice in the second; each process goes on where the last was."""
     exit_status, undisturbed = run_in_process("undisturbed", "")
@@ -90,7 +88,7 @@ def test_a_training_killed_again_and_again_gives_the_weights_of_an_undisturbed_o
     assert exit_status == 0
     said.append(lines)
 
-    assert "goes on after epoch 2 of a training that was interrupted" in said[1]
+    assert "goes on after batch 10 of epoch 3 of a training that was interrupted" in said[1]
     assert all("finished before, after 4 epochs" in lines for lines in said[2:])
     assert not any(line.startswith("Finished epoch 1") for line in said[4])
     assert said[4][-1] == undisturbed[-1]
@@ -100,6 +98,27 @@ def test_a_training_killed_again_and_again_gives_the_weights_of_an_undisturbed_o
         assert all(torch.equal(member[name], value) for name, value in other.items())
     for name in ("killed", "undisturbed"):
         assert list((tmp_path / name).glob("checkpoints/**/*.pt")) == []
+
+
+def test_a_training_told_to_end_goes_on_after_its_last_batch(run_in_process: RunInProcess, tmp_path: Path) -> None:
+    """In mid-epoch, with no checkpoint but the one for the signal; then as if it had never been told."""
+    _, undisturbed = run_in_process("undisturbed", "", "SIGTERM")
+    exit_status, said = run_in_process("told", "27", "SIGTERM")
+    assert exit_status == 1
+    assert said[-1] == (
+        "told to end (SIGTERM) after batch 5 of epoch 3; a checkpoint is kept: run again, or let Kubeflow try again, "
+        "and the training goes on from there"
+    )
+    assert list((tmp_path / "told").glob("checkpoints/**/*.pt"))
+    exit_status, rest = run_in_process("told", "", "SIGTERM")
+    assert exit_status == 0
+    start = said.index(next(line for line in said if line.startswith("Finished epoch 1")))
+    goes_on = "goes on after batch 5 of epoch 3 of a training that was interrupted"
+    place = rest.index(goes_on)
+    assert [*said[start : start + 2], *rest[place + 1 :]] == undisturbed[start:]
+    expected, members = weights_in(tmp_path / "undisturbed"), weights_in(tmp_path / "told")
+    for member, other in zip(members, expected, strict=True):
+        assert all(torch.equal(member[name], value) for name, value in other.items())
 
 
 def some_progress(epochs: int = 2, values: float = 1.0) -> MemberProgress:

@@ -1,9 +1,11 @@
-"""A final training in a process of its own, which ends by SIGKILL when it has said a given line.
+"""A final training in a process of its own, which sends itself a signal.
 
-Arguments: folder with dataset.json, stats.json and run.json; the beginning of that line, or nothing.
-Prints what it says.
+Arguments: folder with dataset.json, stats.json and run.json; when, or nothing; the signal. SIGKILL comes when it has
+said a line that begins so, and a checkpoint is written after every batch; SIGTERM when it has asked so many times
+whether to end, and no checkpoint is written but for that. Prints what it says.
 """
 
+import itertools
 import os
 import signal
 import sys
@@ -12,7 +14,9 @@ from pathlib import Path
 import torch
 
 from sanefit.components.final_training.final_training import train_final
+from sanefit.components.foundation.errors import StoppedError
 from sanefit.components.foundation.image_dataset.shards import read_manifest
+from sanefit.components.foundation.machine.termination import is_asked_to_stop, listening_for_sigterm
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import ConvNetSettings
@@ -41,20 +45,33 @@ RANKING = Ranking(
 
 def say(text: str) -> None:
     print(text, flush=True)
-    if last_line and text.startswith(last_line):
-        os.kill(os.getpid(), signal.SIGKILL)
+    if when and text.startswith(when):
+        os.kill(os.getpid(), number)
 
 
-folder, last_line = Path(sys.argv[1]), sys.argv[2]
+def stops() -> bool:
+    if number == signal.SIGTERM and when and next(asked) == int(when):
+        os.kill(os.getpid(), number)
+    return is_asked_to_stop()
+
+
+folder, when, number = Path(sys.argv[1]), sys.argv[2], signal.Signals[sys.argv[3]]
+asked = itertools.count(1)
 torch.set_num_threads(1)
 dataset = DatasetReference.model_validate_json((folder / "dataset.json").read_text())
 stats = ChannelStats.model_validate_json((folder / "stats.json").read_text())
-train_final(
-    TrainingInputs(dataset, read_manifest(dataset), stats, NETWORK, OPTIMIZER, seed=3),
-    FINAL,
-    RANKING,
-    RunReference.model_validate_json((folder / "run.json").read_text()),
-    say=say,
-    clock=lambda: 1e9,  # stands still: writing takes no time, so every epoch is written
-    checkpoint_seconds=0.0,
-)
+with listening_for_sigterm():
+    try:
+        train_final(
+            TrainingInputs(dataset, read_manifest(dataset), stats, NETWORK, OPTIMIZER, seed=3),
+            FINAL,
+            RANKING,
+            RunReference.model_validate_json((folder / "run.json").read_text()),
+            say=say,
+            clock=lambda: 1e9,  # stands still: writing takes no time
+            checkpoint_seconds=1.0 if number == signal.SIGTERM else 0.0,
+            stops=stops,
+        )
+    except StoppedError as error:
+        print(error)
+        sys.exit(error.exit_status)

@@ -1,18 +1,19 @@
 """A chunk: trials of one shape that a worker trains together, from one rung of the search to the next."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from sanefit.components.foundation.clock import Clock
+from sanefit.components.foundation.errors import StoppedError
+from sanefit.components.foundation.machine.termination import never
 from sanefit.components.foundation.schemas.search import TrialResult, TrialSpec, TrialStatus
 from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS, CheckpointPace
 from sanefit.components.foundation.training.loop.epoch_records import is_diverged
 from sanefit.components.foundation.training.loop.training_data import TrainingData
-from sanefit.components.foundation.training.stacks.stacks import TrialsInTraining
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan, Progress, train_together
 from sanefit.components.foundation.training.stacks.trial import Problem, Trial
 from sanefit.components.hyperparameter_search.pack.folds import fold_data
@@ -35,7 +36,8 @@ class Unit:
 class PackContext:
     """What all chunks of a pack share.
 
-    ``data``: both splits, on the problem's device. ``fold_of``: as ``assign_folds`` gives it.
+    ``data``: both splits, on the problem's device. ``fold_of``: as ``assign_folds`` gives it. ``stops``: whether the
+    pack is to end; can be pickled.
     """
 
     problem: Problem
@@ -44,6 +46,7 @@ class PackContext:
     fold_of: Tensor
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     clock: Clock = time.time
+    stops: Callable[[], bool] = never
 
 
 @dataclass(frozen=True)
@@ -83,14 +86,26 @@ def train_chunk(context: PackContext, task: ChunkTask) -> list[ChunkOutcome]:
 
     Whatever happens to a single unit becomes its status. Results that are final are in the store before this returns,
     and so is the progress of the others.
+
+    Raises:
+        StoppedError: when the pack is to end; the progress is in the store.
     """
     started = context.clock()
     last = Progress(0, [[] for _ in task.units])
 
-    def keep(progress: Progress, training: TrialsInTraining) -> None:
+    def remember(progress: Progress) -> None:
         nonlocal last
         last = progress
-        pace.offer(lambda: _write_progress(context, task.key, progress, training))
+
+    def keep(now: Callable[[], Progress]) -> None:
+        stops = context.stops()
+        if stops or pace.is_due():
+            pace.write(lambda: context.store.write_progress(task.key, now()))
+        if stops:
+            raise StoppedError(
+                f"told to end (SIGTERM) after epoch {last.epochs} of {task.until}; what {len(task.units)} trials have "
+                "learnt since is kept: run again, or let Kubeflow try again, and they go on where they were"
+            )
 
     pace = CheckpointPace(context.clock, context.checkpoint_seconds)
     try:
@@ -102,8 +117,11 @@ def train_chunk(context: PackContext, task: ChunkTask) -> list[ChunkOutcome]:
                 fold_data(context.data, context.fold_of, task.units[0].fold),
                 until=task.until,
                 begun=_begun(context.store, task),
-                after_epoch=keep,
+                after_epoch=remember,
+                after_batch=keep,
             )
+    except StoppedError:
+        raise
     except Exception as error:  # a trial must not take its pack down
         status, message = _failure(error)
         if len(task.units) > 1:
@@ -191,10 +209,3 @@ def _keep(store: TrialStore, task: ChunkTask, results: Sequence[TrialResult], pr
             store.write_result(unit.key, result)
     if finished:
         store.remove_progress(task.key)
-
-
-def _write_progress(context: PackContext, key: str, progress: Progress, training: TrialsInTraining) -> None:
-    """Of a chunk in training, with where its living trials go on."""
-    numbers = [number for number, curve in enumerate(progress.records) if not is_diverged(curve[-1])]
-    states = dict(zip(numbers, training.states().values(), strict=True))
-    context.store.write_progress(key, replace(progress, states=states))

@@ -11,6 +11,7 @@ from dataclasses import replace
 import torch
 
 from sanefit.components.foundation.machine.parallel_work import end_with_parent
+from sanefit.components.foundation.machine.termination import listen_for_sigterm
 from sanefit.components.foundation.schemas.search import TrialResult
 from sanefit.components.foundation.training.loop.training_data import data_on
 from sanefit.components.hyperparameter_search.pack.chunk_training import (
@@ -48,6 +49,9 @@ def train_chunks(
         tasks: the chunks.
         devices: what ``visible_devices`` gives.
         workers: processes; with one, chunks are trained in this process.
+
+    Raises:
+        StoppedError: when the pack is to end.
     """
     if min(workers, len(tasks)) <= 1:
         threads = workers if devices[0].type == "cpu" and any(task.alone for task in tasks) else torch.get_num_threads()
@@ -127,6 +131,7 @@ def _one_by_one(
 def _begin_worker(context: PackContext, devices: list[torch.device], numbers: object, pack: int) -> None:
     global _context
     end_with_parent(pack)  # a pack that is killed leaves nobody at work
+    listen_for_sigterm()
     device = devices[numbers.get() % len(devices)]  # type: ignore[attr-defined]
     torch.set_num_threads(1)
     problem = replace(context.problem, device=device)

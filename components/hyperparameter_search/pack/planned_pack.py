@@ -4,6 +4,7 @@ from concurrent.futures import Executor
 
 from sanefit.components.foundation.machine.cores import usable_cores
 from sanefit.components.foundation.machine.devices import visible_devices
+from sanefit.components.foundation.machine.termination import is_asked_to_stop
 from sanefit.components.foundation.schemas.stage_plan import StagePlan
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage.packs import load_pack_plan
@@ -23,6 +24,7 @@ def run_planned_pack(stage: StagePlan, pack: int, writer: Executor, say: Say) ->
     Raises:
         StorageError: when the pack's plan, or what it trains on, cannot be read.
         RunFailedError: when a GPU was asked for and none is seen.
+        StoppedError: when SIGTERM has come.
     """
     if pack >= len(stage.packs):
         filled = len(stage.packs)
@@ -30,4 +32,6 @@ def run_planned_pack(stage: StagePlan, pack: int, writer: Executor, say: Say) ->
         return
     machine = PackMachine(visible_devices(), usable_cores())
     plan = load_pack_plan(stage.run, stage.stage, stage.packs[pack])
-    run_pack(plan, read_training_inputs(stage.inputs), stage.run, machine, writer=writer, say=say)
+    run_pack(
+        plan, read_training_inputs(stage.inputs), stage.run, machine, writer=writer, say=say, stops=is_asked_to_stop
+    )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from sanefit.components.foundation.errors import RunFailedError
 from sanefit.components.foundation.machine.parallel_work import end_with_parent
+from sanefit.components.foundation.machine.termination import ignore_sigterm
 from sanefit.components.foundation.schemas.run_record import PackProgress
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import TrialResult
@@ -41,7 +42,7 @@ def tracking_process(tracking_uri: str) -> Iterator[Executor]:
     Args:
         tracking_uri: of MLflow.
     """
-    process = ProcessPoolExecutor(1, _process_kind(), end_with_parent, (os.getpid(),))
+    process = ProcessPoolExecutor(1, _process_kind(), _begin_writing, (os.getpid(),))
     with _death_explained():
         number = process.submit(os.getpid).result()
         process.submit(_connect, tracking_uri)
@@ -181,6 +182,11 @@ def log_progress(run: RunReference, progress: PackProgress) -> None:
 def shown(value: float | int | str) -> str:
     """A searched value as users read it, with all of its digits."""
     return value if isinstance(value, str) else repr(value)
+
+
+def _begin_writing(pack: int) -> None:
+    end_with_parent(pack)
+    ignore_sigterm()
 
 
 def _process_kind() -> multiprocessing.context.BaseContext:

@@ -1,7 +1,7 @@
 """A pack: one pod or process that trains many trials on every device that it can see."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ from sanefit.components.foundation.clock import Clock
 from sanefit.components.foundation.image_dataset.shards import BUNDLE, read_index
 from sanefit.components.foundation.machine.arithmetic import arithmetic_of
 from sanefit.components.foundation.machine.devices import CPU
+from sanefit.components.foundation.machine.termination import never
 from sanefit.components.foundation.randomness import derive_seed
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import PackPlan, PackResult, TrialResult
@@ -52,6 +53,7 @@ def run_pack(
     say: Say,
     clock: Clock = time.time,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    stops: Callable[[], bool] = never,
 ) -> str:
     """Train every trial of the pack, log each as a child run, and keep the results.
 
@@ -67,9 +69,13 @@ def run_pack(
         say: prints a line.
         clock: epoch seconds.
         checkpoint_seconds: at least between two checkpoints of running trials.
+        stops: whether the pack is to end before its work is done; can be pickled.
 
     Returns:
         A text that names the PackResult, as ``store_pack_result`` gives it.
+
+    Raises:
+        StoppedError: when it is to end.
     """
     devices, cores, seed = machine.devices, machine.cores, inputs.seed
     workers = cores if devices[0].type == "cpu" else len(devices)
@@ -90,6 +96,7 @@ def run_pack(
             fold_of=assign_folds(data.train_labels, bundles, plan.folds, derive_seed(seed, "folds")),
             checkpoint_seconds=checkpoint_seconds,
             clock=clock,
+            stops=stops,
         ),
         network=inputs.network,
         optimizer=inputs.optimizer,

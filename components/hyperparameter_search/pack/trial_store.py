@@ -123,7 +123,8 @@ def progress_bytes(progress: Progress) -> bytes:
     buffer = io.BytesIO()
     records = [[record.model_dump() for record in curve] for curve in progress.records]
     states = {number: plain_state(state) for number, state in progress.states.items()}
-    torch.save({"epochs": progress.epochs, "records": records, "states": states}, buffer)
+    known = {number: record.model_dump() for number, record in progress.known.items()}
+    torch.save({"epochs": progress.epochs, "records": records, "states": states, "known": known}, buffer)
     return buffer.getvalue()
 
 
@@ -137,6 +138,7 @@ def progress_from(content: bytes) -> Progress:
         loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         records = [[EpochRecord.model_validate(record) for record in curve] for curve in loaded["records"]]
         states = {number: state_from(state) for number, state in loaded["states"].items()}
-        return Progress(loaded["epochs"], records, states)
+        known = {number: EpochRecord.model_validate(record) for number, record in loaded["known"].items()}
+        return Progress(loaded["epochs"], records, states, known)
     except Exception as error:  # torch raises whatever a broken file makes it stumble over
         raise ValueError(f"no progress of trials: {error}") from error

@@ -139,8 +139,8 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException, after_epochs:
     train_together = chunk_training.train_together
 
     def train_or_raise(plan: Any, trials: Any, *args: Any, after_epoch: Any, **rest: Any) -> Any:
-        def count(progress: Any, training: Any) -> None:
-            after_epoch(progress, training)
+        def count(progress: Any) -> None:
+            after_epoch(progress)
             if progress.epochs == after_epochs:
                 raise error
 
@@ -308,8 +308,8 @@ def test_times_come_from_the_clock(pack: RunPack, client: Client) -> None:
     ticks = itertools.count(1_700_000_000)
     result, parent, _ = pack([trial(0)], clock=lambda: float(next(ticks)))
     info = children(client, parent)[0].info
-    assert result.results[0].seconds in range(1, 10)
-    assert 1_700_000_000_000 <= info.start_time < info.end_time < 1_700_000_010_000
+    assert result.results[0].seconds in range(1, 100)
+    assert 1_700_000_000_000 <= info.start_time < info.end_time < 1_700_000_100_000
 
 
 def test_a_pack_uses_the_cores_that_it_is_given(pack: RunPack, monkeypatch: pytest.MonkeyPatch) -> None:

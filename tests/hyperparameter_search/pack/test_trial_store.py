@@ -32,7 +32,7 @@ from sanefit.components.foundation.storage.s3_objects import list_objects
 from sanefit.components.foundation.tracking.connection import connect
 from sanefit.components.foundation.tracking.runs import open_run
 from sanefit.components.foundation.training.loop.recipe import Recipe
-from sanefit.components.foundation.training.loop.training_state import TrainingState
+from sanefit.components.foundation.training.loop.training_state import BegunEpoch, TrainingState
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan, Progress
 from sanefit.components.foundation.training.stacks.trial import Trial
 from sanefit.components.hyperparameter_search.pack import trial_store
@@ -63,7 +63,8 @@ RESULT = TrialResult(
     seconds=1.0,
 )
 STATE = TrainingState(1, 4, {"w": torch.arange(6.0).reshape(2, 3)}, {"momentum_buffer": {"w": torch.ones(2, 3)}})
-PROGRESS = Progress(1, [[RECORD], [RECORD]], {1: STATE})
+BEGUN = BegunEpoch(2, torch.tensor([[1.5, 3.0, 8.0]], dtype=torch.float64), {"w": torch.tensor(0.5)})
+PROGRESS = Progress(1, [[RECORD], [RECORD]], {1: dataclasses.replace(STATE, begun=BEGUN)}, {0: RECORD})
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -87,6 +88,10 @@ def test_what_is_written_is_read_back(store: TrialStore) -> None:
     assert (read.epochs, read.records, list(read.states)) == (1, PROGRESS.records, [1])
     torch.testing.assert_close(read.states[1].weights["w"], STATE.weights["w"], rtol=0, atol=0)
     torch.testing.assert_close(read.states[1].slots, STATE.slots, rtol=0, atol=0)
+    begun = read.states[1].begun
+    assert begun is not None
+    assert (begun.batches, begun.counted.tolist(), begun.scales["w"].item()) == (2, BEGUN.counted.tolist(), 0.5)
+    assert read.known == {0: RECORD}
     store.remove_progress(key)
     assert (store.has_progress(key), store.read_progress(key)) == (False, None)
 

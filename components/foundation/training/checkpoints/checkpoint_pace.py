@@ -21,11 +21,13 @@ class CheckpointPace:
     def __post_init__(self) -> None:
         self.due = self.clock() + self.seconds
 
-    def offer(self, write: Callable[[], None]) -> None:
-        """Called after an epoch; writes when it is time."""
+    def is_due(self) -> bool:
+        """Whether it is time."""
+        return self.clock() >= self.due
+
+    def write(self, write: Callable[[], None]) -> None:
+        """Write, and see how long that takes."""
         began = self.clock()
-        if began < self.due:
-            return
         write()
         ended = self.clock()
         self.due = ended + max(self.seconds, (ended - began) / CHECKPOINT_SHARE)

@@ -28,6 +28,19 @@ class EpochTally:
         zeros = torch.zeros(networks, dtype=torch.int64, device=device)
         return cls(zeros.double(), zeros.clone(), zeros.clone(), zeros.clone(), zeros == 0)
 
+    def restore(self, counted: Tensor, batches: int) -> None:
+        """What ``counted`` gave after so many batches, (T, 3), in place."""
+        losses, correct, images = counted.to(self.losses.device).unbind(dim=1)
+        self.losses.copy_(losses)
+        self.correct.copy_(correct)
+        self.images.copy_(images)
+        self.steps.fill_(batches)
+
+    @property
+    def counted(self) -> Tensor:
+        """Sums of losses, right answers and images, float64 (T, 3)."""
+        return torch.stack([self.losses, self.correct.double(), self.images.double()], dim=1)
+
     def clear(self) -> None:
         """Nothing yet, in place."""
         for counted in (self.losses, self.correct, self.images, self.steps):

@@ -3,8 +3,7 @@ and the trial engine's oracle.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +38,7 @@ from sanefit.components.foundation.training.loop.recipe import Recipe
 from sanefit.components.foundation.training.loop.several_processes import as_the_first_has_it, sum_of_all
 from sanefit.components.foundation.training.loop.training_data import TrainingData
 from sanefit.components.foundation.training.loop.training_options import OBVIOUS, TrainingOptions
-from sanefit.components.foundation.training.loop.training_state import TrainingState, copies
+from sanefit.components.foundation.training.loop.training_state import BegunEpoch, TrainingState, copies, settled
 
 
 class Training:
@@ -68,7 +67,8 @@ class Training:
             if part.ranks > 1:  # torch has it for GPUs alone: on CPUs each process normalizes its own part
                 nn.SyncBatchNorm.convert_sync_batchnorm(classifier)
         self.classifier, self.data, self.recipe, self.options, self.part = classifier, data, recipe, options, part
-        self.epochs, self.steps = 0, 0
+        self.epochs, self.steps, self.batches = 0, 0, 0
+        self.tally = EpochTally.of(1, self.device)
         self.weights = decayed_weights(classifier.network)
         self.optimizer = make_optimizer(classifier.network, recipe)
         self.averaged = _averaged(classifier, options.weight_averaging)
@@ -86,25 +86,36 @@ class Training:
         """What is validated and kept: the averaged classifier if there is one."""
         return self.averaged.module if self.averaged else self.classifier
 
-    def train_epoch(self, epoch: int) -> EpochRecord:
-        """One pass over the training split, then a look at the validation split.
+    def train_epoch(self, epoch: int, after_batch: Callable[[], None] = lambda: None) -> EpochRecord:
+        """One pass over the training split, or the rest of one, then a look at the validation split.
 
         An averaged classifier is validated with averages of batch norm's running averages, for to take them anew over
         the training split would cost a third of an epoch.
+
+        Args:
+            epoch: from 1.
+            after_batch: called where ``state`` can be asked for, on all processes at the same; what it raises ends the
+                training there.
         """
         recipe = self.recipe
         batches = epoch_batches(self.data.train_labels, recipe, epoch)
-        tally = EpochTally.of(1, self.device)
         self.classifier.train()
-        with self._seeded(epoch):
-            for number, indices in enumerate(batches):
+        with torch.random.fork_rng(devices=[]):
+            for number in range(self.batches, len(batches)):
+                self._seed(epoch, number)
                 rate = recipe.rate_at(epoch, number, len(batches))
-                loss, right = self.step(indices, rate, augmentation_keys(recipe, epoch, number))
-                tally.add(loss.reshape(1), right.reshape(1), len(self.part.of(indices)))
-                if self._is_time_to_look(number) and not math.isfinite(sum_of_all(tally.losses, self.part).item()):
+                loss, right = self.step(batches[number], rate, augmentation_keys(recipe, epoch, number))
+                self.tally.add(loss.reshape(1), right.reshape(1), len(self.part.of(batches[number])))
+                self.batches = number + 1
+                looks = self._is_time_to_look(number)
+                if looks and not math.isfinite(sum_of_all(self.tally.losses, self.part).item()):
                     break
-        self.epochs = epoch
-        return self._record(tally, len(batches))
+                if looks or self.part.ranks == 1:
+                    after_batch()
+        self.epochs, self.batches = epoch, 0
+        record = self._record(len(batches))
+        self.tally.clear()
+        return record
 
     def step(self, indices: Tensor, rate: float, keys: Sequence[int] = NOT_AUGMENTED) -> tuple[Tensor, Tensor]:
         """Train on this process's part of a batch.
@@ -140,14 +151,16 @@ class Training:
         return cross_entropy.detach(), (scores.argmax(dim=1) == labels).sum()
 
     def state(self) -> TrainingState:
-        """Copies of everything that the next epoch needs."""
+        """Copies of everything that the next step needs; of several processes, all ask for it within an epoch."""
         network = self.classifier.network
+        begun = BegunEpoch(self.batches, self._counted_by_each()) if self.batches else None
         return TrainingState(
             self.epochs,
             self.steps,
             copies(network.state_dict()),
             optimizer_slots(self.optimizer, network),
             copies(self.averaged.state_dict()) if self.averaged else {},
+            begun,
         )
 
     def _scores(self, pixels: Tensor) -> Tensor:
@@ -157,21 +170,29 @@ class Training:
 
     def _restore(self, state: TrainingState) -> None:
         self.epochs, self.steps = state.epochs, state.steps
-        self.classifier.network.load_state_dict(dict(state.weights))
+        self.classifier.network.load_state_dict(dict(settled(state).weights))
         restore_slots(self.optimizer, self.classifier.network, state.slots, state.steps)
         if self.averaged:
             self.averaged.load_state_dict(dict(state.averaged))
+        if state.begun is not None:
+            self.batches = state.begun.batches
+            self.tally.restore(state.begun.counted[self.part.rank].unsqueeze(0), self.batches)
+
+    def _counted_by_each(self) -> Tensor:
+        """Of this epoch, (processes, 3)."""
+        rows = torch.zeros(self.part.ranks, 3, dtype=torch.float64, device=self.device)
+        rows[self.part.rank] = self.tally.counted[0]
+        return sum_of_all(rows, self.part)
 
     def _penalty(self) -> Tensor:
         """0 without one, whatever the weights are."""
         decay = penalized(self.recipe)
         return penalty(self.weights, decay) if decay else torch.tensor(0.0)
 
-    def _record(self, tally: EpochTally, batches: int) -> EpochRecord:
-        sums = torch.cat([tally.losses, tally.correct.double(), tally.images.double()])
-        losses, right, images = sum_of_all(sums, self.part).tolist()
+    def _record(self, batches: int) -> EpochRecord:
+        losses, right, images = sum_of_all(self.tally.counted[0], self.part).tolist()
         train_loss = losses / images + self._penalty().item()
-        rate = self.recipe.rate_at(self.epochs, int(tally.steps) - 1, batches)
+        rate = self.recipe.rate_at(self.epochs, int(self.tally.steps) - 1, batches)
         found = self._validation() if math.isfinite(train_loss) else (math.nan, 0.0, 0.0, math.nan)
         return epoch_record(self.epochs, rate, train_loss, right / images, *found)
 
@@ -193,13 +214,13 @@ class Training:
     def _is_time_to_look(self, number: int) -> bool:
         return not self._always_steps or number % LOOK_EVERY == LOOK_EVERY - 1
 
-    @contextmanager
-    def _seeded(self, epoch: int) -> Iterator[None]:
-        """For dropout that is not ours; with several processes each has its own."""
+    def _seed(self, epoch: int, number: int) -> None:
+        """For dropout that is not ours, batch by batch, so that it goes on in mid-epoch; each process has its own."""
         rank = [self.part.rank] if self.part.ranks > 1 else []
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(self.recipe.noise_seed, "epoch", epoch, *rank))
-            yield
+        seed = derive_seed(self.recipe.noise_seed, "batch", epoch, number, *rank)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed takes a millisecond where there is no GPU
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
 
 def _averaged(classifier: Classifier, decay: float) -> AveragedModel | None:

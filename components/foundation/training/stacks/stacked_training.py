@@ -1,6 +1,6 @@
 """A stack of networks in training, an epoch at a time, over the same batches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,7 @@ from sanefit.components.foundation.training.loop.optimizers import penalized
 from sanefit.components.foundation.training.loop.recipe import Recipe
 from sanefit.components.foundation.training.loop.training_data import TrainingData
 from sanefit.components.foundation.training.loop.training_images import read_batch
-from sanefit.components.foundation.training.loop.training_state import TrainingState
+from sanefit.components.foundation.training.loop.training_state import BegunEpoch, TrainingState
 from sanefit.components.foundation.training.stacks.epoch_tables import EpochTables, epoch_tables
 from sanefit.components.foundation.training.stacks.stacked_evaluation import evaluate_stack
 from sanefit.components.foundation.training.stacks.stacked_network import (
@@ -55,8 +55,7 @@ class StackedTraining:
         data: TrainingData,
         recipes: Sequence[Recipe],
         *,
-        epochs: int = 0,
-        steps: int = 0,
+        states: Sequence[TrainingState] | None = None,
         repeat: Repeat = call,
         arithmetic: Arithmetic = CPU_ARITHMETIC,
     ) -> None:
@@ -65,52 +64,70 @@ class StackedTraining:
             stack: all trials.
             data: both splits.
             recipes: of each trial; batches, epochs, augmentation and kind of optimizer are those of the first.
-            epochs, steps: how many are behind them.
+            states: where each goes on, with the weights and slots that are in the stack; all after the same batch.
             repeat: takes the steps, as they are written or as a recorded graph.
             arithmetic: of the networks' steps.
         """
         self.network, self.optimizer, self.dropout = stack.network, stack.optimizer, stack.dropout
         self.normalization, self.data, self.recipes = stack.normalization, data, recipes
-        self.epochs, self.steps, self.repeat, self.arithmetic = epochs, steps, repeat, arithmetic
+        self.epochs, self.steps, self.batches = 0, 0, 0
+        self.repeat, self.arithmetic = repeat, arithmetic
         self.members, self.generation = list(range(len(recipes))), 0
         self.tally = EpochTally.of(len(recipes), self._device)
         self.tables: EpochTables | None = None
+        self.known: dict[int, EpochRecord] = {}
+        if states:
+            self._restore(states)
         weights = self.network.weights
         self.optimizer.prepare({name: weights[name] for name in trained_names(weights)})
 
-    def train_epoch(self, epoch: int) -> dict[int, EpochRecord]:
-        """One pass over the training split; a record for each network that was alive before, by its number."""
-        common, device = self.recipes[0], self._device
-        batches = epoch_batches(self.data.train_labels, common, epoch)
+    def train_epoch(self, epoch: int, after_batch: Callable[[], None] = lambda: None) -> dict[int, EpochRecord]:
+        """As ``TrialsInTraining``."""
+        batches = epoch_batches(self.data.train_labels, self.recipes[0], epoch)
         self._begin(epoch, len(batches))
-        records: dict[int, EpochRecord] = {}
-        look_every = LOOK_EVERY if device.type == "cuda" else 1
-        for number, indices in enumerate(batches, start=1):
-            self.repeat(self._step, indices.to(device), self.generation)
-            if (number % look_every == 0 or number == len(batches)) and not bool(self.tally.alive.all()):
-                records |= self._take_out_diverged(epoch, len(batches))
+        look_every = LOOK_EVERY if self._device.type == "cuda" else 1
+        for number in range(self.batches + 1, len(batches) + 1):
+            self.repeat(self._step, batches[number - 1].to(self._device), self.generation)
+            self.batches = number
+            if number % look_every == 0 or number == len(batches):
+                if not bool(self.tally.alive.all()):
+                    self._take_out_diverged(epoch, len(batches))
                 if not self.members:
-                    return records
+                    return self._known_by_now()
+                after_batch()
         self.optimizer.settle(self.network.weights)
-        self.epochs, self.steps = epoch, self.steps + len(batches)
-        records |= self._validated(epoch, len(batches))
-        self._keep([place for place, member in enumerate(self.members) if not is_diverged(records[member])])
-        return records
+        self.epochs, self.steps, self.batches = epoch, self.steps + len(batches), 0
+        self.known |= self._validated(epoch, len(batches))
+        self._keep([place for place, member in enumerate(self.members) if not is_diverged(self.known[member])])
+        return self._known_by_now()
 
     def states(self) -> dict[int, TrainingState]:
-        """Copies of what each living network needs for its next epoch, by its number."""
+        """As ``TrialsInTraining``."""
+        counted, optimizer = self.tally.counted, self.optimizer
         return {
             member: TrainingState(
                 self.epochs,
-                self.steps,
-                {name: value[place].clone() for name, value in self.network.weights.items()},
-                {
-                    slot: {name: value[place].clone() for name, value in values.items()}
-                    for slot, values in self.optimizer.slots.items()
-                },
+                self.steps + self.batches,
+                _at(place, self.network.weights),
+                {slot: _at(place, values) for slot, values in optimizer.slots.items()},
+                begun=BegunEpoch(self.batches, counted[place : place + 1], _at(place, optimizer.scales))
+                if self.batches
+                else None,
             )
             for place, member in enumerate(self.members)
         }
+
+    def _restore(self, states: Sequence[TrainingState]) -> None:
+        self.epochs, self.steps = states[0].epochs, states[0].steps
+        begun = [state.begun for state in states if state.begun is not None]
+        if begun:
+            self.batches = begun[0].batches
+            self.steps -= self.batches
+            self.tally.restore(torch.cat([epoch.counted for epoch in begun]), self.batches)
+
+    def _known_by_now(self) -> dict[int, EpochRecord]:
+        known, self.known = self.known, {}
+        return known
 
     @property
     def _device(self) -> torch.device:
@@ -125,8 +142,10 @@ class StackedTraining:
         else:
             self.tables = tables
             self.generation += 1
-        self.tally.clear()
-        self.dropout.step.fill_(self.steps)
+        if not self.batches:
+            self.tally.clear()
+        self.tables.row.fill_(self.batches)
+        self.dropout.step.fill_(self.steps + self.batches)
 
     def _step(self, indices: Tensor) -> None:
         """One step of every network; only tensors on the device change, so that a GPU can record it."""
@@ -146,13 +165,12 @@ class StackedTraining:
         tables.row.add_(1)
         self.dropout.step.add_(1)
 
-    def _take_out_diverged(self, epoch: int, batches: int) -> dict[int, EpochRecord]:
+    def _take_out_diverged(self, epoch: int, batches: int) -> None:
         alive = self.tally.alive.tolist()
-        records = {
+        self.known |= {
             member: self._record(place, epoch, batches) for place, member in enumerate(self.members) if not alive[place]
         }
         self._keep([place for place, living in enumerate(alive) if living])
-        return records
 
     def _keep(self, places: list[int]) -> None:
         """Go on with the networks at these places alone."""
@@ -201,3 +219,8 @@ class StackedTraining:
             if value.ndim >= DECAYED_FROM
         )
         return torch.where(decays > 0, 0.5 * decays * squares, 0.0)
+
+
+def _at(place: int, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies of what is one network's."""
+    return {name: value[place].clone() for name, value in values.items()}

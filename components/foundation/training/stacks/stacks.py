@@ -1,6 +1,6 @@
 """From trials to a training of them all: a stack of our own, one by torch.func, or one network after another."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 import torch
@@ -19,7 +19,7 @@ from sanefit.components.foundation.training.loop.epoch_records import is_diverge
 from sanefit.components.foundation.training.loop.training import Training
 from sanefit.components.foundation.training.loop.training_data import TrainingData
 from sanefit.components.foundation.training.loop.training_options import TrainingOptions
-from sanefit.components.foundation.training.loop.training_state import TrainingState
+from sanefit.components.foundation.training.loop.training_state import TrainingState, settled
 from sanefit.components.foundation.training.stacks.stacked_convnet import StackedConvNet
 from sanefit.components.foundation.training.stacks.stacked_dense import StackedDense
 from sanefit.components.foundation.training.stacks.stacked_network import StackedDropout, StackedNetwork
@@ -32,13 +32,27 @@ EngineName = Literal["stacked", "vmapped", "loop"]
 
 
 class TrialsInTraining(Protocol):
-    """Trials between two epochs; the same number of epochs lies behind all of them."""
+    """Trials in training; between two calls the same number of epochs lies behind all of them.
 
-    def train_epoch(self, epoch: int) -> dict[int, EpochRecord]:
-        """A record for each trial that was alive before, by its number in the list of trials."""
+    ``known``: of the epoch that is in training, the records that are known before its end, by the trial's number in the
+    list of trials. Where trainings go on in mid-epoch, the caller puts there what was known of those in the list.
+    """
+
+    known: dict[int, EpochRecord]
+
+    def train_epoch(self, epoch: int, after_batch: Callable[[], None] = lambda: None) -> dict[int, EpochRecord]:
+        """One pass over the training split, or the rest of one.
+
+        Args:
+            epoch: from 1.
+            after_batch: called where ``states`` can be asked for; what it raises ends the training there.
+
+        Returns:
+            A record for each trial that was alive before, by its number.
+        """
 
     def states(self) -> dict[int, TrainingState]:
-        """What each living trial needs for its next epoch, by its number."""
+        """Copies of what each living trial needs for its next step, by its number."""
 
 
 def start_training(
@@ -57,7 +71,7 @@ def start_training(
             and kind of optimizer.
         problem: what they learn.
         data: both splits, on the problem's device.
-        states: where each goes on, all after the same epoch; without them they begin.
+        states: where each goes on, after the same batch but for the loop; without them they begin.
         repeat: takes the steps of a stack.
 
     Raises:
@@ -66,6 +80,8 @@ def start_training(
     if engine == "loop":
         return TrialsInTurn(trials, problem, data, states)
     classifiers = [problem.classifier(trial) for trial in trials]
+    if states is not None and engine != "stacked":  # no other keeps scales
+        states = [settled(state) for state in states]
     if states is not None:
         for classifier, state in zip(classifiers, states, strict=True):
             classifier.network.load_state_dict(dict(state.weights))
@@ -81,8 +97,7 @@ def start_training(
         stack,
         data,
         [trial.recipe for trial in trials],
-        epochs=states[0].epochs if states else 0,
-        steps=states[0].steps if states else 0,
+        states=states,
         repeat=repeat,
         arithmetic=problem.arithmetic(trials[0].network),
     )
@@ -98,6 +113,7 @@ class TrialsInTurn:
         data: TrainingData,
         states: Sequence[TrainingState] | None,
     ) -> None:
+        self.known: dict[int, EpochRecord] = {}
         self.trainings = {
             number: Training(
                 problem.classifier(trial).to(memory_format=torch.channels_last),
@@ -109,10 +125,14 @@ class TrialsInTurn:
             for number, trial in enumerate(trials)
         }
 
-    def train_epoch(self, epoch: int) -> dict[int, EpochRecord]:
+    def train_epoch(self, epoch: int, after_batch: Callable[[], None] = lambda: None) -> dict[int, EpochRecord]:
         """As ``TrialsInTraining``."""
-        records = {number: training.train_epoch(epoch) for number, training in self.trainings.items()}
-        self.trainings = {n: training for n, training in self.trainings.items() if not is_diverged(records[n])}
+        for number, training in list(self.trainings.items()):
+            if number not in self.known:
+                self.known[number] = training.train_epoch(epoch, after_batch)
+                if is_diverged(self.known[number]):
+                    del self.trainings[number]
+        records, self.known = self.known, {}
         return records
 
     def states(self) -> dict[int, TrainingState]:
@@ -153,7 +173,13 @@ def _optimizer(
             slot: {name: torch.stack([slots[slot][name].to(like.device) for slots in kept]) for name in values}
             for slot, values in (kept[0].items() if kept else ())
         },
+        _scales(states or (), like.device),
     )
+
+
+def _scales(states: Sequence[TrainingState], device: torch.device) -> dict[str, Tensor]:
+    kept = [state.begun.scales for state in states if state.begun is not None]
+    return {name: torch.stack([scales[name].to(device) for scales in kept]) for name in (kept[0] if kept else ())}
 
 
 def _dropout(trials: Sequence[Trial], classifiers: Sequence[Classifier], weights: dict[str, Tensor]) -> StackedDropout:
