@@ -1,5 +1,9 @@
 """Several processes, really started by torchrun, against one."""
 
+import dataclasses
+import os
+import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,9 +15,10 @@ from said import Said
 from sanefit.components.final_training.checkpoint import Checkpoint, MemberProgress
 from sanefit.components.final_training.torchrun import MemberJob, train_with_torchrun, useful_processes
 from sanefit.components.foundation.classifiers.classifier import build_classifier
-from sanefit.components.foundation.errors import RunFailedError
+from sanefit.components.foundation.errors import RunFailedError, StoppedError
 from sanefit.components.foundation.image_dataset.batches import shuffled_batches
 from sanefit.components.foundation.image_dataset.shards import read_manifest
+from sanefit.components.foundation.machine.termination import is_asked_to_stop, listening_for_sigterm
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import MlpSettings
@@ -100,6 +105,29 @@ def test_two_processes_go_on_where_a_checkpoint_is(job: MemberJob, said: Said) -
     assert said[0] == "goes on after epoch 1 of a training that was interrupted"
     assert len(said) == 3
     assert_as_one_process(progress, job)
+
+
+def test_processes_told_to_end_go_on_after_their_last_batches(job: MemberJob, said: Said) -> None:
+    """torchrun and both of its processes are told, as in a pod; one checkpoint holds what each has counted."""
+    long = job.model_copy(update={"recipe": dataclasses.replace(RECIPE, batch_size=12), "checkpoint_seconds": 1e9})
+
+    def say_and_tell(line: str) -> None:
+        said(line)
+        if line.startswith("Finished epoch 1"):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with (
+        listening_for_sigterm(),
+        pytest.raises(StoppedError, match=r"told to end \(SIGTERM\); what the lines above say"),
+    ):
+        train_with_torchrun(long, 2, say_and_tell, is_asked_to_stop)
+    assert re.match(r"told to end \(SIGTERM\) after (batch \d+ of epoch 2|epoch [12]); a checkpoint is kept", said[-1])
+    begun = Checkpoint(long.checkpoint_uri, said).read()
+    assert begun is not None
+    assert begun.state is not None
+    if begun.state.begun is not None:
+        assert begun.state.begun.counted.shape == (2, 3)
+    assert_as_one_process(train_with_torchrun(long, 2, said), long)
 
 
 def test_a_process_that_fails_ends_the_step(job: MemberJob, said: Said) -> None:

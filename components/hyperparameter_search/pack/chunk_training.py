@@ -103,8 +103,8 @@ def train_chunk(context: PackContext, task: ChunkTask) -> list[ChunkOutcome]:
             pace.write(lambda: context.store.write_progress(task.key, now()))
         if stops:
             raise StoppedError(
-                f"told to end (SIGTERM) after epoch {last.epochs} of {task.until}; what {len(task.units)} trials have "
-                "learnt since is kept: run again, or let Kubeflow try again, and they go on where they were"
+                "told to end (SIGTERM) before its trials were trained; where they are is kept: run again, or let "
+                "Kubeflow try again, and they go on from there"
             )
 
     pace = CheckpointPace(context.clock, context.checkpoint_seconds)

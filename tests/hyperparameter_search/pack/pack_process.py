@@ -5,6 +5,7 @@ and would wait for.
 """
 
 import multiprocessing
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any
 import torch
 from said import Said
 
+from sanefit.components.foundation.errors import StoppedError
 from sanefit.components.foundation.image_dataset.shards import read_manifest
+from sanefit.components.foundation.machine.termination import listening_for_sigterm
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import TwoLayerSettings
 from sanefit.components.foundation.schemas.runs import RunReference
@@ -98,10 +101,15 @@ def _run(pack: Pack) -> None:
     said = Said()
     machine = PackMachine([torch.device("cpu")], pack.cores)
     inputs = TrainingInputs(pack.digits, read_manifest(pack.digits), pack.stats, NETWORK, OPTIMIZER, seed=0)
-    with tracking_process(pack.tracking_uri) as beside:
-        reference = beside.submit(_opened_run, pack).result()
-        run_pack(pack.plan, inputs, reference, machine, writer=beside, say=said, **pack.options)
-    (pack.folder / f"said-{pack.run_name}").write_text("\n".join(said))
+    try:
+        with listening_for_sigterm(), tracking_process(pack.tracking_uri) as beside:
+            reference = beside.submit(_opened_run, pack).result()
+            run_pack(pack.plan, inputs, reference, machine, writer=beside, say=said, **pack.options)
+    except StoppedError as error:
+        said(str(error))
+        sys.exit(error.exit_status)
+    finally:
+        (pack.folder / f"said-{pack.run_name}").write_text("\n".join(said))
 
 
 def _opened_run(pack: Pack) -> RunReference:

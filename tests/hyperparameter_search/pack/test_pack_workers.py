@@ -1,5 +1,6 @@
 """Packs on several cores: workers that are killed, memory that runs out, packs that are killed and go on."""
 
+import functools
 import multiprocessing
 import os
 import random
@@ -13,11 +14,13 @@ import psutil
 import pytest
 from pack_process import CORES, EXPERIMENT, Pack, finished, started
 
+from sanefit.components.foundation.machine.termination import is_asked_to_stop
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.search import PackPlan, PackResult, SearchRange, TrialSetting, TrialSpec
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.tracking.connection import connect
 from sanefit.components.foundation.tracking.runs import find_run
+from sanefit.components.hyperparameter_search.pack.trial_store import progress_from
 
 pytestmark = pytest.mark.slow
 
@@ -124,6 +127,42 @@ def test_a_trial_whose_worker_is_always_killed_is_a_result(pack: MakePack) -> No
     assert [one.status for one in results] == ["ok", "ok", "out_of_memory", "ok", "ok", "ok"]
     assert results[2].message == "its process was killed"
     assert sum(line.startswith("validation_accuracy") for line in ended.said()) == 6
+
+
+def asked(folder: Path, batches: int) -> bool:
+    """Whether to end, as the product asks after each batch; so many later the pack is sent SIGTERM, once."""
+    with (folder / "asked").open("ab") as calls:
+        calls.write(b".")
+        number = calls.tell()
+    if number == batches:
+        os.kill(os.getppid() if in_worker() else os.getpid(), signal.SIGTERM)
+    return is_asked_to_stop()
+
+
+@pytest.mark.parametrize("cores", [1, CORES])
+def test_a_pack_told_to_end_goes_on_after_its_last_batches(pack: MakePack, cores: int, tmp_path: Path) -> None:
+    """Its process alone gets the signal; no batch is trained twice."""
+    plan = plan_of(trials(16, epochs=3))
+    batches = {}
+    for name in ("undisturbed", "told"):
+        (tmp_path / name).mkdir()
+        after = 29 if name == "told" else 0
+        ran = pack(plan, name, cores=cores, stops=functools.partial(asked, tmp_path / name, after))
+        process = started(ran)
+        process.join()
+        if name == "told":
+            assert process.exitcode == 1
+            assert ran.said()[-1].startswith("told to end (SIGTERM) before its trials were trained; ")
+            assert ran.results == []
+            kept = [progress_from(path.read_bytes()) for path in ran.storage.glob("trials/*/*.pt")]
+            assert any(state.begun for progress in kept for state in progress.states.values())
+            process = started(ran)
+            process.join()
+        assert process.exitcode == 0
+        batches[name] = (tmp_path / name / "asked").stat().st_size
+        assert len(ran.result().results) == 16
+    assert batches["told"] == batches["undisturbed"]
+    assert curves(pack(plan, "told").result()) == curves(pack(plan, "undisturbed").result())
 
 
 def wait_until(condition: Callable[[], bool], within: float = 30.0) -> None:
