@@ -9,9 +9,11 @@ from pydantic import Field, ValidationError
 from sanefit import __version__
 from sanefit.components.foundation.errors import SettingsError
 from sanefit.components.foundation.schemas.bases import Settings
+from sanefit.pipeline.settings.cluster_settings import OwnImages
 
 PUSHED_IMAGES = Path(__file__).with_name("pushed_images.json")  # `make push` writes it
 
+AS_PUSHED = OwnImages()
 ByDigest = Annotated[str, Field(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")]
 
 
@@ -31,15 +33,23 @@ class PushedImages(Settings):
     trainer: ByDigest
 
 
-def container_images(pushed: Path = PUSHED_IMAGES) -> ContainerImages:
-    """By digest when the images were pushed, else by version.
+def container_images(own: OwnImages = AS_PUSHED, pushed: Path = PUSHED_IMAGES) -> ContainerImages:
+    """Those that the configuration names; the others by digest when the images were pushed, else by version.
 
     Args:
+        own: of the configuration.
         pushed: the file that ``make push`` writes.
 
     Raises:
         SettingsError: when the file cannot be read, or is of another version than this code.
     """
+    if own.data and own.trainer:
+        return ContainerImages(own.data, own.trainer)
+    built = _pushed_images(pushed)
+    return ContainerImages(own.data or built.data, own.trainer or built.trainer)
+
+
+def _pushed_images(pushed: Path) -> ContainerImages:
     try:
         text = pushed.read_text(encoding="utf-8")
         images = PushedImages.model_validate_json(text)

@@ -15,6 +15,8 @@ IMAGE_USER = 10001  # as in images/*/Dockerfile
 S3_SECRET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 MLFLOW_SECRET_KEYS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 SIGNING_SECRET_KEYS = (SIGNING_KEY,)
+# A pod that nobody tries again: autoscalers leave its node.
+STAYS = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
 GPU_TAINT = Toleration(key="nvidia.com/gpu", effect="NoSchedule")
 
 
@@ -61,7 +63,11 @@ class Placement:
         return self._may_tell(self._may_sign(self.trainer_step(task)))
 
     def _with_torch(
-        self, task: PipelineTask, steps: Literal["data_steps", "trainer_steps", "search_packs"], *, retried: bool = True
+        self,
+        task: PipelineTask,
+        steps: Literal["data_steps", "trainer_steps", "search_packs", "final_training"],
+        *,
+        retried: bool = True,
     ) -> PipelineTask:
         """Run in the trainer's image, with MLflow; ``steps``: the section that says what it gets."""
         task.set_container_image(self.images.trainer).set_caching_options(False)
@@ -85,17 +91,17 @@ class Placement:
 
     def search_pack(self, task: PipelineTask) -> PipelineTask:
         """Run as many trials at once as the GPUs of a pod take."""
-        return self._gpu_step(task)
-
-    def final_training_step(self, task: PipelineTask) -> PipelineTask:
-        """Run on what a pack of the search gets: the network that it trains has been trained there."""
-        return self._gpu_step(task)
-
-    def _gpu_step(self, task: PipelineTask) -> PipelineTask:
-        """Run with torch and MLflow on GPUs, in the queue for them."""
         self._with_torch(task, "search_packs")
         if self.cluster is not None:
-            _on_gpus(task, self.cluster)
+            _on_gpus(task, self.cluster, self.cluster.gpus)
+            _queued(task, self.cluster)
+        return task
+
+    def final_training_step(self, task: PipelineTask) -> PipelineTask:
+        """Run on GPUs of its own number, one process each; by default on what a pack gets."""
+        self._with_torch(task, "final_training")
+        if self.cluster is not None:
+            _on_gpus(task, self.cluster, self.cluster.final_training_gpus)
             _queued(task, self.cluster)
         return task
 
@@ -123,10 +129,17 @@ def _on_cluster(task: PipelineTask, cluster: ClusterSettings, step: StepSettings
             # Argo stops retrying, and stops the pod, when this has passed since the first try began.
             backoff_max_duration=f"{(1 + step.retries) * step.timeout_seconds}s",
         )
+    annotations = {} if retried and step.retries else STAYS
+    for key, text in {**annotations, **step.annotations}.items():
+        kubernetes.add_pod_annotation(task, key, text)
+    for key, text in step.labels.items():
+        kubernetes.add_pod_label(task, key, text)
     kubernetes.set_timeout(task, step.timeout_seconds)
     kubernetes.set_security_context(task, run_as_user=IMAGE_USER, run_as_group=IMAGE_USER, run_as_non_root=True)
     kubernetes.empty_dir_mount(task, "tmp", "/tmp", size_limit=step.ephemeral_storage)
     kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", medium="Memory", size_limit=step.shared_memory)
+    for volume in cluster.volumes:
+        kubernetes.mount_pvc(task, volume.claim, volume.path, sub_path=volume.sub_path)
     _on_nodes(task, step)
     _with_environment(task, cluster, step)
     if cluster.image_pull_secrets:
@@ -156,11 +169,11 @@ def _with_environment(task: PipelineTask, cluster: ClusterSettings, step: StepSe
     _use_secret(task, cluster.s3_secret, S3_SECRET_KEYS)
 
 
-def _on_gpus(task: PipelineTask, cluster: ClusterSettings) -> None:
-    if cluster.gpus == "0":
+def _on_gpus(task: PipelineTask, cluster: ClusterSettings, gpus: str) -> None:
+    if gpus == "0":
         return
-    task.set_accelerator_type(cluster.gpu_resource).set_accelerator_limit(cluster.gpus)
-    task.set_env_variable(GPUS_ASKED_FOR, f"{cluster.gpu_resource}: {cluster.gpus}")
+    task.set_accelerator_type(cluster.gpu_resource).set_accelerator_limit(gpus)
+    task.set_env_variable(GPUS_ASKED_FOR, f"{cluster.gpu_resource}: {gpus}")
     if cluster.gpu_resource.startswith("nvidia.com/"):
         _tolerate(task, GPU_TAINT)
 

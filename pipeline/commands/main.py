@@ -110,7 +110,8 @@ def compile_(
     from sanefit.pipeline.container_images import container_images
     from sanefit.pipeline.settings.run_config import load_config
 
-    compile_pipeline(load_config(config, set_ or ()), container_images(), output)
+    loaded = load_config(config, set_ or ())
+    compile_pipeline(loaded, container_images(loaded.cluster.images), output)
     print(json.dumps({"status": "succeeded", "pipeline": str(output)}) if as_json else output)
 
 

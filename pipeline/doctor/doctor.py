@@ -44,7 +44,7 @@ def examine(config: RunConfig, endpoint: str, namespace: str, ca_cert: Path | No
     yield mlflow_finding(config.cluster, api)
     yield storage_finding(config.cluster, api)
     try:
-        images = container_images()
+        images = container_images(config.cluster.images)
         yield from image_findings((images.data, images.trainer), config.cluster)
     except SanefitError as error:
         yield Finding("image", "failed", str(error))

@@ -1,7 +1,7 @@
 """The section ``cluster`` of a configuration: where and how the steps run on Kubernetes."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, PositiveInt, model_validator
 
@@ -22,6 +22,7 @@ def _in_form(pattern: str, expected: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+WRITTEN = ("/tmp", "/dev", "/opt", "/own")  # folders of the containers that a volume would hide
 OBJECT_NAME = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
 ObjectName = Annotated[str, _in_form(OBJECT_NAME, "the name of a Kubernetes object, as in sanefit-s3")]
 OptionalObjectName = Annotated[
@@ -44,8 +45,27 @@ Gpus = Annotated[
 ]
 Bytes = Annotated[str, _in_form(r"[1-9][0-9]*(Ki|Mi|Gi|Ti)", "a size in Ki, Mi, Gi or Ti, as in 16Gi")]
 Duration = Annotated[str, _in_form(r"[1-9][0-9]*[smh]", "seconds, minutes or hours, as in 30s, 5m or 1h")]
-Bucket = Annotated[
-    str, _in_form(r"(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?)?", "a bucket and prefix, as in s3://bucket/sanefit")
+Folder = Annotated[str, _in_form(r"(/[A-Za-z0-9._-]+)+", "an absolute path, as in /mnt/photos")]
+StoragePlace = Annotated[
+    str,
+    _in_form(
+        r"(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?|file:///[^/].*)?",
+        "a bucket and prefix, as in s3://bucket/sanefit, or a folder of a volume, as in file:///mnt/sanefit",
+    ),
+]
+ImageReference = Annotated[
+    str,
+    _in_form(
+        r"([^\s@:]+(:[0-9]+)?[^\s@:]*(@sha256:[0-9a-f]{64}|:(?!latest$)[\w][\w.-]{0,127}))?",
+        "an image by its digest, as in registry.example.com/team/trainer@sha256:…, or by a tag other than latest",
+    ),
+]
+LABEL_NAME = r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?"
+LabelName = Annotated[str, _in_form(LABEL_NAME, "a name as Kubernetes wants it, as in team or example.com/team")]
+LabelValue = Annotated[
+    str,
+    BeforeValidator(_number_as_text),
+    _in_form(r"([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?", "at most 63 letters, digits, '-', '_' and '.'"),
 ]
 Url = Annotated[
     str, _in_form(r"(https?://[^\s/@]+(/\S*)?)?", "a URL without a password, as in http://mlflow.mlflow.svc:5000")
@@ -89,7 +109,7 @@ class StepSettings(Settings):
     """What one kind of step asks for; requests equal limits, so that no step is evicted for another's use.
 
     ``ephemeral_storage`` bounds ``/tmp``, the only folder that a step can write besides
-    ``/dev/shm``, which ``shared_memory`` bounds and which counts as memory.
+    ``/dev/shm``, which ``shared_memory`` bounds and which counts as memory. ``labels``, ``annotations``: of the pods.
     """
 
     cpu: Cpu
@@ -101,6 +121,8 @@ class StepSettings(Settings):
     node_selector: dict[str, str] = Field(default={})
     tolerations: tuple[Toleration, ...] = ()
     node_affinity: tuple[NodeRequirement, ...] = ()
+    labels: dict[LabelName, LabelValue] = Field(default={})
+    annotations: dict[LabelName, str] = Field(default={})
 
 
 class DataSteps(StepSettings):
@@ -124,7 +146,7 @@ class TrainerSteps(StepSettings):
 
 
 class SearchPacks(StepSettings):
-    """Packs of trials, and the final training: the steps that get GPUs."""
+    """Packs of trials, which get GPUs."""
 
     cpu: Cpu = "4"
     memory: Bytes = "16Gi"
@@ -133,10 +155,39 @@ class SearchPacks(StepSettings):
     timeout_seconds: PositiveInt = 12 * 3600
 
 
+class FinalTraining(SearchPacks):
+    """The final training. What is not set is as in ``search_packs``; ``gpus``: None is ``cluster.gpus``."""
+
+    gpus: Gpus | None = None
+
+
+class OwnImages(Settings):
+    """Images in place of those that ``make push`` named: with a network or packages of your own. Empty: as pushed."""
+
+    data: ImageReference = ""
+    trainer: ImageReference = ""
+
+
+class Volume(Settings):
+    """A PersistentVolumeClaim that every step mounts. ``sub_path``: the part of it that is mounted; empty is all."""
+
+    claim: ObjectName
+    path: Folder
+    sub_path: Annotated[
+        str, BeforeValidator(_number_as_text), _in_form(r"([^/].*)?", "a path in the volume, as in photos/2026")
+    ] = ""
+
+    def holds(self, path: str) -> bool:
+        """Whether a path lies in it."""
+        return f"{path.rstrip('/')}/".startswith(f"{self.path}/")
+
+
 class ClusterSettings(Settings):
     """Everything that a laptop has no use for; ``sanefit run`` does not read it."""
 
-    storage: Bucket = ""
+    storage: StoragePlace = ""
+    volumes: tuple[Volume, ...] = ()
+    images: OwnImages = OwnImages()
     tracking_uri: Url = ""
     s3_endpoint: Url = ""
     s3_region: str = ""
@@ -156,6 +207,47 @@ class ClusterSettings(Settings):
     data_steps: DataSteps = DataSteps()
     trainer_steps: TrainerSteps = TrainerSteps()
     search_packs: SearchPacks = SearchPacks()
+    final_training: FinalTraining = FinalTraining()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _final_training_is_as_the_packs(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        packs, final = given.get("search_packs", {}), given.get("final_training", {})
+        if not isinstance(packs, dict) or not isinstance(final, dict):
+            return given
+        return {**given, "final_training": {**packs, **final}}
+
+    @model_validator(mode="after")
+    def _folders_are_of_volumes(self) -> "ClusterSettings":
+        for number, volume in enumerate(self.volumes):
+            for other in (*self.volumes[:number], *(Volume(claim="own", path=path) for path in WRITTEN)):
+                if volume.holds(other.path) or other.holds(volume.path):
+                    raise ValueError(
+                        f"cluster.volumes: {volume.path!r} and {other.path!r} lie in each other; expected a folder of "
+                        "its own for each, as in /mnt/photos; correct path"
+                    )
+        if self.storage.startswith("file://") and not self.is_in_a_volume(self.storage_folder):
+            raise ValueError(
+                f"cluster.storage={self.storage!r}: no volume is mounted there; expected a folder below the path of "
+                "one of cluster.volumes; correct it, or add the volume"
+            )
+        return self
+
+    @property
+    def storage_folder(self) -> str:
+        """The storage as steps name it: a path for a folder, else the URI."""
+        return self.storage.removeprefix("file://")
+
+    @property
+    def final_training_gpus(self) -> str:
+        """How many GPUs the final training gets."""
+        return self.gpus if self.final_training.gpus is None else self.final_training.gpus
+
+    def is_in_a_volume(self, path: str) -> bool:
+        """Whether a path lies in a volume that every step mounts."""
+        return any(volume.holds(path) for volume in self.volumes)
 
     @model_validator(mode="after")
     def _priority_class_needs_a_queue(self) -> "ClusterSettings":

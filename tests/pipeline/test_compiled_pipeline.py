@@ -45,6 +45,7 @@ class Step:
     gpus: bool = False
     tracking: bool = False
     signs: bool = False
+    stays: bool = False  # autoscalers leave its node, for nobody tries it again
 
 
 IMAGES = ContainerImages("example.com/team/data@sha256:" + "a" * 64, "example.com/team/trainer@sha256:" + "b" * 64)
@@ -52,11 +53,11 @@ PACK = Step(IMAGES.trainer, "search_packs", gpus=True, tracking=True)
 STEPS = {
     "prepare": Step(IMAGES.trainer, "data_steps", tracking=True, signs=True),
     "channel-stats": Step(IMAGES.data, "data_steps", cached=True),
-    "sanity": Step(IMAGES.trainer, "trainer_steps", tracking=True, retried=False),
+    "sanity": Step(IMAGES.trainer, "trainer_steps", tracking=True, retried=False, stays=True),
     "coarse-pack": PACK,
     "narrow-search": Step(IMAGES.trainer, "trainer_steps", tracking=True),
     "fine-pack": PACK,
-    "final-training": PACK,
+    "final-training": Step(IMAGES.trainer, "final_training", gpus=True, tracking=True),
     "register-model": Step(IMAGES.trainer, "trainer_steps", tracking=True, signs=True),
     "close-run": Step(IMAGES.trainer, "trainer_steps", tracking=True),
 }
@@ -66,6 +67,8 @@ SECRETS = {
     "sanefit-signing": {"SANEFIT_SIGNING_KEY"},
 }
 OF_SIGNERS = {"SANEFIT_DATA_IMAGE": IMAGES.data, "SANEFIT_TRAINER_IMAGE": IMAGES.trainer}
+STAYS = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
+MOUNT_KEYS = ("constant", "mountPath", "subPath")
 GPU_TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
 
 
@@ -138,6 +141,13 @@ def placed(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
         "cluster.search_packs.tolerations=[{key: team, operator: Equal, value: vision, effect: NoExecute}]",
         "cluster.search_packs.node_affinity=[{key: gpu, operator: In, values: [h100, h200]}, "
         "{key: zone, operator: Exists}, {key: spot, operator: DoesNotExist, weight: 10}]",
+        "cluster.search_packs.labels={team: vision}",
+        "cluster.search_packs.annotations={example.com/cost-center: '42'}",
+        "cluster.final_training.gpus=4",
+        "cluster.final_training.memory=64Gi",
+        "cluster.final_training.node_selector={pool: large}",
+        "cluster.volumes=[{claim: photos, path: /mnt/photos, sub_path: 2026}, {claim: runs, path: /mnt/runs}]",
+        "cluster.trainer_steps.retries=0",
     )
 
 
@@ -220,6 +230,8 @@ def test_a_task_has_what_the_table_says(compiled: Compiled, step: str) -> None:
         if wanted.retried
         else None
     )
+    assert pod.get("podMetadata", {}).get("annotations", {}) == (STAYS if wanted.stays else {})
+    assert "pvcMount" not in pod
     assert secrets(pod) == {"sanefit-s3": SECRETS["sanefit-s3"]}
     asked_for = {"SANEFIT_ASKED_FOR": "nvidia.com/gpu: 1"} if wanted.gpus else {}
     of_signers = OF_SIGNERS if wanted.signs else {}
@@ -240,24 +252,37 @@ def test_what_is_set_for_the_cluster_arrives_where_it_belongs(placed: Compiled) 
         assert environment(container)["AWS_ENDPOINT_URL"] == "https://s3.example.com"
         assert environment(container)["AWS_DEFAULT_REGION"] == "eu-central-1"
         retries = leaf_tasks(placed.pipeline)[step].get("retryPolicy", {"maxRetryCount": 0})
-        assert retries["maxRetryCount"] == (0 if not wanted.retried else 5 if wanted.settings == "data_steps" else 2)
-        assert retries.get("backoffDuration") == ("60s" if wanted.retried else None)
-        labels = pod.get("podMetadata", {}).get("labels")
-        assert labels == (
-            {"kueue.x-k8s.io/queue-name": "sanefit", "kueue.x-k8s.io/priority-class": "sanefit-search"}
-            if wanted.gpus
-            else None
-        )
+        tries = {"data_steps": 5, "trainer_steps": 0}.get(wanted.settings, 2)
+        assert retries["maxRetryCount"] == tries
+        assert retries.get("backoffDuration") == ("60s" if tries else None)
+        metadata = pod.get("podMetadata", {})
+        queue = {"kueue.x-k8s.io/queue-name": "sanefit", "kueue.x-k8s.io/priority-class": "sanefit-search"}
+        assert metadata.get("labels") == ({"team": "vision", **queue} if wanted.gpus else None), step
+        own = {"example.com/cost-center": "42"} if wanted.gpus else {}
+        assert metadata.get("annotations", {}) == (own if tries else STAYS), step
+        mounts = [{key: mount[key] for key in mount if key in MOUNT_KEYS} for mount in pod["pvcMount"]]
+        assert mounts == [
+            {"constant": "photos", "mountPath": "/mnt/photos", "subPath": "2026"},
+            {"constant": "runs", "mountPath": "/mnt/runs"},
+        ]
     configuration = placed.platform["platforms"]["kubernetes"]["pipelineConfig"]
     assert configuration == {"activeDeadlineSeconds": 3600, "resourceTtlOnCompletion": 60}
 
 
 @pytest.mark.parametrize("step", ["coarse-pack", "fine-pack", "final-training"])
 def test_packs_and_the_final_training_go_to_the_nodes_that_are_asked_for(placed: Compiled, step: str) -> None:
+    """The final training gets what it asks for, and for the rest what the packs get."""
     pod, container = placed.pods[step], placed.executors[step]
+    final = step == "final-training"
     accelerator = container["resources"]["accelerator"]
-    assert (accelerator["resourceType"], accelerator["resourceCount"]) == ("nvidia.com/mig-1g.10gb", "2")
-    assert pod["nodeSelector"]["labels"] == {"pool": "gpu"}
+    assert (accelerator["resourceType"], accelerator["resourceCount"]) == (
+        "nvidia.com/mig-1g.10gb",
+        "4" if final else "2",
+    )
+    assert environment(container)["SANEFIT_ASKED_FOR"] == f"nvidia.com/mig-1g.10gb: {4 if final else 2}"
+    assert container["resources"]["resourceMemoryLimit"] == ("64Gi" if final else "16Gi")
+    assert container["resources"]["resourceCpuLimit"] == "2.5"
+    assert pod["nodeSelector"]["labels"] == {"pool": "large" if final else "gpu"}
     own = {"key": "team", "operator": "Equal", "value": "vision", "effect": "NoExecute"}
     assert pod["tolerations"] == [own, GPU_TOLERATION]
     required, wished = pod["nodeAffinity"]

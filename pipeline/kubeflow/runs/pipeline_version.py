@@ -109,18 +109,20 @@ def find_experiment(kubeflow: Kubeflow, name: str) -> str | None:
 
 
 def _places(config: RunConfig) -> dict[str, str]:
-    if config.data.source_kind.on_this_machine(config.data.source):
+    in_a_volume = config.cluster.is_in_a_volume
+    kind, source = config.data.source_kind, config.data.source
+    if kind.on_this_machine(source) and not in_a_volume(kind.place(source)):
         raise SettingsError(
-            f"data.source={config.data.source!r}: pods cannot read this machine's files; expected a source that a "
-            "cluster reaches, as s3://bucket/images; correct data.source"
+            f"data.source={source!r}: pods cannot read this machine's files; expected a source that a "
+            "cluster reaches, as s3://bucket/images, or a path below one of cluster.volumes; correct data.source"
         )
     weights = config.network.weights_uri
-    if weights and not weights.startswith("s3://"):
+    if weights and not weights.startswith("s3://") and not in_a_volume(weights):
         raise SettingsError(
-            f"network.weights={weights!r}: pods cannot read this machine's files; expected s3://bucket/key; "
-            "upload the file and correct network.weights"
+            f"network.weights={weights!r}: pods cannot read this machine's files; expected s3://bucket/key, or a path "
+            "below one of cluster.volumes; upload the file and correct network.weights"
         )
-    places = {"storage": config.cluster.storage, "tracking_uri": config.cluster.tracking_uri}
+    places = {"storage": config.cluster.storage_folder, "tracking_uri": config.cluster.tracking_uri}
     examples = {"storage": "s3://bucket/sanefit", "tracking_uri": "http://mlflow.mlflow.svc:5000"}
     for key, value in places.items():
         if not value:
@@ -139,7 +141,7 @@ def _compile(config: RunConfig, path: Path) -> str:
     """
     from sanefit.pipeline.compile import compile_pipeline
 
-    compile_pipeline(config, container_images(), path)
+    compile_pipeline(config, container_images(config.cluster.images), path)
     require_fit(path, config.search.packs)
     return f"sanefit-{__version__}-{hashlib.sha256(path.read_bytes()).hexdigest()[:HASH_LENGTH]}"
 

@@ -23,6 +23,8 @@ from sanefit.pipeline.settings.run_config import DEFAULT_CONFIG, RunConfig, load
 
 pytestmark = pytest.mark.slow
 
+VOLUME = "cluster.volumes=[{claim: photos, path: /mnt/photos}]"
+
 
 def changed(config: RunConfig, **values: object) -> RunConfig:
     return config.model_copy(update={"cluster": config.cluster.model_copy(update=values)})
@@ -246,6 +248,23 @@ def test_a_namespace_that_is_missing_is_asked_for(
     assert caught.value.exit_status == 2
 
 
+def test_files_of_a_volume_are_taken(double: KubeflowDouble, kubeflow: Kubeflow) -> None:
+    config = load_config(
+        DEFAULT_CONFIG,
+        [
+            *ON_A_CLUSTER,
+            VOLUME,
+            "cluster.storage=file:///mnt/photos/runs",
+            "data.source=tar:/mnt/photos/all.tar.gz",
+            "data.image_size=32",
+            "network={kind: torchvision, name: resnet18, weights: /mnt/photos/resnet18.pt}",
+        ],
+    )
+    submit(config, kubeflow, "run-1")
+    [run] = double.store.runs.values()
+    assert run["runtime_config"]["parameters"]["storage"] == "/mnt/photos/runs"
+
+
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -254,6 +273,7 @@ def test_a_namespace_that_is_missing_is_asked_for(
         ["data.source=zip:photos.zip", "data.image_size=32"],
         ["data.source=csv:photos.csv", "data.image_size=32"],
         ["data.source=parquet:photos.parquet", "data.image_size=32"],
+        ["data.source=folder:/mnt/photos2", "data.image_size=32", VOLUME],
         ["network={kind: torchvision, name: resnet18, weights: resnet18.pt}"],
     ],
 )
