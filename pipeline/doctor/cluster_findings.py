@@ -1,35 +1,26 @@
-"""What the Kubernetes API tells: nodes, permissions, and the objects that a run refers to."""
+"""What the Kubernetes API tells of permissions, the kinds that it knows, and the objects that a run refers to."""
 
 from collections.abc import Iterator
 
 from kubernetes import client
 
 from sanefit.pipeline.doctor.findings import Finding
-from sanefit.pipeline.doctor.node_fit import Demand, Node, Taint, obstacle, pods_that_fit
 from sanefit.pipeline.kubeflow.client.kubernetes_api import call
-from sanefit.pipeline.placement import GPU_TAINT, MLFLOW_SECRET_KEYS, S3_SECRET_KEYS, SIGNING_SECRET_KEYS
-from sanefit.pipeline.settings.cluster_settings import ClusterSettings, StepSettings
+from sanefit.pipeline.placement import MLFLOW_SECRET_KEYS, S3_SECRET_KEYS, SIGNING_SECRET_KEYS
+from sanefit.pipeline.settings.cluster_settings import ClusterSettings
 
+KUEUE = "kueue.x-k8s.io"
+# What the overlay needs beside Kubernetes' own: the software that brings it, and the component that uses it.
+GROUPS_OF_PROD = {
+    "external-secrets.io": ("External Secrets", "components/external-secrets"),
+    KUEUE: ("Kueue", "components/kueue"),
+}
 API_VERBS = {
     "pipelines": ("create", "get", "list"),
     "experiments": ("create", "list"),
     "runs": ("create", "get", "list", "delete", "terminate", "retry"),
     "jobs": ("create", "list", "enable", "disable", "delete"),
 }
-NODES_SHOWN = 3
-
-
-def node_findings(api: client.ApiClient, cluster: ClusterSettings) -> Iterator[Finding]:
-    """Whether each kind of step finds a node."""
-    try:
-        nodes = [_node(item) for item in call(client.CoreV1Api(api).list_node).items]
-    except client.ApiException as error:
-        yield Finding("nodes", "unknown", f"cannot be listed: {reason(error)}", "ask for `list` on nodes to check them")
-        return
-    gpus = {} if cluster.gpus == "0" else {cluster.gpu_resource: cluster.gpus}
-    yield _fit("data steps", nodes, _demand(cluster.data_steps, {}))
-    yield _fit("trainer steps", nodes, _demand(cluster.trainer_steps, {}))
-    yield _fit("search packs", nodes, _demand(cluster.search_packs, gpus))
 
 
 def object_findings(
@@ -52,8 +43,30 @@ def object_findings(
         yield Finding(
             "notify", "warning", f"no secret gives {notify_variable} to the steps", "set cluster.notify_secret"
         )
+    for volume in cluster.volumes:
+        yield _exists("volume", core.read_namespaced_persistent_volume_claim, volume.claim, namespace)
     if cluster.kueue_queue:
         yield _exists("Kueue queue", _read_queue(api), cluster.kueue_queue, namespace)
+
+
+def kind_findings(api: client.ApiClient, cluster: ClusterSettings) -> Iterator[Finding]:
+    """Which kinds of the overlay ``prod`` this cluster does not know: kubectl applies the rest, and leaves half."""
+    try:
+        known = {group.name for group in call(client.ApisApi(api).get_api_versions).groups}
+    except client.ApiException as error:
+        yield Finding("kinds", "unknown", f"cannot be listed: {reason(error)}")
+        return
+    missing = {group: names for group, names in GROUPS_OF_PROD.items() if group not in known}
+    if not missing:
+        return
+    software = " and ".join(name for name, _ in missing.values())
+    yield Finding(
+        "kinds",
+        "failed" if KUEUE in missing and cluster.kueue_queue else "ok",
+        f"the cluster knows no kind of {' or '.join(missing)}, as k8s/overlays/prod needs them, and k8s/overlays/dev "
+        "does not: half of prod would be applied",
+        f"install {software} before it, or take {' and '.join(folder for _, folder in missing.values())} out of it",
+    )
 
 
 def permission_findings(api: client.ApiClient, namespace: str) -> Iterator[Finding]:
@@ -94,41 +107,6 @@ def reason(error: client.ApiException) -> str:
     return words.get(error.status, f"HTTP {error.status} {error.reason}")
 
 
-def _node(item: client.V1Node) -> Node:
-    ready = any(c.type == "Ready" and c.status == "True" for c in item.status.conditions or ())
-    taints = [Taint(taint.key, taint.value or "", taint.effect) for taint in item.spec.taints or ()]
-    return Node(
-        name=item.metadata.name,
-        ready=ready and not item.spec.unschedulable,
-        labels=item.metadata.labels or {},
-        taints=taints,
-        allocatable=item.status.allocatable or {},
-    )
-
-
-def _demand(step: StepSettings, accelerators: dict[str, str]) -> Demand:
-    tolerations = [*step.tolerations]
-    if any(name.startswith("nvidia.com/") for name in accelerators):
-        tolerations.append(GPU_TAINT)
-    return Demand(step, accelerators, tolerations)
-
-
-def _fit(what: str, nodes: list[Node], demand: Demand) -> Finding:
-    takers = [node.name for node in nodes if pods_that_fit(node, demand)]
-    pods = sum(pods_that_fit(node, demand) for node in nodes)
-    if takers:
-        names = ", ".join(takers[:NODES_SHOWN]) + (", …" if len(takers) > NODES_SHOWN else "")
-        return Finding(what, "ok", f"{len(takers)} of {len(nodes)} nodes take one ({names}), {pods} at once when empty")
-    reasons = [f"{node.name} {obstacle(node, demand)}" for node in nodes[:NODES_SHOWN]]
-    section = what.replace(" ", "_")
-    return Finding(
-        what,
-        "failed",
-        f"none of {len(nodes)} nodes takes one: {', '.join(reasons) or 'the cluster has no nodes'}",
-        f"correct cluster.{section}, cluster.gpu_resource or cluster.gpus, or add such a node",
-    )
-
-
 def _exists(what: str, read: object, name: str, namespace: str, keys: tuple[str, ...] = ()) -> Finding:
     try:
         found = call(read, name, namespace)
@@ -145,9 +123,7 @@ def _exists(what: str, read: object, name: str, namespace: str, keys: tuple[str,
 def _read_queue(api: client.ApiClient) -> object:
     def read(name: str, namespace: str, **options: object) -> object:
         objects = client.CustomObjectsApi(api)
-        return objects.get_namespaced_custom_object(
-            "kueue.x-k8s.io", "v1beta1", namespace, "localqueues", name, **options
-        )
+        return objects.get_namespaced_custom_object(KUEUE, "v1beta1", namespace, "localqueues", name, **options)
 
     return read
 

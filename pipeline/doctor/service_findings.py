@@ -1,9 +1,8 @@
-"""Whether MLflow, S3 and the registry of the images answer."""
+"""Whether MLflow and the storage answer."""
 
 import importlib.metadata
 import os
 import urllib.parse
-from collections.abc import Iterator, Sequence
 
 import requests
 from kubernetes import client
@@ -15,14 +14,6 @@ from sanefit.pipeline.doctor.findings import Finding
 from sanefit.pipeline.settings.cluster_settings import ClusterSettings
 
 ANSWER_SECONDS = 10
-MANIFEST_TYPES = ", ".join(
-    [
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-    ]
-)
 
 
 def mlflow_finding(cluster: ClusterSettings, api: client.ApiClient | None) -> Finding:
@@ -60,6 +51,8 @@ def storage_finding(cluster: ClusterSettings, api: client.ApiClient | None) -> F
     """Whether the bucket can be listed with the credentials at hand."""
     if not cluster.storage:
         return Finding("S3", "failed", "no bucket is named", "set cluster.storage, as in s3://bucket/sanefit")
+    if cluster.storage.startswith("file://"):
+        return Finding("storage", "unknown", f"{cluster.storage} is a folder of a volume, which pods alone see")
     if cluster.s3_endpoint and (inside := _inside_finding("S3", cluster.s3_endpoint, api)):
         return inside
     if cluster.s3_endpoint:
@@ -70,45 +63,6 @@ def storage_finding(cluster: ClusterSettings, api: client.ApiClient | None) -> F
         fix = "correct cluster.storage, cluster.s3_endpoint or the credentials"
         return Finding("S3", "failed", str(error).split(";")[0], fix)
     return Finding("S3", "ok", f"{cluster.storage} can be listed with the credentials at hand")
-
-
-def image_findings(images: Sequence[str], cluster: ClusterSettings) -> Iterator[Finding]:
-    """Whether the registry has the images that the steps run in."""
-    for image in images:
-        yield _image_finding(image, cluster)
-
-
-def _image_finding(image: str, cluster: ClusterSettings) -> Finding:
-    registry, repository, reference = split_reference(image)
-    if not registry:
-        return Finding("image", "failed", f"{image!r} is in no registry", "make push REGISTRY=HOST/FOLDER")
-    scheme = "http" if registry.split(":")[0] in ("localhost", "127.0.0.1") else "https"
-    try:
-        url = f"{scheme}://{registry}/v2/{repository}/manifests/{reference}"
-        answer = requests.head(url, headers={"Accept": MANIFEST_TYPES}, timeout=ANSWER_SECONDS)
-    except requests.RequestException as error:
-        return Finding(
-            "image", "failed", f"registry {registry} does not answer: {type(error).__name__}", "correct the registry"
-        )
-    if answer.status_code in (401, 403):
-        if cluster.image_pull_secrets:
-            return Finding("image", "unknown", f"{image!r}: the registry wants credentials, which pods have")
-        return Finding(
-            "image", "warning", f"{image!r}: the registry wants credentials", "set cluster.image_pull_secrets"
-        )
-    if not answer.ok:
-        return Finding("image", "failed", f"{image!r}: the registry answers {answer.status_code}", "make push")
-    return Finding("image", "ok", f"{image!r} is there")
-
-
-def split_reference(image: str) -> tuple[str, str, str]:
-    """Registry (empty when none is named), repository, and tag or digest of an image reference."""
-    name, _, digest = image.partition("@")
-    first, slash, rest = name.partition("/")
-    registry = first if slash and ("." in first or ":" in first or first == "localhost") else ""
-    path = rest if registry else name
-    repository, _, tag = path.partition(":")
-    return registry, repository, digest or tag or "latest"
 
 
 def _inside_finding(what: str, url: str, api: client.ApiClient | None) -> Finding | None:

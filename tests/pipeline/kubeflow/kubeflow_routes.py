@@ -58,7 +58,7 @@ class Route:
 
 LIST = ("page_token", "page_size", "sort_by", "filter")
 ROUTES = [
-    Route("GET", f"{API}/healthz", lambda store, _: {"multi_user": store.namespaces}),
+    Route("GET", f"{API}/healthz", lambda store, _: {"multi_user": store.namespaces, "tag_name": store.version}),
     Route(
         "GET",
         f"{API}/pipelines/names/{{name}}",

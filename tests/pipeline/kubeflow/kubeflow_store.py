@@ -68,6 +68,7 @@ class Store:
     """
 
     namespaces: bool = False
+    version: str = ""
     script: list[Look] = field(default_factory=lambda: [Look("RUNNING", 0), Look("SUCCEEDED", 99)])
     tried: bool = True
     older_api: bool = True

@@ -1,10 +1,8 @@
 """What the doctor finds, against a Kubeflow and a Kubernetes that are not there."""
 
-import http.server
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,6 @@ from sanefit.components.foundation.tracking.runs import close_run, open_run
 from sanefit.pipeline.doctor.cluster_findings import API_VERBS
 from sanefit.pipeline.doctor.doctor import examine
 from sanefit.pipeline.doctor.findings import Finding
-from sanefit.pipeline.doctor.service_findings import image_findings, split_reference
 from sanefit.pipeline.kubeflow.client.api import Kubeflow
 from sanefit.pipeline.kubeflow.runs.cluster_report import fetch_report
 from sanefit.pipeline.kubeflow.runs.submit import submit
@@ -42,11 +39,27 @@ def cluster_node(name: str, **changes: Any) -> dict[str, Any]:
     }
 
 
+def cluster_pod(node: str, phase: str = "Running", **requests: str) -> dict[str, Any]:
+    wanted = {name.replace("__", "/").replace("_", "."): text for name, text in requests.items()}
+    containers = [{"name": "main", "resources": {"requests": wanted}}, {"name": "wait"}]
+    starts = [{"name": "init", "resources": {"requests": {"cpu": "100m"}}}]
+    return {
+        "metadata": {"name": "a"},
+        "spec": {"nodeName": node, "containers": containers, "initContainers": starts},
+        "status": {"phase": phase},
+    }
+
+
 GPU_NODE = cluster_node(
     "gpu-1",
+    labels={"nvidia.com/cuda.driver-version.full": "580.65"},
     allocatable={"nvidia.com/gpu": "2"},
     taints=[{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}],
 )
+
+
+def api_group(name: str) -> dict[str, Any]:
+    return {"name": name, "versions": [{"groupVersion": f"{name}/v1", "version": "v1"}]}
 
 
 @pytest.fixture
@@ -56,6 +69,14 @@ def kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kube
         monkeypatch.setenv("KUBECONFIG", str(double.kubeconfig(tmp_path / "kubeconfig")))
         double.objects = {
             "/api/v1/nodes": {"items": [cluster_node("cpu-1"), GPU_NODE]},
+            "/api/v1/pods": {
+                "items": [
+                    cluster_pod("cpu-1", cpu="5", memory="1Gi"),
+                    cluster_pod("cpu-1", "Succeeded", cpu="11"),
+                    cluster_pod("gpu-1", cpu="1", nvidia_com__gpu="1"),
+                ]
+            },
+            "/apis/": {"groups": [api_group("kueue.x-k8s.io"), api_group("external-secrets.io")]},
             ACCOUNT: {"metadata": {"name": "sanefit-runner"}},
             SECRET: {"metadata": {"name": "sanefit-s3"}, "data": KEYS},
             MLFLOW: {
@@ -89,10 +110,87 @@ def test_what_is_well_is_said_to_be(findings: Callable[..., dict[str, Finding]])
     found = findings()
     assert found["Kubeflow"].state == "ok"
     assert found["MLflow"] == Finding("MLflow", "ok", "service 'mlflow' in 'mlflow' has pods that are ready")
-    assert found["search packs"].seen == "1 of 2 nodes take one (gpu-1), 2 at once when empty"
-    assert found["data steps"].seen == "1 of 2 nodes take one (cpu-1), 8 at once when empty"
+    assert found["search packs"].seen == "1 of 2 nodes take one (gpu-1), 2 at once when empty, 1 now"
+    assert found["data steps"].seen == "1 of 2 nodes take one (cpu-1), 8 at once when empty, 5 now"
+    assert found["final training"].seen == "1 of 2 nodes take one (gpu-1), 2 at once when empty, 1 now"
+    assert not {"GPU driver", "kinds", "MLflow plugin", "volume"} & found.keys()
     assert (found["service account"].state, found["secret"].state) == ("ok", "ok")
     assert "permissions" not in found  # a Kubeflow for one user does not ask
+
+
+def test_without_a_list_of_pods_only_empty_nodes_are_counted(
+    findings: Callable[..., dict[str, Finding]], kubernetes: KubernetesDouble
+) -> None:
+    kubernetes.objects["/api/v1/pods"] = 403
+    assert findings()["search packs"].seen == "1 of 2 nodes take one (gpu-1), 2 at once when empty"
+
+
+def test_what_a_gpu_node_does_not_say_is_said(
+    findings: Callable[..., dict[str, Finding]], kubernetes: KubernetesDouble
+) -> None:
+    silent = cluster_node("gpu-2", allocatable={"nvidia.com/gpu": "4"})
+    kubernetes.objects["/api/v1/nodes"]["items"].append(silent)
+    driver = findings()["GPU driver"]
+    assert driver.state == "warning"
+    assert driver.seen.startswith("gpu-2 offers nvidia.com/gpu: 4, and no label tells its driver")
+    silent["status"]["allocatable"].pop("nvidia.com/gpu")
+    silent["metadata"]["labels"] = {"feature.node.kubernetes.io/pci-10de.present": "true"}
+    assert findings()["GPU driver"].seen == "gpu-2 has a card of NVIDIA and offers no nvidia.com/gpu"
+    assert "GPU driver" not in findings("cluster.gpus=0")
+
+
+def test_kinds_that_an_overlay_needs_are_named_before_it_is_applied(
+    findings: Callable[..., dict[str, Finding]], kubernetes: KubernetesDouble
+) -> None:
+    kubernetes.objects["/apis/"]["groups"] = [api_group("apps")]
+    kinds = findings()["kinds"]
+    assert kinds.state == "ok"
+    assert "no kind of external-secrets.io or kueue.x-k8s.io" in kinds.seen
+    assert kinds.fix == (
+        "install External Secrets and Kueue before it, or take components/external-secrets and components/kueue out "
+        "of it"
+    )
+    assert findings("cluster.kueue_queue=sanefit")["kinds"].state == "failed"
+    kubernetes.objects["/apis/"]["groups"] = [api_group("kueue.x-k8s.io")]
+    assert findings("cluster.kueue_queue=sanefit")["kinds"].state == "ok"
+
+
+def test_the_version_comes_from_the_cluster_where_the_server_does_not_say_it(
+    findings: Callable[..., dict[str, Finding]], kubernetes: KubernetesDouble, double: KubeflowDouble
+) -> None:
+    path = "/api/v1/namespaces/kubeflow/configmaps/kubeflow-pipelines-public"
+    for version in ("unknown", ""):
+        double.store.version = version
+        kubernetes.objects.pop(path, None)
+        assert findings()["Kubeflow"].seen.endswith("answers, version unknown")
+        kubernetes.objects[path] = {"metadata": {}, "data": {"kubeflow_pipelines_version": "2.17.0"}}
+        assert findings()["Kubeflow"].seen.endswith("answers, version 2.17.0")
+    kubernetes.objects[path]["data"] = {"kubeflow_pipelines_version": "2.9.1"}
+    assert findings()["Kubeflow"].state == "failed"
+
+
+def test_kubeflows_own_plugin_for_mlflow_is_told(
+    findings: Callable[..., dict[str, Finding]], kubernetes: KubernetesDouble
+) -> None:
+    path = "/api/v1/namespaces/kubeflow/configmaps/kfp-launcher"
+    kubernetes.objects[path] = {"metadata": {}, "data": {"defaultPipelineRoot": "minio://x"}}
+    assert "MLflow plugin" not in findings()
+    kubernetes.objects[path]["data"]["plugins.mlflow"] = "{}"
+    plugin = findings()["MLflow plugin"]
+    assert plugin.state == "warning"
+    assert "opens one for the pipeline and one for each task" in plugin.seen
+
+
+def test_a_volume_must_have_its_claim(
+    findings: Callable[..., dict[str, Finding]], kubernetes: KubernetesDouble
+) -> None:
+    settings = ["cluster.volumes=[{claim: runs, path: /mnt/runs}]", "cluster.storage=file:///mnt/runs/sanefit"]
+    found = findings(*settings)
+    assert (found["volume"].state, found["storage"].state) == ("failed", "unknown")
+    assert "S3" not in found
+    claim = "/api/v1/namespaces/kubeflow/persistentvolumeclaims/runs"
+    kubernetes.objects[claim] = {"metadata": {"name": "runs"}}
+    assert findings(*settings)["volume"].state == "ok"
 
 
 def test_packs_that_no_node_takes(findings: Callable[..., dict[str, Finding]]) -> None:
@@ -160,50 +258,6 @@ def test_a_kubernetes_that_does_not_answer(
     KubernetesDouble("http://127.0.0.1:9").kubeconfig(tmp_path / "elsewhere")
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "elsewhere"))
     assert "cannot be reached" in findings()["nodes"].seen
-
-
-@pytest.mark.parametrize(
-    ("image", "parts"),
-    [
-        ("sanefit-data:0.1.0", ("", "sanefit-data", "0.1.0")),
-        ("team/sanefit-data:1", ("", "team/sanefit-data", "1")),
-        ("example.com/team/data:1", ("example.com", "team/data", "1")),
-        ("localhost:5000/data@sha256:ab", ("localhost:5000", "data", "sha256:ab")),
-        ("example.com/data:1@sha256:ab", ("example.com", "data", "sha256:ab")),
-    ],
-)
-def test_image_references(image: str, parts: tuple[str, str, str]) -> None:
-    assert split_reference(image) == parts
-
-
-@pytest.mark.parametrize(
-    ("status", "pull_secrets", "state"),
-    [(200, "[]", "ok"), (404, "[]", "failed"), (401, "[]", "warning"), (401, "[sanefit-registry]", "unknown")],
-)
-def test_the_registry_is_asked_for_the_manifest(status: int, pull_secrets: str, state: str) -> None:
-    asked = []
-
-    class Registry(http.server.BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            asked.append(self.path)
-            self.send_response(status)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """Quiet."""
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Registry)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        config = load_config(DEFAULT_CONFIG, [f"cluster.image_pull_secrets={pull_secrets}"])
-        [found] = image_findings([f"127.0.0.1:{server.server_port}/team/data@sha256:ab"], config.cluster)
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-    assert found.state == state
-    assert asked == ["/v2/team/data/manifests/sha256:ab"]
 
 
 @pytest.mark.slow
