@@ -19,7 +19,6 @@ from sanefit.components.foundation.errors import RunFailedError
 from sanefit.components.foundation.machine.arithmetic import arithmetic_of
 from sanefit.components.foundation.machine.devices import CPU
 from sanefit.components.foundation.machine.processor import processor_name
-from sanefit.components.foundation.machine.termination import never
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings, Judgement, TrainedModel
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import Ranking
@@ -27,7 +26,7 @@ from sanefit.components.foundation.step_lines.arithmetic_line import describe_ar
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import Storage
-from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS
+from sanefit.components.foundation.training.checkpoints.checkpoint_pace import AT_ANY_MOMENT, Interruptions
 from sanefit.components.foundation.training.checkpoints.trained_model import joined, write_weights
 from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.loop.evaluation import evaluate, measure_scores, scores_of
@@ -48,8 +47,7 @@ def train_final(
     say: Say,
     workers: Workers = ON_CPU,
     clock: Callable[[], float] = time.time,
-    checkpoint_seconds: float = CHECKPOINT_SECONDS,
-    stops: Callable[[], bool] = never,
+    interruptions: Interruptions = AT_ANY_MOMENT,
 ) -> TrainedModel:
     """Train the ranking's best settings; keep of each the epoch that is best on the validation split.
 
@@ -65,8 +63,7 @@ def train_final(
         say: prints a line.
         workers: where it is trained.
         clock: epoch seconds.
-        checkpoint_seconds: at least between two checkpoints.
-        stops: whether this process is told to end before its work is done.
+        interruptions: when checkpoints are written.
 
     Raises:
         RunFailedError: when the loss was not finite from the first epoch on.
@@ -84,8 +81,7 @@ def train_final(
         functools.cache(lambda: read_training_data(dataset, workers.device, manifest)),
         say,
         clock,
-        checkpoint_seconds,
-        stops,
+        interruptions,
     )
     arithmetic = arithmetic_of(inputs.network, workers.device, mixed_precision=final.mixed_precision)
     if workers.device.type == "cuda":

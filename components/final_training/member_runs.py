@@ -17,14 +17,13 @@ from sanefit.components.foundation.identity.code import digest_of_own_code
 from sanefit.components.foundation.identity.training_identity import TrainingIdentity, identify_trainings, settings_of
 from sanefit.components.foundation.machine.arithmetic import Arithmetic, arithmetic_of
 from sanefit.components.foundation.machine.devices import CPU, visible_devices
-from sanefit.components.foundation.machine.termination import never
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.search import TrialSetting
 from sanefit.components.foundation.schemas.training import EpochRecord
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS
+from sanefit.components.foundation.training.checkpoints.checkpoint_pace import AT_ANY_MOMENT, Interruptions
 from sanefit.components.foundation.training.loop.training_data import TrainingData
 from sanefit.components.foundation.training.stacks.trial import Problem
 
@@ -61,7 +60,7 @@ class MemberRuns:
     """What the runs of all members share.
 
     ``training_images``: how many there are. ``data``: reads both splits, once, when it is first asked. ``storage``: of
-    the run, where checkpoints are kept. ``stops``: whether this process is told to end.
+    the run, where checkpoints are kept.
     """
 
     dataset: DatasetReference
@@ -73,8 +72,7 @@ class MemberRuns:
     data: Callable[[], TrainingData]
     say: Say
     clock: Callable[[], float] = time.time
-    checkpoint_seconds: float = CHECKPOINT_SECONDS
-    stops: Callable[[], bool] = never
+    interruptions: Interruptions = AT_ANY_MOMENT
 
     def train(self, member: Member) -> TrainedMember | None:
         """Train a member and load its best epoch; None when it diverged from the first epoch on.
@@ -118,8 +116,9 @@ class MemberRuns:
     def _progress(self, member: Member, classifier: Classifier, uri: str) -> MemberProgress:
         if (processes := self._processes(member)) > 1:
             self.say(f"{processes} processes share each batch")
-            return train_with_torchrun(self._job(member, uri), processes, self.say, self.stops)
-        checkpoint = Checkpoint(uri, self.say, self.clock, self.checkpoint_seconds, stops=self.stops)
+            return train_with_torchrun(self._job(member, uri), processes, self.say, self.interruptions.stops)
+        seconds, stops = self.interruptions.checkpoint_seconds, self.interruptions.stops
+        checkpoint = Checkpoint(uri, self.say, self.clock, seconds, stops=stops)
         return train_member(
             classifier,
             self.data(),
@@ -146,7 +145,7 @@ class MemberRuns:
             seed=member.trial.seed,
             final=self.final,
             checkpoint_uri=uri,
-            checkpoint_seconds=self.checkpoint_seconds,
+            checkpoint_seconds=self.interruptions.checkpoint_seconds,
             device_type="cuda" if self.workers.device.type == "cuda" else "cpu",
         )
 

@@ -15,6 +15,7 @@ def final_training(inputs: str, final: str, ranking: str, run: str, log_metric: 
     from sanefit.components.foundation.step_lines.step_log import running_step
     from sanefit.components.foundation.storage.layout import Storage
     from sanefit.components.foundation.storage.results import load_result, store_result
+    from sanefit.components.foundation.training.checkpoints.checkpoint_pace import Interruptions
     from sanefit.components.foundation.training.inputs import read_training_inputs
 
     with running_step("train", run) as say, listening_for_sigterm():
@@ -29,7 +30,7 @@ def final_training(inputs: str, final: str, ranking: str, run: str, log_metric: 
                 parent,
                 say=say,
                 workers=visible_workers(),
-                stops=is_asked_to_stop,
+                interruptions=Interruptions(stops=is_asked_to_stop),
             )
         log_metric("validation_accuracy", trained.validation_accuracy)
         log_metric("test_accuracy", trained.test_accuracy)

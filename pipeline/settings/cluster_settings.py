@@ -1,75 +1,28 @@
 """The section ``cluster`` of a configuration: where and how the steps run on Kubernetes."""
 
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from sanefit.components.foundation.schemas.bases import Settings
-
-
-def _number_as_text(value: object) -> object:
-    """YAML reads ``cpu: 4`` as a number; Kubernetes takes quantities as text."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-def _in_form(pattern: str, expected: str) -> AfterValidator:
-    def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError(f"expected {expected}")
-        return text
-
-    return AfterValidator(check)
-
+from sanefit.pipeline.settings.cluster_values import (
+    Bytes,
+    Cpu,
+    Duration,
+    Folder,
+    Gpus,
+    ImageReference,
+    LabelName,
+    LabelValue,
+    ObjectName,
+    OptionalObjectName,
+    ResourceName,
+    StoragePlace,
+    Url,
+    VolumePart,
+)
 
 WRITTEN = ("/tmp", "/dev", "/opt", "/own")  # folders of the containers that a volume would hide
-OBJECT_NAME = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
-ObjectName = Annotated[str, _in_form(OBJECT_NAME, "the name of a Kubernetes object, as in sanefit-s3")]
-OptionalObjectName = Annotated[
-    str, _in_form(f"({OBJECT_NAME})?", "the name of a Kubernetes object, as in sanefit-s3, or nothing")
-]
-ResourceName = Annotated[
-    str,
-    _in_form(
-        r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?",
-        "an extended resource, as in nvidia.com/gpu or nvidia.com/mig-1g.10gb",
-    ),
-]
-Cpu = Annotated[
-    str,
-    BeforeValidator(_number_as_text),
-    _in_form(r"[1-9][0-9]*m?|[0-9]+\.[0-9]*[1-9]", "a number of cores above 0, as in 4, 0.5 or 500m"),
-]
-Gpus = Annotated[
-    str, BeforeValidator(_number_as_text), _in_form(r"0|[1-9][0-9]?", "0 (a cluster without GPUs) to 99, for each pack")
-]
-Bytes = Annotated[str, _in_form(r"[1-9][0-9]*(Ki|Mi|Gi|Ti)", "a size in Ki, Mi, Gi or Ti, as in 16Gi")]
-Duration = Annotated[str, _in_form(r"[1-9][0-9]*[smh]", "seconds, minutes or hours, as in 30s, 5m or 1h")]
-Folder = Annotated[str, _in_form(r"(/[A-Za-z0-9._-]+)+", "an absolute path, as in /mnt/photos")]
-StoragePlace = Annotated[
-    str,
-    _in_form(
-        r"(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?|file:///[^/].*)?",
-        "a bucket and prefix, as in s3://bucket/sanefit, or a folder of a volume, as in file:///mnt/sanefit",
-    ),
-]
-ImageReference = Annotated[
-    str,
-    _in_form(
-        r"([^\s@:]+(:[0-9]+)?[^\s@:]*(@sha256:[0-9a-f]{64}|:(?!latest$)[\w][\w.-]{0,127}))?",
-        "an image by its digest, as in registry.example.com/team/trainer@sha256:…, or by a tag other than latest",
-    ),
-]
-LABEL_NAME = r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?"
-LabelName = Annotated[str, _in_form(LABEL_NAME, "a name as Kubernetes wants it, as in team or example.com/team")]
-LabelValue = Annotated[
-    str,
-    BeforeValidator(_number_as_text),
-    _in_form(r"([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?", "at most 63 letters, digits, '-', '_' and '.'"),
-]
-Url = Annotated[
-    str, _in_form(r"(https?://[^\s/@]+(/\S*)?)?", "a URL without a password, as in http://mlflow.mlflow.svc:5000")
-]
 
 
 class Toleration(Settings):
@@ -173,9 +126,7 @@ class Volume(Settings):
 
     claim: ObjectName
     path: Folder
-    sub_path: Annotated[
-        str, BeforeValidator(_number_as_text), _in_form(r"([^/].*)?", "a path in the volume, as in photos/2026")
-    ] = ""
+    sub_path: VolumePart = ""
 
     def holds(self, path: str) -> bool:
         """Whether a path lies in it."""

@@ -24,6 +24,7 @@ from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import Ranking, SearchRange, TrialSetting
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import OptimizerSettings
+from sanefit.components.foundation.training.checkpoints.checkpoint_pace import Interruptions
 from sanefit.components.foundation.training.inputs import TrainingInputs
 
 NETWORK = ConvNetSettings(kind="convnet", channels=(3, 4), dropout=0.2)
@@ -69,8 +70,7 @@ with listening_for_sigterm():
             RunReference.model_validate_json((folder / "run.json").read_text()),
             say=say,
             clock=lambda: 1e9,  # stands still: writing takes no time
-            checkpoint_seconds=1.0 if number == signal.SIGTERM else 0.0,
-            stops=stops,
+            interruptions=Interruptions(1.0 if number == signal.SIGTERM else 0.0, stops),
         )
     except StoppedError as error:
         print(error)

@@ -9,9 +9,12 @@ from torch import Tensor
 
 from sanefit.components.foundation.clock import Clock
 from sanefit.components.foundation.errors import StoppedError
-from sanefit.components.foundation.machine.termination import never
 from sanefit.components.foundation.schemas.search import TrialResult, TrialSpec, TrialStatus
-from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS, CheckpointPace
+from sanefit.components.foundation.training.checkpoints.checkpoint_pace import (
+    AT_ANY_MOMENT,
+    CheckpointPace,
+    Interruptions,
+)
 from sanefit.components.foundation.training.loop.epoch_records import is_diverged
 from sanefit.components.foundation.training.loop.training_data import TrainingData
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan, Progress, train_together
@@ -36,17 +39,15 @@ class Unit:
 class PackContext:
     """What all chunks of a pack share.
 
-    ``data``: both splits, on the problem's device. ``fold_of``: as ``assign_folds`` gives it. ``stops``: whether the
-    pack is to end; can be pickled.
+    ``data``: both splits, on the problem's device. ``fold_of``: as ``assign_folds`` gives it.
     """
 
     problem: Problem
     data: TrainingData
     store: TrialStore
     fold_of: Tensor
-    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    interruptions: Interruptions = AT_ANY_MOMENT
     clock: Clock = time.time
-    stops: Callable[[], bool] = never
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def train_chunk(context: PackContext, task: ChunkTask) -> list[ChunkOutcome]:
         last = progress
 
     def keep(now: Callable[[], Progress]) -> None:
-        stops = context.stops()
+        stops = context.interruptions.stops()
         if stops or pace.is_due():
             pace.write(lambda: context.store.write_progress(task.key, now()))
         if stops:
@@ -107,7 +108,7 @@ def train_chunk(context: PackContext, task: ChunkTask) -> list[ChunkOutcome]:
                 "Kubeflow try again, and they go on from there"
             )
 
-    pace = CheckpointPace(context.clock, context.checkpoint_seconds)
+    pace = CheckpointPace(context.clock, context.interruptions.checkpoint_seconds)
     try:
         with context.problem.arithmetic(task.units[0].trial.network).in_force():
             progress = train_together(

@@ -8,6 +8,7 @@ from sanefit.components.foundation.machine.termination import is_asked_to_stop
 from sanefit.components.foundation.schemas.stage_plan import StagePlan
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage.packs import load_pack_plan
+from sanefit.components.foundation.training.checkpoints.checkpoint_pace import Interruptions
 from sanefit.components.foundation.training.inputs import read_training_inputs
 from sanefit.components.hyperparameter_search.pack.trial_pack import PackMachine, run_pack
 
@@ -31,7 +32,7 @@ def run_planned_pack(stage: StagePlan, pack: int, writer: Executor, say: Say) ->
         say(f"nothing to train: the trials of the {stage.stage} stage fill {filled} pack{'s' if filled > 1 else ''}")
         return
     machine = PackMachine(visible_devices(), usable_cores())
+    interruptions = Interruptions(stops=is_asked_to_stop)
     plan = load_pack_plan(stage.run, stage.stage, stage.packs[pack])
-    run_pack(
-        plan, read_training_inputs(stage.inputs), stage.run, machine, writer=writer, say=say, stops=is_asked_to_stop
-    )
+    inputs = read_training_inputs(stage.inputs)
+    run_pack(plan, inputs, stage.run, machine, writer=writer, say=say, interruptions=interruptions)

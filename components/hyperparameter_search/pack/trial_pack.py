@@ -1,7 +1,7 @@
 """A pack: one pod or process that trains many trials on every device that it can see."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -11,13 +11,12 @@ from sanefit.components.foundation.clock import Clock
 from sanefit.components.foundation.image_dataset.shards import BUNDLE, read_index
 from sanefit.components.foundation.machine.arithmetic import arithmetic_of
 from sanefit.components.foundation.machine.devices import CPU
-from sanefit.components.foundation.machine.termination import never
 from sanefit.components.foundation.randomness import derive_seed
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import PackPlan, PackResult, TrialResult
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage.packs import store_pack_result, text_of_plan
-from sanefit.components.foundation.training.checkpoints.checkpoint_pace import CHECKPOINT_SECONDS
+from sanefit.components.foundation.training.checkpoints.checkpoint_pace import AT_ANY_MOMENT, Interruptions
 from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.loop.training_data import read_training_data
 from sanefit.components.foundation.training.score import judged_class
@@ -52,8 +51,7 @@ def run_pack(
     writer: Executor,
     say: Say,
     clock: Clock = time.time,
-    checkpoint_seconds: float = CHECKPOINT_SECONDS,
-    stops: Callable[[], bool] = never,
+    interruptions: Interruptions = AT_ANY_MOMENT,
 ) -> str:
     """Train every trial of the pack, log each as a child run, and keep the results.
 
@@ -68,8 +66,7 @@ def run_pack(
         writer: writes trials to MLflow, meanwhile; see ``tracking_process``.
         say: prints a line.
         clock: epoch seconds.
-        checkpoint_seconds: at least between two checkpoints of running trials.
-        stops: whether the pack is to end before its work is done; can be pickled.
+        interruptions: when checkpoints of running trials are written.
 
     Returns:
         A text that names the PackResult, as ``store_pack_result`` gives it.
@@ -94,9 +91,8 @@ def run_pack(
                 arithmetic=str(arithmetic_of(inputs.network, devices[0])),
             ),
             fold_of=assign_folds(data.train_labels, bundles, plan.folds, derive_seed(seed, "folds")),
-            checkpoint_seconds=checkpoint_seconds,
+            interruptions=interruptions,
             clock=clock,
-            stops=stops,
         ),
         network=inputs.network,
         optimizer=inputs.optimizer,

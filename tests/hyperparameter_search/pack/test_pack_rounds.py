@@ -26,6 +26,7 @@ from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.components.foundation.storage.packs import load_pack_results
 from sanefit.components.foundation.tracking.connection import connect
 from sanefit.components.foundation.tracking.runs import open_run
+from sanefit.components.foundation.training.checkpoints.checkpoint_pace import Interruptions
 from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
 from sanefit.components.hyperparameter_search.pack import chunk_training
 from sanefit.components.hyperparameter_search.pack.chunk_training import Unit
@@ -203,7 +204,7 @@ def test_halving_that_is_submitted_again_stops_the_same_trials(
 
 
 def test_nothing_of_running_trials_stays_in_the_storage(run_plan: RunPlan, tmp_path: Path) -> None:
-    run_plan(plan_of(trials(9, 10), reduction_factor=3), checkpoint_seconds=0.0)
+    run_plan(plan_of(trials(9, 10), reduction_factor=3), interruptions=Interruptions(checkpoint_seconds=0.0))
     assert list(tmp_path.glob("trials/**/*.pt")) == []
     assert len(list(tmp_path.glob("trials/**/*.plan.json"))) == 1
 

@@ -20,6 +20,7 @@ from sanefit.components.foundation.schemas.search import PackPlan, PackResult, S
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.tracking.connection import connect
 from sanefit.components.foundation.tracking.runs import find_run
+from sanefit.components.foundation.training.checkpoints.checkpoint_pace import Interruptions
 from sanefit.components.hyperparameter_search.pack.trial_store import progress_from
 
 pytestmark = pytest.mark.slow
@@ -147,7 +148,8 @@ def test_a_pack_told_to_end_goes_on_after_its_last_batches(pack: MakePack, cores
     for name in ("undisturbed", "told"):
         (tmp_path / name).mkdir()
         after = 29 if name == "told" else 0
-        ran = pack(plan, name, cores=cores, stops=functools.partial(asked, tmp_path / name, after))
+        stops = functools.partial(asked, tmp_path / name, after)
+        ran = pack(plan, name, cores=cores, interruptions=Interruptions(stops=stops))
         process = started(ran)
         process.join()
         if name == "told":
@@ -193,7 +195,7 @@ def test_a_pack_killed_at_any_moment_goes_on_as_if_it_had_not(pack: MakePack, re
     seconds = time.monotonic() - began
     unfinished = 0
     for number in range(KILLS // 2):
-        again = pack(plan, f"killed-{number}", checkpoint_seconds=0.0)
+        again = pack(plan, f"killed-{number}", interruptions=Interruptions(checkpoint_seconds=0.0))
         process = started(again)
         process.join(moments.uniform(0, seconds))
         process.kill()  # SIGKILL, unless it has ended

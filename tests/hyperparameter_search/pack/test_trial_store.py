@@ -31,6 +31,7 @@ from sanefit.components.foundation.storage.packs import load_pack_results
 from sanefit.components.foundation.storage.s3_objects import list_objects
 from sanefit.components.foundation.tracking.connection import connect
 from sanefit.components.foundation.tracking.runs import open_run
+from sanefit.components.foundation.training.checkpoints.checkpoint_pace import Interruptions
 from sanefit.components.foundation.training.loop.recipe import Recipe
 from sanefit.components.foundation.training.loop.training_state import BegunEpoch, TrainingState
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan, Progress
@@ -237,7 +238,7 @@ def test_a_pack_whose_storage_is_in_s3_takes_from_there_what_was_trained(
                 PackMachine([torch.device("cpu")], cores=1),
                 writer=beside,
                 say=said,
-                checkpoint_seconds=0.0,
+                interruptions=Interruptions(checkpoint_seconds=0.0),
             )
         results += load_pack_results(run, "coarse", [written])
     assert [one.status for one in results[0].results].count("stopped") == 3

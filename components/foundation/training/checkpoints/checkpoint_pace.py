@@ -3,8 +3,25 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from sanefit.components.foundation.machine.termination import never
+
 CHECKPOINT_SECONDS = 10.0  # at least between two checkpoints
 CHECKPOINT_SHARE = 0.05  # of the time, at most, goes into them
+
+
+@dataclass(frozen=True)
+class Interruptions:
+    """What a training does about them.
+
+    ``checkpoint_seconds``: at least between two checkpoints. ``stops``: whether this process is told to end before its
+    work is done; can be pickled.
+    """
+
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    stops: Callable[[], bool] = never
+
+
+AT_ANY_MOMENT = Interruptions()
 
 
 @dataclass
