@@ -3,7 +3,7 @@
 import contextlib
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import pytest
 from foundation.conftest import S3Server
 from kfp import local
 from kfp.local import docker_task_handler
-from task_containers import NO_PRIVILEGES, TaskContainer, container_runner
+from task_containers import NO_PRIVILEGES, Script, TaskContainer, container_runner
 
-from sanefit.pipeline.placement import ON_THIS_MACHINE
+from sanefit.pipeline.container_images import ContainerImages
+from sanefit.pipeline.placement import Placement
 from sanefit.pipeline.settings.run_config import DEFAULT_CONFIG, load_config, pipeline_arguments
 from sanefit.pipeline.training_pipeline import training_pipeline
 
@@ -46,12 +47,29 @@ class Services:
         }
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a run's steps run and keep what they find.
+
+    ``storage``: empty for one in S3. ``arguments``: of every container. ``scripts``: as for ``container_runner``.
+    """
+
+    storage: str = ""
+    images: ContainerImages = field(default_factory=ContainerImages)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    scripts: Mapping[str, Script] = field(default_factory=dict)
+
+
+IN_S3 = Place()
+
+
 def run_in_containers(
     services: Services,
     folder: Path,
     run_name: str,
     overrides: Sequence[str],
     changes: Mapping[str, Mapping[str, object]],
+    place: Place = IN_S3,
 ) -> ContainerRun:
     """Run the whole DAG.
 
@@ -61,9 +79,10 @@ def run_in_containers(
         run_name: unique.
         overrides: of the digits' configuration.
         changes: container arguments of single steps.
+        place: otherwise than in S3, in the images as they are built.
     """
     folder.chmod(0o777)
-    storage = f"s3://{services.s3.bucket}/containers"
+    storage = place.storage or f"s3://{services.s3.bucket}/containers"
     config = load_config(DEFAULT_CONFIG, overrides)
     arguments = {
         **pipeline_arguments(config),
@@ -75,10 +94,11 @@ def run_in_containers(
     output = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(output):
         patch.setenv("DOCKER_HOST", services.docker_host)
-        patch.setattr(docker_task_handler, "run_docker_container", container_runner(ran, changes))
-        runner = local.DockerRunner(environment=services.environment(), **NO_PRIVILEGES)
+        patch.setattr(docker_task_handler, "run_docker_container", container_runner(ran, changes, place.scripts))
+        environment = {} if place.storage else services.environment()
+        runner = local.DockerRunner(environment=environment, **NO_PRIVILEGES, **place.arguments)
         local.init(runner, pipeline_root=str(folder))
-        succeeded = _succeeds(training_pipeline(ON_THIS_MACHINE, config.search), arguments)
+        succeeded = _succeeds(training_pipeline(Placement(None, place.images), config.search), arguments)
     return ContainerRun(succeeded, output.getvalue(), ran, run_name, storage)
 
 

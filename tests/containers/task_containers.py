@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 NO_PRIVILEGES = {
     "read_only": True,
     "tmpfs": {"/tmp": "rw,mode=1777"},
@@ -38,31 +40,87 @@ class TaskContainer:
     exit_status: int
 
 
-def container_runner(ran: list[TaskContainer], changes: Mapping[str, Mapping[str, object]]) -> Callable[..., int]:
+@dataclass(frozen=True)
+class Ended:
+    """How a container ended, and what it printed."""
+
+    exit_status: int
+    output: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task as kfp would run it; ``ran``: takes every container that ran."""
+
+    step: str
+    client: Any
+    image: str
+    command: list[str]
+    arguments: Mapping[str, Any]
+    ran: list[TaskContainer]
+
+    def run(
+        self, environment: Mapping[str, str] | None = None, volumes: Mapping[str, Any] | None = None, told_at: str = ""
+    ) -> Ended:
+        """In a container of its own.
+
+        Args:
+            environment, volumes: beside those that it has.
+            told_at: once a line holds this, all of its processes but the first are told to end, as Argo tells them.
+        """
+        arguments = {
+            **self.arguments,
+            "environment": {**self.arguments.get("environment", {}), **(environment or {})},
+            "volumes": {**self.arguments["volumes"], **(volumes or {})},
+        }
+        container = self.client.containers.create(self.image, self.command, **arguments)
+        lines = []
+        try:
+            container.start()
+            process = _process_facts(container)
+            for part in container.logs(stream=True, follow=True):
+                lines.append(part.decode(errors="replace"))
+                print(lines[-1], end="")
+                if told_at and told_at in "".join(lines):
+                    _tell_to_end(container)
+                    told_at = ""
+            exit_status = int(container.wait()["StatusCode"])
+            self.ran.append(TaskContainer(self.step, container.attrs["Image"], process, exit_status))
+            return Ended(exit_status, "".join(lines))
+        finally:
+            container.remove(force=True)
+
+
+Script = Callable[[Task], Ended]
+
+
+def container_runner(
+    ran: list[TaskContainer], changes: Mapping[str, Mapping[str, object]], scripts: Mapping[str, Script]
+) -> Callable[..., int]:
     """A replacement of kfp's ``run_docker_container``.
 
     Args:
         ran: takes every container that ran.
         changes: container arguments of single steps.
+        scripts: what is done with single steps in place of running them once; the last ending counts.
     """
 
     def run_docker_container(
         client: Any, image: str, command: list[str], volumes: dict[str, Any], **arguments: Any
     ) -> int:
         step = command[command.index("--function_to_execute") + 1]
-        container = client.containers.create(image, command, volumes=volumes, **{**arguments, **changes.get(step, {})})
-        try:
-            container.start()
-            process = _process_facts(container)
-            for line in container.logs(stream=True, follow=True):
-                print(line.decode(errors="replace"), end="")
-            exit_status = int(container.wait()["StatusCode"])
-            ran.append(TaskContainer(step, container.attrs["Image"], process, exit_status))
-            return exit_status
-        finally:
-            container.remove(force=True)
+        own = {**arguments, **changes.get(step, {})}
+        given = {**own, "volumes": {**volumes, **own.pop("mounted", {})}}
+        task = Task(step, client, image, command, given, ran)
+        return scripts.get(step, Task.run)(task).exit_status
 
     return run_docker_container
+
+
+def _tell_to_end(container: Any) -> None:
+    container.reload()
+    for process in psutil.Process(container.attrs["State"]["Pid"]).children(recursive=True):
+        process.terminate()
 
 
 def _process_facts(container: Any) -> ProcessFacts | None:
