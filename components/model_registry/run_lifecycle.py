@@ -1,6 +1,7 @@
 """Open the MLflow run of a pipeline run, and close it with the true status."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sanefit.components.foundation.storage.layout import RunFolder, Storage
 from sanefit.components.foundation.storage.run_record import read_run_record
 from sanefit.components.foundation.tracking.connection import asking_once, connect, store_exists
 from sanefit.components.foundation.tracking.finished_runs import identity_tags
+from sanefit.components.foundation.tracking.kubeflow_plugin import plugins_run
 from sanefit.components.foundation.tracking.locked_store import wait_until_unlocked
 from sanefit.components.foundation.tracking.readiness import (
     patiently,
@@ -75,7 +77,11 @@ def open_tracking_run(
         artifact_location=Path(Storage(storage).mlflow_artifacts).absolute().as_uri() if local_store else None,
         run_name=run_name,
         job_id=job_id,
-        tags={FINGERPRINT_TAG: identity.images, **identity_tags(identity.digest, identity.parts)},
+        tags={
+            FINGERPRINT_TAG: identity.images,
+            **identity_tags(identity.digest, identity.parts),
+            **plugins_run(os.environ),
+        },
         params=params,
     )
     require_writable_artifacts(tracking, run_id, SETTINGS_FILE, json.dumps(params, indent=1))

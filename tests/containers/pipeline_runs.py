@@ -51,12 +51,12 @@ class Services:
 class Place:
     """Where a run's steps run and keep what they find.
 
-    ``storage``: empty for one in S3. ``arguments``: of every container. ``scripts``: as for ``container_runner``.
+    ``storage``: empty for one in S3. ``mounts``, ``scripts``: as for ``container_runner``.
     """
 
     storage: str = ""
     images: ContainerImages = field(default_factory=ContainerImages)
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    mounts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     scripts: Mapping[str, Script] = field(default_factory=dict)
 
 
@@ -94,9 +94,11 @@ def run_in_containers(
     output = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(output):
         patch.setenv("DOCKER_HOST", services.docker_host)
-        patch.setattr(docker_task_handler, "run_docker_container", container_runner(ran, changes, place.scripts))
+        patch.setattr(
+            docker_task_handler, "run_docker_container", container_runner(ran, changes, place.mounts, place.scripts)
+        )
         environment = {} if place.storage else services.environment()
-        runner = local.DockerRunner(environment=environment, **NO_PRIVILEGES, **place.arguments)
+        runner = local.DockerRunner(environment=environment, **NO_PRIVILEGES)
         local.init(runner, pipeline_root=str(folder))
         succeeded = _succeeds(training_pipeline(Placement(None, place.images), config.search), arguments)
     return ContainerRun(succeeded, output.getvalue(), ran, run_name, storage)

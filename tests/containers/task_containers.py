@@ -95,13 +95,17 @@ Script = Callable[[Task], Ended]
 
 
 def container_runner(
-    ran: list[TaskContainer], changes: Mapping[str, Mapping[str, object]], scripts: Mapping[str, Script]
+    ran: list[TaskContainer],
+    changes: Mapping[str, Mapping[str, object]],
+    mounts: Mapping[str, Mapping[str, str]],
+    scripts: Mapping[str, Script],
 ) -> Callable[..., int]:
     """A replacement of kfp's ``run_docker_container``.
 
     Args:
         ran: takes every container that ran.
         changes: container arguments of single steps.
+        mounts: volumes of every step.
         scripts: what is done with single steps in place of running them once; the last ending counts.
     """
 
@@ -109,8 +113,7 @@ def container_runner(
         client: Any, image: str, command: list[str], volumes: dict[str, Any], **arguments: Any
     ) -> int:
         step = command[command.index("--function_to_execute") + 1]
-        own = {**arguments, **changes.get(step, {})}
-        given = {**own, "volumes": {**volumes, **own.pop("mounted", {})}}
+        given = {**arguments, **changes.get(step, {}), "volumes": {**volumes, **mounts}}
         task = Task(step, client, image, command, given, ran)
         return scripts.get(step, Task.run)(task).exit_status
 

@@ -91,7 +91,7 @@ def happened() -> Happened:
     return Happened()
 
 
-def mounts(photos: Path, storage: Path) -> dict[str, Any]:
+def mounts(photos: Path, storage: Path) -> dict[str, dict[str, str]]:
     """As the pods of a run have two claims, of which one cannot be written."""
     return {
         str(photos): {"bind": "/mnt/photos", "mode": "ro"},
@@ -135,7 +135,7 @@ def run(
     place = Place(
         storage="/mnt/runs/sanefit",
         images=ContainerImages(trainer=own_trainer),
-        arguments={"mounted": mounts(photos, storage)},
+        mounts=mounts(photos, storage),
         scripts={"coarse_pack": pack_without_its_gpu, "final_training": training_told_to_end},
     )
     services = Services(docker_host, tracking_uri, s3_server)

@@ -17,6 +17,16 @@ SMALL = [
 ]
 
 EMPTY: Mapping[str, str] = {}
+PLUGINS_RUN = "6f" * 16
+# What Kubeflow's plugin gives to every container with ``injectUserEnvVars``: a run and an experiment that are not ours.
+OF_THE_PLUGIN = {
+    "MLFLOW_RUN_ID": PLUGINS_RUN,
+    "MLFLOW_EXPERIMENT_ID": "7",
+    "MLFLOW_TRACKING_AUTH": "kubernetes",
+    "KFP_MLFLOW_CONFIG": json.dumps(
+        {"endpoint": "http://127.0.0.1:9", "parentRunId": PLUGINS_RUN, "experimentId": "7"}
+    ),
+}
 
 
 @dataclass(frozen=True)

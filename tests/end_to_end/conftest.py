@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from command_line import SMALL, Command, sanefit
+from command_line import OF_THE_PLUGIN, SMALL, Command, sanefit
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -20,9 +20,10 @@ def signing_key() -> Ed25519PrivateKey:
 
 @pytest.fixture(scope="session")
 def first_run(workdir: Path, signing_key: Ed25519PrivateKey) -> Command:
-    """The whole pipeline on digits, small, with a signed certificate."""
+    """The whole pipeline on digits, small, with a signed certificate, beside Kubeflow's MLflow plugin."""
     pem = signing_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    return sanefit("run", "--json", "--workdir", str(workdir), sets=SMALL, environment={"SANEFIT_SIGNING_KEY": pem})
+    environment = {"SANEFIT_SIGNING_KEY": pem, **OF_THE_PLUGIN}
+    return sanefit("run", "--json", "--workdir", str(workdir), sets=SMALL, environment=environment)
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import pytest
-from command_line import Command
+from command_line import PLUGINS_RUN, Command
 from mlflow import MlflowClient
 
 from sanefit.components.foundation.schemas.run_record import RunRecord
 from sanefit.components.foundation.storage.layout import RunFolder
 from sanefit.components.foundation.storage.run_record import read_run_record
 from sanefit.components.foundation.tracking.run_record import tracked_run_record
-from sanefit.components.foundation.tracking.tags import JOB_TAG, RUN_TAG
+from sanefit.components.foundation.tracking.tags import JOB_TAG, PLUGINS_RUN_TAG, RUN_TAG
 
 pytestmark = pytest.mark.slow
 
@@ -56,6 +56,7 @@ def test_mlflow_has_the_whole_record(record: RunRecord, first_run: Command, work
     name = Path(first_run.result["run_dir"]).name
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     [run] = client.search_runs(experiments, f"tags.`{RUN_TAG}` = '{name}'")
+    assert run.data.tags[PLUGINS_RUN_TAG] == PLUGINS_RUN
     tracked = tracked_run_record(uri, run.data.tags[JOB_TAG])
     assert sorted(tracked.steps, key=str) == sorted(record.steps, key=str)
     assert sorted(tracked.packs, key=str) == sorted(record.packs, key=str)

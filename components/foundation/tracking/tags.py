@@ -9,6 +9,7 @@ BEST_EPOCH_TAG = "sanefit.best_epoch"
 FINGERPRINT_TAG = "sanefit.fingerprint"
 TEST_ACCURACY_TAG = "test_accuracy"
 IDENTITY_TAG = "sanefit.identity"
+PLUGINS_RUN_TAG = "sanefit.kubeflow_mlflow_run"  # that Kubeflow's own plugin opened for the same pipeline run
 FAILURE_TAG = "sanefit.failure"
 STEP_TAGS = "sanefit.step."  # and a step's name: its record
 PROGRESS_TAGS = "sanefit.progress."  # and the name of a pack's step: how far it has come
