@@ -78,6 +78,7 @@ def own_trainer(engine: ContainerEngine, images: Images, tmp_path_factory: pytes
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Digits as files, a folder for each class."""
     folder = tmp_path_factory.mktemp("photos")
+    folder.chmod(0o755)
     digits = load_digits()
     for label in range(10):
         (folder / str(label)).mkdir()
