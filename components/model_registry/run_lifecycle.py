@@ -23,7 +23,7 @@ from sanefit.components.foundation.tracking.readiness import (
     why_champion_not_loaded,
 )
 from sanefit.components.foundation.tracking.run_record import mirror_if_taken
-from sanefit.components.foundation.tracking.runs import close_run, find_run, open_run, run_tags
+from sanefit.components.foundation.tracking.runs import close_run, find_run, log_summary, open_run, run_tags
 from sanefit.components.foundation.tracking.tags import FINGERPRINT_TAG, RUN_TAG
 from sanefit.components.model_registry.run_failure import ENDED, GOOD_STATES, has_succeeded, why_failed
 
@@ -125,7 +125,10 @@ def close_tracking_run(
     folder = Storage(storage).run(name)
     summary = _summary(folder)
     succeeded = has_succeeded(state, summary)
-    failure = "" if succeeded else why_failed(read_run_record(folder), summary, message)
+    record = read_run_record(folder)
+    failure = "" if succeeded else why_failed(record, summary, message)
+    if ends := [step.ended for step in record.steps if step.ended is not None]:
+        log_summary(client, run.info.run_id, {"gpu_hours": record.gpu_hours}, max(ends))
     close_run(client, run.info.run_id, succeeded=succeeded, failure=failure, attach=_report(folder))
     say(f"MLflow run closed as {'finished' if succeeded else f'failed: {failure}'}")
     closed = RunReference(

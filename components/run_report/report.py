@@ -19,6 +19,7 @@ from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.storage.packs import load_pack_results, trials_of
 from sanefit.components.foundation.storage.results import load_optional_result, load_result
+from sanefit.components.foundation.storage.run_record import read_run_record
 from sanefit.components.run_report import figures
 from sanefit.components.run_report.pictures import data_pictures
 
@@ -88,6 +89,7 @@ def render(findings: Findings) -> str:
         worn_out=WORN_OUT,
         trained=trained,
         registration=findings.registration,
+        gpu_hours=read_run_record(Storage(findings.run.storage).run(findings.run.run_name)).gpu_hours,
         figures=figures,
         pictures=data_pictures(findings.dataset, manifest),
         diagnoses=diagnose(trained.epochs) if trained else [],

@@ -16,7 +16,8 @@ class StepRecord(Artifact):
     """A step, as its last try is or was.
 
     ``started``, ``ended``: of its own computing, epoch seconds. ``said``: the last line of it that was kept.
-    ``reason``: why it failed.
+    ``reason``: why it failed. ``peak_memory``: the most that its processes were seen to use at once, bytes; ``cores``:
+    used on average; both 0 where they were not looked at. ``gpus``: that it held.
     """
 
     step: str
@@ -25,6 +26,14 @@ class StepRecord(Artifact):
     ended: float | None = None
     said: OneLine = ""
     reason: OneLine = ""
+    peak_memory: NonNegativeInt = 0
+    cores: Annotated[float, Field(ge=0)] = 0.0
+    gpus: NonNegativeInt = 0
+
+    @property
+    def gpu_hours(self) -> float:
+        """That its last try has held, GPUs times hours; 0 while it runs."""
+        return 0.0 if self.ended is None else self.gpus * (self.ended - self.started) / 3600
 
 
 class PackProgress(Artifact):
@@ -60,3 +69,8 @@ class RunRecord(Artifact):
     packs: list[PackProgress] = Field(default=[])
     registration: Registration | None = None
     failure: str = ""
+
+    @property
+    def gpu_hours(self) -> float:
+        """That the last tries of its steps have held, ended ones alone."""
+        return sum(step.gpu_hours for step in self.steps)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from sanefit.components.foundation.clock import Clock
 from sanefit.components.foundation.errors import StorageError
+from sanefit.components.foundation.machine.usage import gpus_in_use, usage_of_processes
 from sanefit.components.foundation.schemas.run_record import StepRecord
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.storage import object_store
@@ -32,22 +33,35 @@ class StepRecording:
         self._warn = warn
         self._refused = False
         self._due = started + SECONDS
+        self._cpu_seconds_before = usage_of_processes().cpu_seconds
         self._write()
 
     def said(self, line: str) -> None:
         """Keep the last line that it said, now and then."""
         self._record = self._record.model_copy(update={"said": _short(line)})
         if self._clock() >= self._due:
+            self._look_at_usage()
             self._write()
             self._due = self._clock() + SECONDS
 
     def ended(self, failure: str) -> None:
         """Say how it ended; ``failure``: why it failed, empty where it did not."""
         state = "failed" if failure else "succeeded"
+        self._look_at_usage()
         self._record = self._record.model_copy(
             update={"state": state, "ended": self._clock(), "reason": _short(failure)}
         )
         self._write()
+
+    def _look_at_usage(self) -> None:
+        usage, elapsed = usage_of_processes(), self._clock() - self._record.started
+        self._record = self._record.model_copy(
+            update={
+                "peak_memory": max(self._record.peak_memory, usage.memory),
+                "cores": max(0.0, usage.cpu_seconds - self._cpu_seconds_before) / elapsed if elapsed > 0 else 0.0,
+                "gpus": gpus_in_use(),
+            }
+        )
 
     def _write(self) -> None:
         try:

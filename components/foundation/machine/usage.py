@@ -1,0 +1,40 @@
+"""What this process and those that it started use: memory, processor time, GPUs."""
+
+import contextlib
+import os
+import sys
+from dataclasses import dataclass
+
+from sanefit.components.foundation.machine.environment import GPUS_ASKED_FOR
+
+
+@dataclass(frozen=True)
+class Usage:
+    """``memory``: bytes, now, with what processes share counted once. ``cpu_seconds``: so far."""
+
+    memory: int
+    cpu_seconds: float
+
+
+def usage_of_processes() -> Usage:
+    """Of this process and its descendants; those that have ended, and were waited for, count in the time."""
+    import psutil  # the image of the statistics, whose step keeps no record, has none
+
+    ended = os.times()
+    memory, seconds = 0, ended.children_user + ended.children_system
+    own = psutil.Process()
+    for process in (own, *own.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            spent = process.cpu_times()
+            seconds += spent.user + spent.system
+            # A fork shares most of its memory with its parent: each has its part of that.
+            memory += getattr(process.memory_full_info(), "pss", 0) or process.memory_info().rss
+    return Usage(memory, seconds)
+
+
+def gpus_in_use() -> int:
+    """How many GPUs this process was given, or without such a word has begun to compute on."""
+    if asked := os.environ.get(GPUS_ASKED_FOR, ""):
+        return int(asked.rpartition(":")[2])
+    torch = sys.modules.get("torch")
+    return int(torch.cuda.device_count()) if torch is not None and torch.cuda.is_initialized() else 0
