@@ -1,35 +1,26 @@
-"""The commands ``sanefit submit``, ``sanefit runs`` and ``sanefit doctor``."""
+"""The commands ``sanefit submit`` and ``sanefit runs``."""
 
 import json
 import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sanefit.components.foundation.errors import RunFailedError, SettingsError
+from sanefit.components.foundation.errors import SettingsError
 from sanefit.pipeline.commands.options import CaCert, Config, Endpoint, Json, Namespace, Set
 from sanefit.pipeline.commands.terminal import print_error, step_printer
 from sanefit.pipeline.settings.example_configs import DEFAULT_CONFIG
 
 if TYPE_CHECKING:
     from sanefit.components.foundation.schemas.run_record import RunRecord
-    from sanefit.pipeline.doctor.findings import Finding
     from sanefit.pipeline.kubeflow.runs.run_record import RecordReader
-    from sanefit.pipeline.settings.run_config import RunConfig
 
 MLFLOW_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}  # seconds
 runs = typer.Typer(help="Runs on the cluster.", no_args_is_help=True, rich_markup_mode=None)
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id or name.")]
-Size = Annotated[
-    str,
-    typer.Option(
-        metavar="RUN", help="Only what the steps of this run used, beside what they ask for.", show_default=False
-    ),
-]
 Wait = Annotated[bool, typer.Option("--wait", help="Until it has ended; say what its steps do.")]
 Timeout = Annotated[
     float | None, typer.Option(metavar="SECONDS", min=1, help="Wait no longer; the run goes on.", show_default=False)
@@ -113,7 +104,7 @@ def show(
     from sanefit.pipeline.kubeflow.runs.cluster_runs import find_run
     from sanefit.pipeline.kubeflow.runs.run_summaries import details, details_lines, look_into
 
-    kubeflow, reader = connect(endpoint, namespace, ca_cert), _record_reader()
+    kubeflow, reader = connect(endpoint, namespace, ca_cert), record_reader()
     found = find_run(kubeflow, run)
     known = look_into(kubeflow, found, reader(found))
     if as_json:
@@ -185,47 +176,6 @@ def fetch_page(run: str, workdir: Path, endpoint: str, namespace: str, ca_cert: 
     return fetch_report(connect(endpoint, namespace, ca_cert), run, workdir, attached, environment)
 
 
-def doctor(
-    config: Config = DEFAULT_CONFIG,
-    set_: Set = None,
-    endpoint: Endpoint = "",
-    namespace: Namespace = "",
-    ca_cert: CaCert = None,
-    size: Size = "",
-    as_json: Json = False,
-) -> None:
-    """Say what is reachable, what is missing, and what to do."""
-    from sanefit.pipeline.doctor.doctor import examine
-    from sanefit.pipeline.settings.run_config import load_config
-
-    loaded = load_config(config, set_ or ())
-    findings = []
-    for finding in (
-        _sizes(loaded, size, endpoint, namespace, ca_cert) if size else examine(loaded, endpoint, namespace, ca_cert)
-    ):
-        findings.append(finding)
-        print(finding.line(), file=sys.stderr if as_json else sys.stdout, flush=True)
-    failed = any(finding.state == "failed" for finding in findings)
-    if as_json:
-        records = [finding.record() for finding in findings]
-        print(json.dumps({"status": "failed" if failed else "succeeded", "findings": records}))
-    sys.exit(1 if failed else 0)
-
-
-def _sizes(config: "RunConfig", run: str, endpoint: str, namespace: str, ca_cert: Path | None) -> "Iterable[Finding]":
-    from sanefit.pipeline.doctor.sizes import size_findings
-    from sanefit.pipeline.kubeflow.client.connection import connect
-    from sanefit.pipeline.kubeflow.runs.cluster_runs import find_run
-
-    reader = _record_reader()
-    found = find_run(connect(endpoint, namespace, ca_cert), run)
-    findings = list(size_findings(reader(found), config.cluster))
-    if not findings:
-        why = reader.hint(found) or "its steps have not said what they used"
-        raise RunFailedError(f"--size {run}: {why}; expected the record of a run whose steps have ended")
-    return findings
-
-
 def _require_wait(wait: bool, timeout: float | None) -> None:
     if timeout is not None and not wait:
         raise SettingsError(f"--timeout {timeout:g}: expected --wait with it; add --wait")
@@ -238,7 +188,7 @@ def _say(run: Any, what: str, as_json: bool) -> None:
         print(f"{run.display_name} {what}")
 
 
-def _record_reader() -> "RecordReader":
+def record_reader() -> "RecordReader":
     """MLflow is loaded once it is asked."""
     from sanefit.pipeline.kubeflow.runs.run_record import RecordReader
 
@@ -261,7 +211,7 @@ def _follow(kubeflow: Any, run_id: str, timeout: float | None, result: dict[str,
     """Wait, print the JSON line, and exit with the run's status."""
     from sanefit.pipeline.kubeflow.runs.follow_run import follow
 
-    followed = follow(kubeflow, run_id, step_printer(as_json), _record_reader(), timeout)
+    followed = follow(kubeflow, run_id, step_printer(as_json), record_reader(), timeout)
     state, failure = followed.ending.state, followed.ending.failure
     result |= {"status": state, "steps": [step.record() for step in followed.steps], **followed.outcome}
     if failure:

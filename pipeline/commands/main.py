@@ -30,6 +30,7 @@ from sanefit.pipeline.commands import (
 from sanefit.pipeline.commands import (
     verify as verify_cli,
 )
+from sanefit.pipeline.commands.doctor import doctor
 from sanefit.pipeline.commands.options import (
     DEFAULT_WORKDIR,
     CaCert,
@@ -144,7 +145,7 @@ app.command(epilog="Example: sanefit verify models:/digits@champion --public-key
     verify_cli.verify
 )
 app.command(epilog="Example: sanefit submit my.yaml --idempotency-key nightly-1 --wait")(cluster_cli.submit)
-app.command(epilog="Example: sanefit doctor my.yaml --namespace sanefit")(cluster_cli.doctor)
+app.command(epilog="Example: sanefit doctor my.yaml --namespace sanefit")(doctor)
 app.add_typer(cluster_cli.runs, name="runs")
 app.add_typer(schedule_cli.schedule, name="schedule")
 app.add_typer(registry_cli.registry, name="registry")

@@ -77,6 +77,9 @@ def test_documented_manifests_exist() -> None:
 
 def test_documented_sections_are_valid() -> None:
     sections = [found["cluster"] for block in blocks("yaml") if "cluster" in (found := yaml.safe_load(block))]
-    assert len(sections) == 2
+    assert len(sections) == 5
     for section in sections:
-        assert ClusterSettings.model_validate(section).tracking_uri
+        if "images" in section:
+            section["images"]["trainer"] = section["images"]["trainer"].replace("…", "0" * 64)
+        assert ClusterSettings.model_validate(section)
+    assert sum("tracking_uri" in section for section in sections) == 2
