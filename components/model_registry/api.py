@@ -11,6 +11,7 @@ from sanefit.components.model_registry.changes import (
     roll_back,
 )
 from sanefit.components.model_registry.checked_items import CheckedItem
+from sanefit.components.model_registry.notifications import tell_missed_schedule
 from sanefit.components.model_registry.predicted_files import Answers, Predictor, find_images, load_predictor
 from sanefit.components.model_registry.signature import read_public_key
 from sanefit.components.model_registry.version_comparison import ComparedVersion, VersionComparison, compare_versions
@@ -33,5 +34,6 @@ __all__ = [
     "read_attached_of_job",
     "read_public_key",
     "roll_back",
+    "tell_missed_schedule",
     "tracked_run_record",
 ]

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
+from pydantic import ValidationError
+
 from sanefit.components.foundation.schemas.bases import Artifact
 from sanefit.components.foundation.schemas.registry import RegistrySettings
 from sanefit.components.foundation.schemas.runs import CHAMPION, Alias, Registration, RunReference
@@ -37,6 +39,15 @@ class Failed(Artifact):
     text: str
     run_name: str
     model_name: str
+    reason: str
+
+
+class Missed(Artifact):
+    """A schedule started no run when one was due. ``text``: the same in a sentence, as chats show it."""
+
+    event: Literal["missed"] = "missed"
+    text: str
+    schedule: str
     reason: str
 
 
@@ -93,8 +104,38 @@ def tell_failure(
         _tell(settings, failed, say, environment, patience)
 
 
+def tell_missed_schedule(
+    registry: str,
+    schedule: str,
+    reason: str,
+    say: Say,
+    *,
+    environment: Mapping[str, str] = os.environ,
+    patience: Patience = PATIENCE,
+) -> None:
+    """Tell of a schedule that started no run, each time that it is found so. Otherwise as above.
+
+    Args:
+        registry: the section of the schedule's configuration, JSON; of an earlier version, perhaps, which tells nobody.
+        schedule: its name.
+        reason: in words.
+        say, environment, patience: as above.
+    """
+    try:
+        settings = RegistrySettings.model_validate_json(registry)
+    except ValidationError:
+        say(f"warning: schedule {schedule!r} is of another version of sanefit, and nobody was told; set it again")
+        return
+    missed = Missed(text=f"Schedule {schedule}: {reason}", schedule=schedule, reason=reason)
+    _tell(settings, missed, say, environment, patience)
+
+
 def _tell(
-    settings: RegistrySettings, what: Promoted | Failed, say: Say, environment: Mapping[str, str], patience: Patience
+    settings: RegistrySettings,
+    what: Promoted | Failed | Missed,
+    say: Say,
+    environment: Mapping[str, str],
+    patience: Patience,
 ) -> bool:
     """Whether it was delivered."""
     delivery = deliver(what.model_dump_json(), settings, environment, patience)

@@ -84,6 +84,38 @@ def list_(endpoint: Endpoint = "", namespace: Namespace = "", ca_cert: CaCert = 
         print("no schedules")
 
 
+@schedule.command(epilog="Example: sanefit schedule check")
+def check(endpoint: Endpoint = "", namespace: Namespace = "", ca_cert: CaCert = None, as_json: Json = False) -> None:
+    """Say which schedules missed a run, or failed the last time; exit with 1 then, and notify of a miss."""
+    from sanefit.pipeline.kubeflow.client.connection import connect
+    from sanefit.pipeline.schedules.punctuality import punctuality
+    from sanefit.pipeline.schedules.schedule_control import list_schedules
+
+    kubeflow = connect(endpoint, namespace, ca_cert)
+    found = []
+    for one in list_schedules(kubeflow):
+        stands = punctuality(kubeflow, one, datetime.now(UTC))
+        found.append({"name": stands.name, "state": stands.state, "said": stands.said})
+        if not as_json:
+            print(f"{stands.name}  {stands.state:<6}  {stands.said}", flush=True)
+        if stands.state == "missed":
+            _tell_miss(one, stands.said)
+    wrong = any(one["state"] != "ok" for one in found)
+    if as_json:
+        print(json.dumps({"status": "failed" if wrong else "succeeded", "schedules": found}))
+    elif not found:
+        print("no schedules")
+    sys.exit(1 if wrong else 0)
+
+
+def _tell_miss(schedule: Any, said: str) -> None:
+    """Whom the schedule's own configuration names."""
+    from sanefit.components.model_registry.api import tell_missed_schedule
+
+    parameters = schedule.runtime_config.parameters if schedule.runtime_config else {}
+    tell_missed_schedule(str(parameters.get("registry", "")), str(schedule.display_name), said, _say)
+
+
 @schedule.command(epilog="Example: sanefit schedule pause digits")
 def pause(
     name: Name, endpoint: Endpoint = "", namespace: Namespace = "", ca_cert: CaCert = None, as_json: Json = False

@@ -46,16 +46,26 @@ class Cron:
         Raises:
             SettingsError: when none comes within five years.
         """
-        second, *others = (",".join(map(str, values)) for values in self.values)
-        schedule = croniter(
-            " ".join([*others, second]), after, day_or=self.either_day, max_years_between_matches=YEARS_AHEAD
-        )
+        schedule = self._times(after)
         try:
             return [schedule.get_next(datetime) for _ in range(count)]
         except CroniterError:
             raise SettingsError(
                 f"--cron {self.text!r}: expected a time that comes within {YEARS_AHEAD} years; correct the days"
             ) from None
+
+    def last_time(self, before: datetime) -> datetime | None:
+        """The last time before this one, in its zone; None when there was none within five years."""
+        try:
+            found: datetime = self._times(before).get_prev(datetime)
+        except CroniterError:
+            return None
+        return found
+
+    def _times(self, start: datetime) -> croniter:
+        second, *others = (",".join(map(str, values)) for values in self.values)
+        text = " ".join([*others, second])
+        return croniter(text, start, day_or=self.either_day, max_years_between_matches=YEARS_AHEAD)
 
 
 def parse_cron(text: str) -> Cron:

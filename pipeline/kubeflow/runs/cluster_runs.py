@@ -54,6 +54,14 @@ def runs_in_progress(kubeflow: Kubeflow, recurring_run_id: str) -> list[V2beta1R
     return [run for run in found if run.recurring_run_id == recurring_run_id and run.state not in ENDED]
 
 
+def last_run_of(kubeflow: Kubeflow, recurring_run_id: str) -> V2beta1Run | None:
+    """The newest run that a recurring run started; None before the first."""
+    wanted = predicates(("recurring_run_id", "EQUALS", recurring_run_id))
+    options = kubeflow.in_namespace()
+    found = _pages(kubeflow, filter=wanted, sort_by=NEWEST_FIRST, page_size=LISTED_AT_ONCE, **options)
+    return next((run for run in found if run.recurring_run_id == recurring_run_id), None)
+
+
 def find_run(kubeflow: Kubeflow, run: str) -> V2beta1Run:
     """A run by id or display name.
 
