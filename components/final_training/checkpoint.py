@@ -53,6 +53,7 @@ class Checkpoint:
 
     ``seconds``: least time between two writes. ``writes``: False for all processes of a training but one. ``stops``:
     whether this process is told to end. ``agree``: the highest of what the processes of the training give to it.
+    ``refused``: writes that failed.
     """
 
     uri: str
@@ -63,6 +64,7 @@ class Checkpoint:
     stops: Callable[[], bool] = never
     agree: Callable[[int], int] = int
     pace: CheckpointPace = field(init=False)
+    refused: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self.pace = CheckpointPace(self.clock, self.seconds)
@@ -93,11 +95,13 @@ class Checkpoint:
         if agreed == GO_ON:
             return
         present = replace(progress, state=state())
+        refused = self.refused
         self.pace.write(lambda: self.write(present))
         if agreed == STOP:
+            kept = "a checkpoint is kept" if self.refused == refused else "no checkpoint could be kept of that"
             raise StoppedError(
-                f"told to end (SIGTERM) {place_of(present)}; a checkpoint is kept: run again, or let Kubeflow try "
-                "again, and the training goes on from there"
+                f"told to end (SIGTERM) {place_of(present)}; {kept}: run again, or let Kubeflow try again, and the "
+                "training goes on from there"
             )
 
     def write(self, progress: MemberProgress) -> None:
@@ -107,6 +111,7 @@ class Checkpoint:
         try:
             object_store.write_bytes(self.uri, progress_bytes(progress))
         except StorageError as error:
+            self.refused += 1
             self.say(f"warning: {error}; the training goes on, and would begin anew if it were interrupted")
 
 

@@ -46,9 +46,11 @@ def train_with_torchrun(job: MemberJob, processes: int, say: Say, stops: Callabl
         RunFailedError: when a process failed; its output is on this one's standard error.
         StoppedError: when this process is told to end, as torchrun is then.
     """
+    if stops():
+        raise StoppedError("told to end (SIGTERM) before its training began: run again, or let Kubeflow try again")
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / JOB_FILE).write_text(job.model_dump_json())
-        exit_status = _run(_command(processes, folder), say)
+        exit_status = _run(_command(processes, folder), say, stops)
         if exit_status and stops():
             raise StoppedError(
                 "told to end (SIGTERM); what the lines above say is kept: run again, or let Kubeflow try again, and "
@@ -73,11 +75,13 @@ def _command(processes: int, folder: str) -> list[str]:
     return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", *worker]
 
 
-def _run(command: list[str], say: Say) -> int:
+def _run(command: list[str], say: Say, stops: Callable[[], bool]) -> int:
     """Run torchrun to its end. Should this process be killed, the next line breaks the pipe and ends the workers."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as torchrun:
         try:
             assert torchrun.stdout is not None
+            if stops():  # it came when there was nobody yet to pass it on to
+                torchrun.terminate()
             for line in torchrun.stdout:
                 if line.startswith(SAYS):
                     say(line.removeprefix(SAYS).rstrip("\n"))

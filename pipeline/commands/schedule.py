@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
+from sanefit.components.foundation.errors import SettingsError
 from sanefit.pipeline.commands.options import CaCert, Config, Endpoint, Json, Namespace, Set
 from sanefit.pipeline.settings.example_configs import DEFAULT_CONFIG
 
@@ -85,16 +87,26 @@ def list_(endpoint: Endpoint = "", namespace: Namespace = "", ca_cert: CaCert = 
 
 
 @schedule.command(epilog="Example: sanefit schedule check")
-def check(endpoint: Endpoint = "", namespace: Namespace = "", ca_cert: CaCert = None, as_json: Json = False) -> None:
+def check(
+    timezone: Annotated[str, typer.Option(metavar="ZONE", help="Of Kubeflow's scheduler, as Europe/Berlin.")] = "UTC",
+    endpoint: Endpoint = "",
+    namespace: Namespace = "",
+    ca_cert: CaCert = None,
+    as_json: Json = False,
+) -> None:
     """Say which schedules missed a run, or failed the last time; exit with 1 then, and notify of a miss."""
     from sanefit.pipeline.kubeflow.client.connection import connect
     from sanefit.pipeline.schedules.punctuality import punctuality
     from sanefit.pipeline.schedules.schedule_control import list_schedules
 
+    try:
+        zone = ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise SettingsError(f"--timezone {timezone!r}: expected the name of a zone, as Europe/Berlin") from None
     kubeflow = connect(endpoint, namespace, ca_cert)
     found = []
     for one in list_schedules(kubeflow):
-        stands = punctuality(kubeflow, one, datetime.now(UTC))
+        stands = punctuality(kubeflow, one, datetime.now(zone))
         found.append({"name": stands.name, "state": stands.state, "said": stands.said})
         if not as_json:
             print(f"{stands.name}  {stands.state:<6}  {stands.said}", flush=True)

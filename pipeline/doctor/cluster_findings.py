@@ -1,5 +1,6 @@
 """What the Kubernetes API tells of permissions, the kinds that it knows, and the objects that a run refers to."""
 
+import json
 from collections.abc import Iterator
 
 from kubernetes import client
@@ -29,13 +30,15 @@ def object_findings(
     """Whether the service account, the secrets and the queue are there, with what runs read from them."""
     core = client.CoreV1Api(api)
     yield _exists("service account", core.read_namespaced_service_account, cluster.service_account, namespace)
-    wanted: dict[str, tuple[str, ...]] = {
-        cluster.s3_secret: S3_SECRET_KEYS,
-        cluster.mlflow_secret: MLFLOW_SECRET_KEYS,
-        cluster.signing_secret: SIGNING_SECRET_KEYS,
-    }
-    wanted[cluster.notify_secret] = (*wanted.get(cluster.notify_secret, ()), notify_variable)
-    wanted |= dict.fromkeys(cluster.image_pull_secrets, (".dockerconfigjson",))
+    wanted: dict[str, tuple[str, ...]] = {}
+    for secret, keys in (
+        (cluster.s3_secret, S3_SECRET_KEYS),
+        (cluster.mlflow_secret, MLFLOW_SECRET_KEYS),
+        (cluster.signing_secret, SIGNING_SECRET_KEYS),
+        (cluster.notify_secret if notify_variable else "", (notify_variable,)),
+        *((secret, (".dockerconfigjson",)) for secret in cluster.image_pull_secrets),
+    ):
+        wanted[secret] = (*wanted.get(secret, ()), *keys)
     for secret, keys in wanted.items():
         if secret:
             yield _exists("secret", core.read_namespaced_secret, secret, namespace, keys)
@@ -93,12 +96,14 @@ def service_has_endpoints(api: client.ApiClient, service: str, namespace: str) -
     Raises:
         client.ApiException: when it cannot be asked.
     """
-    slices = call(
+    answer = call(
         client.DiscoveryV1Api(api).list_namespaced_endpoint_slice,
         namespace,
         label_selector=f"kubernetes.io/service-name={service}",
+        _preload_content=False,  # the library refuses what a Service without pods has: ``endpoints: null``
     )
-    return any(endpoint.conditions.ready for part in slices.items for endpoint in part.endpoints or ())
+    endpoints = [endpoint for part in json.loads(answer.data)["items"] for endpoint in part.get("endpoints") or ()]
+    return any((endpoint.get("conditions") or {}).get("ready") is not False for endpoint in endpoints)
 
 
 def reason(error: client.ApiException) -> str:

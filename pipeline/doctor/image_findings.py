@@ -4,6 +4,7 @@ import tarfile
 from collections.abc import Iterator
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from sanefit.components.foundation.errors import first_cause
 from sanefit.components.foundation.schemas.networks import ModuleSettings
@@ -74,17 +75,29 @@ def module_finding(network: ModuleSettings, image: str, *, own: bool) -> Finding
         return Finding("own network", "failed", f"{network.named}: sanefit's image has no {module!r}", OWN_CODE)
     try:
         found = _holds(split_reference(image), module)
-    except (requests.RequestException, tarfile.TarError, KeyError) as error:
+    except (
+        requests.RequestException,
+        HTTPError,
+        tarfile.TarError,
+        OSError,
+        EOFError,
+        LookupError,
+        ValueError,
+    ) as error:
         return Finding("own network", "unknown", f"{image!r} cannot be looked into: {first_cause(error)}")
     if not found:
-        return Finding("own network", "failed", f"{network.named}: {image!r} has no {module!r}", OWN_CODE)
+        seen = f"{network.named}: {image!r} has no {module!r}, neither in /own nor among its packages"
+        return Finding("own network", "failed", seen, OWN_CODE)
     return Finding("own network", "ok", f"{network.named}: {image!r} has it")
 
 
 def _holds(image: ImageReference, module: str) -> bool:
     """The upper layers first: what users add lies there, and the lower ones are large."""
     path = module.replace(".", "/")
-    wanted = (f"/{path}.py", f"/{path}/__init__.py")
+    files = (f"{path}.py", f"{path}/__init__.py")
+    wanted = tuple(f"/{root}/{file}" for root in ("site-packages", "dist-packages") for file in files)
+    own = {f"own/{file}" for file in files}
     repository = reachable(image)
     layers = [layer for layer, size in repository.layers().items() if size <= LARGEST_LAYER]
-    return any(f"/{name}".endswith(wanted) for layer in reversed(layers) for name in repository.files(layer))
+    names = (name for layer in reversed(layers) for name in repository.files(layer))
+    return any(name in own or name.endswith(wanted) for name in names)

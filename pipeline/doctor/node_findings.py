@@ -48,23 +48,38 @@ def gpu_label_findings(api: client.ApiClient, cluster: ClusterSettings) -> Itera
         nodes = _nodes(api)
     except client.ApiException:
         return
-    for node in nodes:
-        offered = parse_quantity(node.allocatable.get(NVIDIA_GPU, "0"))
-        if offered and not any(label in node.labels for label in DRIVER_LABELS):
-            yield Finding(
-                "GPU driver",
-                "warning",
-                f"{node.name} offers {NVIDIA_GPU}: {offered}, and no label tells its driver: whether that is new "
-                "enough for the CUDA of torch shows in the first pack",
-                "run NVIDIA's GPU feature discovery, or compare `nvidia-smi` there with torch.version.cuda",
-            )
-        elif not offered and any(node.labels.get(label) == "true" for label in CARD_LABELS):
-            yield Finding(
-                "GPU driver",
-                "warning",
-                f"{node.name} has a card of NVIDIA and offers no {NVIDIA_GPU}",
-                "install the driver and NVIDIA's device plugin, or its GPU operator",
-            )
+    offering = [node for node in nodes if _offers(node, NVIDIA_GPU)]
+    if silent := [node for node in offering if not any(label in node.labels for label in DRIVER_LABELS)]:
+        yield Finding(
+            "GPU driver",
+            "warning",
+            f"{_names(silent)}: no label tells the driver, so whether it is new enough for the CUDA of torch shows in "
+            "the first pack",
+            "run NVIDIA's GPU feature discovery, or compare `nvidia-smi` there with torch.version.cuda",
+        )
+    idle = [
+        node for node in nodes if not any(_offers(node, name) for name in node.allocatable if "nvidia.com/" in name)
+    ]
+    if idle := [node for node in idle if any(node.labels.get(label) == "true" for label in CARD_LABELS)]:
+        yield Finding(
+            "GPU driver",
+            "warning",
+            f"{_names(idle)}: a card of NVIDIA, and no {NVIDIA_GPU} is offered",
+            "install the driver and NVIDIA's device plugin, or its GPU operator",
+        )
+
+
+def _of_nvidia(node: Node) -> list[str]:
+    """Whole cards, or slices of them."""
+    return [name for name in node.allocatable if name.startswith("nvidia.com/")]
+
+
+def _offers(node: Node, resource: str) -> bool:
+    return bool(parse_quantity(node.allocatable.get(resource, "0")))
+
+
+def _names(nodes: list[Node]) -> str:
+    return ", ".join(node.name for node in nodes[:NODES_SHOWN]) + (", …" if len(nodes) > NODES_SHOWN else "")
 
 
 def _nodes(api: client.ApiClient) -> list[Node]:
@@ -123,11 +138,12 @@ def _demand(step: StepSettings, accelerators: dict[str, str]) -> Demand:
 def _fit(what: str, nodes: list[Node], used: Used | None, demand: Demand) -> Finding:
     takers = [node for node in nodes if pods_that_fit(node, demand)]
     if takers:
-        names = ", ".join(node.name for node in takers[:NODES_SHOWN]) + (", …" if len(takers) > NODES_SHOWN else "")
         pods = sum(pods_that_fit(node, demand) for node in takers)
         now = "" if used is None else f", {sum(pods_that_fit(_left(node, used), demand) for node in takers)} now"
         return Finding(
-            what, "ok", f"{len(takers)} of {len(nodes)} nodes take one ({names}), {pods} at once when empty{now}"
+            what,
+            "ok",
+            f"{len(takers)} of {len(nodes)} nodes take one ({_names(takers)}), {pods} at once when empty{now}",
         )
     reasons = [f"{node.name} {obstacle(node, demand)}" for node in nodes[:NODES_SHOWN]]
     section = what.replace(" ", "_")

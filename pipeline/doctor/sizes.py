@@ -13,7 +13,7 @@ from sanefit.pipeline.settings.cluster_settings import ClusterSettings
 from sanefit.pipeline.task_names import PREPARATION, TASKS
 
 SECTIONS = ("data_steps", "trainer_steps", "search_packs", "final_training")
-HEADROOM = 1.25  # of memory: it is looked at every ten seconds, and images and batches differ
+HEADROOM = 1.25  # of memory: it is looked at now and then, and images and batches differ
 STEP_OF_MEMORY = 256 * 2**20  # bytes that a suggestion is a multiple of
 CLOSE = 0.9  # of the memory that is asked for: more is one large batch from the end
 

@@ -1,7 +1,7 @@
 """Whether schedules do what they are for: a run began when one was due, and the last one did not fail."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from kfp_server_api import V2beta1RecurringRun  # type: ignore[import-untyped]
@@ -15,6 +15,7 @@ from sanefit.pipeline.schedules.recurring_runs import cron_of, is_enabled
 
 GRACE = timedelta(minutes=10)  # Kubeflow's controller looks every few seconds; more is no delay, but a fault
 EARLY = timedelta(minutes=1)  # clocks differ
+A_DAY = timedelta(hours=26)  # by which times of one cron differ between zones
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,16 @@ def punctuality(kubeflow: Kubeflow, schedule: V2beta1RecurringRun, now: datetime
     Args:
         kubeflow: the connection.
         schedule: as the API gives it.
-        now: with its zone.
+        now: in the zone of Kubeflow's scheduler.
     """
     name, newest = str(schedule.display_name), last_run_of(kubeflow, schedule.recurring_run_id)
     if newest is not None and newest.state == "FAILED":
         return Punctuality(name, "failed", f"its last run, {newest.display_name}, failed")
     if not is_enabled(schedule):
         return Punctuality(name, "ok", "is paused")
-    due = _due(schedule, now)
+    due = _due(schedule, now - GRACE)
+    if newest is not None and due is not None and not _is_on_time(schedule, newest.created_at.astimezone(now.tzinfo)):
+        due = _due(schedule, now - GRACE - A_DAY)  # resumed at another time, or the scheduler has another zone
     if due is None:
         return Punctuality(name, "ok", "no run was due yet")
     if newest is not None and newest.state not in ENDED:
@@ -50,15 +53,23 @@ def punctuality(kubeflow: Kubeflow, schedule: V2beta1RecurringRun, now: datetime
     return Punctuality(name, "ok", f"{newest.display_name} began at {_shown(newest.created_at)}")
 
 
-def _due(schedule: V2beta1RecurringRun, now: datetime) -> datetime | None:
-    """When the last run should have begun that had time to; None when that was before the schedule was what it is."""
+def _due(schedule: V2beta1RecurringRun, before: datetime) -> datetime | None:
+    """When the last run before a time should have begun; None when the schedule was not there yet.
+
+    Kubeflow's own time of its last change tells nothing: each look of its controllers sets it.
+    """
     try:
-        due = parse_cron(cron_of(schedule)).last_time(now - GRACE)
+        due = parse_cron(cron_of(schedule)).last_time(before)
     except SettingsError:  # a period, or written by someone else
         return None
-    changed = max(time for time in (schedule.created_at, schedule.updated_at) if time is not None)
-    return due if due is not None and due > changed else None
+    return due if due is not None and due > schedule.created_at else None
+
+
+def _is_on_time(schedule: V2beta1RecurringRun, began: datetime) -> bool:
+    """Whether a run began when the cron says so, in the zone of ``began``."""
+    last = parse_cron(cron_of(schedule)).last_time(began + EARLY)
+    return last is not None and began - last <= GRACE
 
 
 def _shown(time: Any) -> str:
-    return f"{time:%Y-%m-%d %H:%M} UTC"
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

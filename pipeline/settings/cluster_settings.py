@@ -22,7 +22,8 @@ from sanefit.pipeline.settings.cluster_values import (
     VolumePart,
 )
 
-WRITTEN = ("/tmp", "/dev", "/opt", "/own")  # folders of the containers that a volume would hide
+# Folders of the containers that a volume would hide.
+WRITTEN = ("/tmp", "/dev", "/opt", "/own", "/usr", "/etc", "/bin", "/lib", "/proc", "/sys", "/var", "/kfp-launcher")
 
 
 class Toleration(Settings):

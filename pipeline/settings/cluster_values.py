@@ -44,24 +44,27 @@ Gpus = Annotated[
 ]
 Bytes = Annotated[str, in_form(r"[1-9][0-9]*(Ki|Mi|Gi|Ti)", "a size in Ki, Mi, Gi or Ti, as in 16Gi")]
 Duration = Annotated[str, in_form(r"[1-9][0-9]*[smh]", "seconds, minutes or hours, as in 30s, 5m or 1h")]
-Folder = Annotated[str, in_form(r"(/[A-Za-z0-9._-]+)+", "an absolute path, as in /mnt/photos")]
+PART = r"/(?!\.{1,2}(/|$))[A-Za-z0-9._-]+"
+Folder = Annotated[str, in_form(rf"({PART})+", "an absolute path without . and .., as in /mnt/photos")]
 StoragePlace = Annotated[
     str,
     in_form(
-        r"(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?|file:///[^/].*)?",
+        rf"(s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9](/.*)?|file://({PART})+)?",
         "a bucket and prefix, as in s3://bucket/sanefit, or a folder of a volume, as in file:///mnt/sanefit",
     ),
 ]
 ImageReference = Annotated[
     str,
     in_form(
-        r"([^\s@:]+(:[0-9]+)?[^\s@:]*(@sha256:[0-9a-f]{64}|:(?!latest$)[\w][\w.-]{0,127}))?",
+        r"(([^\s@:/]+(:[0-9]+)?/)?[^\s@:]+((:[\w][\w.-]*)?@sha256:[0-9a-f]{64}|:(?!latest$)[\w][\w.-]*))?",
         "an image by its digest, as in registry.example.com/team/trainer@sha256:…, or by a tag other than latest",
     ),
 ]
 LABEL_NAME = r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?"
 VolumePart = Annotated[
-    str, BeforeValidator(number_as_text), in_form(r"([^/].*)?", "a path in the volume, as in photos/2026")
+    str,
+    BeforeValidator(number_as_text),
+    in_form(rf"([\w-][\w.-]*({PART})*)?", "a path in the volume, as in photos/2026"),
 ]
 LabelName = Annotated[str, in_form(LABEL_NAME, "a name as Kubernetes wants it, as in team or example.com/team")]
 LabelValue = Annotated[

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import sys
 from dataclasses import dataclass
 
@@ -10,9 +11,12 @@ from sanefit.components.foundation.machine.environment import GPUS_ASKED_FOR
 
 @dataclass(frozen=True)
 class Usage:
-    """``memory``: bytes, now, with what processes share counted once. ``cpu_seconds``: so far."""
+    """``memory``: bytes, of all processes now, what they share counted once. ``largest``: bytes that one of them has
+    used at any time. ``cpu_seconds``: so far.
+    """
 
     memory: int
+    largest: int
     cpu_seconds: float
 
 
@@ -29,7 +33,8 @@ def usage_of_processes() -> Usage:
             seconds += spent.user + spent.system
             # A fork shares most of its memory with its parent: each has its part of that.
             memory += getattr(process.memory_full_info(), "pss", 0) or process.memory_info().rss
-    return Usage(memory, seconds)
+    largest = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return Usage(memory, largest * 1024, seconds)
 
 
 def gpus_in_use() -> int:

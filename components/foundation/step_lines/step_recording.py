@@ -57,7 +57,7 @@ class StepRecording:
         usage, elapsed = usage_of_processes(), self._clock() - self._record.started
         self._record = self._record.model_copy(
             update={
-                "peak_memory": max(self._record.peak_memory, usage.memory),
+                "peak_memory": max(self._record.peak_memory, usage.memory, usage.largest),
                 "cores": max(0.0, usage.cpu_seconds - self._cpu_seconds_before) / elapsed if elapsed > 0 else 0.0,
                 "gpus": gpus_in_use(),
             }

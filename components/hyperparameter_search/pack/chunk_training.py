@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sanefit.components.foundation.clock import Clock
-from sanefit.components.foundation.errors import StoppedError
+from sanefit.components.foundation.errors import StoppedError, StorageError
 from sanefit.components.foundation.schemas.search import TrialResult, TrialSpec, TrialStatus
 from sanefit.components.foundation.training.checkpoints.checkpoint_pace import (
     AT_ANY_MOMENT,
@@ -93,20 +93,22 @@ def train_chunk(context: PackContext, task: ChunkTask) -> list[ChunkOutcome]:
     """
     started = context.clock()
     last = Progress(0, [[] for _ in task.units])
+    notes: list[str] = []
 
     def remember(progress: Progress) -> None:
         nonlocal last
         last = progress
 
     def keep(now: Callable[[], Progress]) -> None:
-        stops = context.interruptions.stops()
+        stops, kept = context.interruptions.stops(), True
         if stops or pace.is_due():
-            pace.write(lambda: context.store.write_progress(task.key, now()))
+            try:
+                pace.write(lambda: context.store.write_progress(task.key, now()))
+            except StorageError as error:  # the trials are sound, and go on without
+                kept = False
+                notes[:] = [f"warning: {error}; the trials go on, and would begin anew if they were interrupted"]
         if stops:
-            raise StoppedError(
-                "told to end (SIGTERM) before its trials were trained; where they are is kept: run again, or let "
-                "Kubeflow try again, and they go on from there"
-            )
+            raise stopped(kept=kept)
 
     pace = CheckpointPace(context.clock, context.interruptions.checkpoint_seconds)
     try:
@@ -130,7 +132,16 @@ def train_chunk(context: PackContext, task: ChunkTask) -> list[ChunkOutcome]:
         return [ChunkOutcome(task, _results(task, last, started, context.clock(), status, message))]
     results = _results(task, progress, started, context.clock())
     _keep(context.store, task, results, progress)
-    return [ChunkOutcome(task, results)]
+    return [ChunkOutcome(task, results, notes)]
+
+
+def stopped(*, kept: bool = True) -> StoppedError:
+    """A pack is told to end; ``kept``: where its trials are is in the store."""
+    return StoppedError(
+        "told to end (SIGTERM) before its trials were trained; "
+        + ("where they are is kept" if kept else "where they are could not be kept, but for what was written before")
+        + ": run again, or let Kubeflow try again, and they go on from there"
+    )
 
 
 def is_final(result: TrialResult) -> bool:

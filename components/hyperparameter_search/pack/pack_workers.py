@@ -19,6 +19,7 @@ from sanefit.components.hyperparameter_search.pack.chunk_training import (
     ChunkTask,
     PackContext,
     halves,
+    stopped,
     train_chunk,
 )
 
@@ -65,6 +66,8 @@ def train_chunks(
             _settle(left, outcome)
             yield outcome
     except BrokenProcessPool:
+        if context.interruptions.stops():  # a worker that had not begun to listen
+            raise stopped() from None
         smaller = [half for task in left.values() for half in (halves(task) if len(task.units) > 1 else [task])]
         if len(smaller) > len(left):
             largest = max(len(task.units) for task in left.values())
@@ -91,13 +94,16 @@ def _settle(left: dict[str, ChunkTask], outcome: ChunkOutcome) -> None:
 def _in_pool(
     context: PackContext, tasks: Sequence[ChunkTask], devices: Sequence[torch.device], workers: int
 ) -> Iterator[ChunkOutcome]:
+    told = context.interruptions.stops()
+    if told:
+        raise stopped()
     on_gpus = devices[0].type == "cuda"
     # A GPU's context does not survive a fork; a fork needs no copy of the data.
     method = torch.multiprocessing.get_context("spawn") if on_gpus else multiprocessing.get_context("fork")
     numbers = method.SimpleQueue()
     for number in range(workers):
         numbers.put(number)
-    pool = ProcessPoolExecutor(workers, method, _begin_worker, (context, list(devices), numbers, os.getpid()))
+    pool = ProcessPoolExecutor(workers, method, _begin_worker, (context, list(devices), numbers, os.getpid(), told))
     try:
         futures = [pool.submit(_train, task) for task in tasks]
         for future in as_completed(futures):
@@ -114,6 +120,8 @@ def _one_by_one(
         try:
             yield from _in_pool(context, [task], devices, 1)
         except BrokenProcessPool:
+            if context.interruptions.stops():
+                raise stopped() from None
             now = context.clock()
             [unit] = task.units
             killed = TrialResult(
@@ -128,10 +136,10 @@ def _one_by_one(
             yield ChunkOutcome(task, [killed])
 
 
-def _begin_worker(context: PackContext, devices: list[torch.device], numbers: object, pack: int) -> None:
+def _begin_worker(context: PackContext, devices: list[torch.device], numbers: object, pack: int, told: bool) -> None:
     global _context
     end_with_parent(pack)  # a pack that is killed leaves nobody at work
-    listen_for_sigterm()
+    listen_for_sigterm(told=told)
     device = devices[numbers.get() % len(devices)]  # type: ignore[attr-defined]
     torch.set_num_threads(1)
     problem = replace(context.problem, device=device)

@@ -163,7 +163,8 @@ def test_a_pack_told_to_end_goes_on_after_its_last_batches(pack: MakePack, cores
         assert process.exitcode == 0
         batches[name] = (tmp_path / name / "asked").stat().st_size
         assert len(ran.result().results) == 16
-    assert batches["told"] == batches["undisturbed"]
+    asked_before_workers_start = 0 if cores == 1 else 1  # in each of its two tries
+    assert batches["told"] == batches["undisturbed"] + asked_before_workers_start
     assert curves(pack(plan, "told").result()) == curves(pack(plan, "undisturbed").result())
 
 

@@ -162,6 +162,8 @@ def test_a_registry_that_does_not_answer_is_one_line() -> None:
         (["./own/my_nets/small/__init__.py"], "ok"),
         (["own/my_nets/other.py"], "failed"),
         (["own/not_my_nets/small.py"], "failed"),
+        (["opt/venv/lib/python3.11/site-packages/my_nets/small.py"], "ok"),
+        (["opt/venv/lib/python3.11/site-packages/other/my_nets/small.py"], "failed"),
         ([], "failed"),
     ],
 )

@@ -132,11 +132,13 @@ def test_what_a_gpu_node_does_not_say_is_said(
     kubernetes.objects["/api/v1/nodes"]["items"].append(silent)
     driver = findings()["GPU driver"]
     assert driver.state == "warning"
-    assert driver.seen.startswith("gpu-2 offers nvidia.com/gpu: 4, and no label tells its driver")
+    assert driver.seen.startswith("gpu-2: no label tells the driver")
     silent["status"]["allocatable"].pop("nvidia.com/gpu")
     silent["metadata"]["labels"] = {"feature.node.kubernetes.io/pci-10de.present": "true"}
-    assert findings()["GPU driver"].seen == "gpu-2 has a card of NVIDIA and offers no nvidia.com/gpu"
+    assert findings()["GPU driver"].seen == "gpu-2: a card of NVIDIA, and no nvidia.com/gpu is offered"
     assert "GPU driver" not in findings("cluster.gpus=0")
+    silent["status"]["allocatable"]["nvidia.com/mig-1g.10gb"] = "7"
+    assert "GPU driver" not in findings()
 
 
 def test_kinds_that_an_overlay_needs_are_named_before_it_is_applied(
@@ -238,6 +240,10 @@ def test_a_service_without_pods_and_one_that_cannot_be_asked_for(
     assert findings()["S3"].state == "unknown"  # its slices are 404
     kubernetes.objects[MLFLOW] = {"items": []}
     assert findings()["MLflow"].state == "failed"
+    kubernetes.objects[MLFLOW] = {"items": [{"addressType": "IPv4", "metadata": {}, "endpoints": None}]}
+    assert findings()["MLflow"].state == "failed"
+    kubernetes.objects[MLFLOW]["items"][0]["endpoints"] = [{"addresses": ["10.0.0.1"]}]
+    assert findings()["MLflow"].state == "ok"
 
 
 def test_on_a_kubeflow_of_several_users_permissions_count(

@@ -5,6 +5,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from kfp_server_api import V2beta1RecurringRun  # type: ignore[import-untyped]
@@ -80,6 +81,31 @@ def test_the_last_run_that_failed_is_told_and_an_earlier_one_not(scheduler: Sche
     assert stands(scheduler, 20) == Punctuality("digits", "failed", f"its last run, {run['display_name']}, failed")
     started(scheduler, 60.2, "SUCCEEDED")
     assert stands(scheduler, 80).state == "ok"
+
+
+def test_a_scheduler_of_another_zone_is_given_a_day(scheduler: Scheduler) -> None:  # noqa: F811
+    """At 3 in Berlin is at 1 or 2 of UTC: looked at in UTC no run is missed, until a day has passed."""
+    scheduler.set("0 0 3 * * *")
+    schedule = the_only(scheduler)
+    [three] = parse_cron("0 0 3 * * *").next_times(schedule.created_at.astimezone(ZoneInfo("Europe/Berlin")), 1)
+    run = scheduler.double.store.trigger(schedule.recurring_run_id)
+    assert run is not None
+    run |= {"state": "SUCCEEDED", "created_at": three.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+    def after(hours: float, zone: str) -> str:
+        now = (three + timedelta(hours=hours)).astimezone(ZoneInfo(zone))
+        return punctuality(scheduler.kubeflow, the_only(scheduler), now).state
+
+    assert [after(hours, "UTC") for hours in (5, 20, 60)] == ["ok", "ok", "missed"]
+    assert [after(hours, "Europe/Berlin") for hours in (5, 20, 25, 60)] == ["ok", "ok", "missed", "missed"]
+
+
+def test_what_kubeflow_notes_at_each_look_changes_nothing(scheduler: Scheduler) -> None:  # noqa: F811
+    scheduler.set(HOURLY)
+    schedule = the_only(scheduler)
+    now = at(schedule, 500).strftime("%Y-%m-%dT%H:%M:%SZ")
+    scheduler.double.store.schedules[schedule.recurring_run_id]["updated_at"] = now
+    assert stands(scheduler, 500).state == "missed"
 
 
 def test_a_schedule_that_is_paused_misses_nothing(scheduler: Scheduler) -> None:  # noqa: F811

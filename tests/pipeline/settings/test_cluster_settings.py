@@ -26,6 +26,10 @@ def loaded(*overrides: str) -> RunConfig:
         (["cluster.volumes=[{claim: a, path: /mnt}, {claim: b, path: /mnt/b}]"], ["'/mnt/b' and '/mnt'"]),
         (["cluster.volumes=[{claim: Photos, path: /mnt}]"], ["expected the name of a Kubernetes object"]),
         (["cluster.volumes=[{claim: photos, path: /mnt, read_only: true}]"], ["read_only"]),
+        (["cluster.volumes=[{claim: photos, path: /mnt/../tmp}]"], ["without . and .."]),
+        (["cluster.volumes=[{claim: photos, path: /usr/lib}]"], ["'/usr/lib' and '/usr'"]),
+        (["cluster.storage=file:///mnt/photos/../../tmp", VOLUME], ["expected a bucket and prefix"]),
+        (["cluster.volumes=[{claim: photos, path: /mnt, sub_path: a/../..}]"], ["expected a path in the volume"]),
         (["cluster.images.trainer=registry.example.com/team/trainer"], ["expected an image by its digest"]),
         (["cluster.images.trainer=registry.example.com/team/trainer:latest"], ["other than latest"]),
         (["cluster.images.trainer=registry.example.com/trainer@sha256:12"], ["expected an image by its digest"]),
@@ -50,6 +54,7 @@ def test_what_cannot_be_used_is_one_line(overrides: list[str], words: list[str])
     [
         f"registry.example.com:5000/team/trainer@{DIGEST}",
         f"localhost:5001/trainer@{DIGEST}",
+        f"registry.example.com/team/trainer:v1@{DIGEST}",
         "sanefit-trainer:my-nets-2",
         "registry.example.com/team/trainer:1.2",
     ],
