@@ -100,7 +100,7 @@ class Checkpoint:
         if agreed == STOP:
             kept = "a checkpoint is kept" if self.refused == refused else "no checkpoint could be kept of that"
             raise StoppedError(
-                f"told to end (SIGTERM) {place_of(present)}; {kept}: run again, or let Kubeflow try again, and the "
+                f"{place_of(present)}; {kept}: run again, or let Kubeflow try again, and the "
                 "training goes on from there"
             )
 

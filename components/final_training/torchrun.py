@@ -47,14 +47,14 @@ def train_with_torchrun(job: MemberJob, processes: int, say: Say, stops: Callabl
         StoppedError: when this process is told to end, as torchrun is then.
     """
     if stops():
-        raise StoppedError("told to end (SIGTERM) before its training began: run again, or let Kubeflow try again")
+        raise StoppedError("before its training began: run again, or let Kubeflow try again")
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / JOB_FILE).write_text(job.model_dump_json())
         exit_status = _run(_command(processes, folder), say, stops)
         if exit_status and stops():
             raise StoppedError(
-                "told to end (SIGTERM); what the lines above say is kept: run again, or let Kubeflow try again, and "
-                "the training goes on from there"
+                "in training; what the lines above say is kept: run again, or let Kubeflow try again, and the training "
+                "goes on from there"
             )
         if exit_status:
             raise RunFailedError(

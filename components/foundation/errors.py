@@ -19,6 +19,9 @@ import re
 PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]*@")  # in an address; no message shows one
 
 
+TOLD_TO_END = "told to end (SIGTERM)"  # how the reason of a step begins that somebody stopped
+
+
 class SanefitError(Exception):
     """Base of all errors whose message is meant for the user."""
 
@@ -55,7 +58,10 @@ class ChecksFailedError(RunFailedError):
 
 
 class StoppedError(RunFailedError):
-    """The process was told to end, as Kubernetes tells a pod that it takes away."""
+    """The process was told to end, as Kubernetes tells a pod that it takes away; the message goes on from that."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message if message.startswith(TOLD_TO_END) else f"{TOLD_TO_END} {message}")
 
 
 def first_line(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """Why a run failed, from what its steps said of themselves; the orchestrator's word is the last resort."""
 
+from sanefit.components.foundation.errors import TOLD_TO_END
 from sanefit.components.foundation.schemas.run_record import RunRecord, StepRecord
 from sanefit.components.foundation.schemas.runs import RunSummary
 
@@ -31,12 +32,16 @@ def why_failed(record: RunRecord, summary: RunSummary | None, message: str) -> s
     failed = sorted(
         (step for step in record.steps if step.state == "failed"), key=lambda step: (step.ended or 0.0, step.step)
     )
-    if failed:
-        return f"{failed[0].step}: {failed[0].reason}"
+    stopped = [step for step in failed if step.reason.startswith(TOLD_TO_END)]  # by whom, the message may say
+    for step in failed:
+        if step not in stopped:
+            return f"{step.step}: {step.reason}"
     if summary is not None and summary.failed_checks:
         return " | ".join(summary.failed_checks)
     if message and message.upper() not in {*ENDED, "RUNNING", "PENDING"}:
         return message
+    if stopped:
+        return f"{stopped[0].step}: {stopped[0].reason}"
     return _without_a_word(record.steps)
 
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sanefit.components.foundation.errors import StoppedError
 from sanefit.components.foundation.schemas.run_record import RunRecord, StepRecord
 from sanefit.components.foundation.schemas.runs import RunSummary
 from sanefit.components.model_registry.run_failure import has_succeeded, why_failed
@@ -47,6 +48,14 @@ def test_the_step_that_failed_first_says_why() -> None:
         step("coarse plan", "succeeded", 0.0, 1.0),
     ]
     assert why_failed(RunRecord(steps=steps), summary(["W1"]), "message") == "coarse pack 1: identical neurons"
+
+
+def test_who_stopped_a_run_says_more_than_that_its_steps_were_told_to_end() -> None:
+    told = step("coarse pack 1", "failed", 1.0, 2.0, str(StoppedError("after batch 3")))
+    assert why_failed(RunRecord(steps=[told]), None, "stopped on request") == "stopped on request"
+    assert why_failed(RunRecord(steps=[told]), None, "FAILED") == "coarse pack 1: told to end (SIGTERM) after batch 3"
+    failed = step("coarse pack 2", "failed", 1.0, 3.0, "no room")
+    assert why_failed(RunRecord(steps=[told, failed]), None, "stopped on request") == "coarse pack 2: no room"
 
 
 def test_failed_checks_say_more_than_a_message_and_a_message_more_than_nothing() -> None:

@@ -138,7 +138,7 @@ def train_chunk(context: PackContext, task: ChunkTask) -> list[ChunkOutcome]:
 def stopped(*, kept: bool = True) -> StoppedError:
     """A pack is told to end; ``kept``: where its trials are is in the store."""
     return StoppedError(
-        "told to end (SIGTERM) before its trials were trained; "
+        "before its trials were trained; "
         + ("where they are is kept" if kept else "where they are could not be kept, but for what was written before")
         + ": run again, or let Kubeflow try again, and they go on from there"
     )
