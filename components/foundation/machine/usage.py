@@ -4,6 +4,7 @@ import contextlib
 import os
 import resource
 import sys
+import time
 from dataclasses import dataclass
 
 from sanefit.components.foundation.machine.environment import GPUS_ASKED_FOR
@@ -22,19 +23,26 @@ class Usage:
 
 def usage_of_processes() -> Usage:
     """Of this process and its descendants; those that have ended, and were waited for, count in the time."""
-    import psutil  # the image of the statistics, whose step keeps no record, has none
-
     ended = os.times()
-    memory, seconds = 0, ended.children_user + ended.children_system
-    own = psutil.Process()
+    memory, seconds = _of_those_that_live()
+    largest = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return Usage(memory, largest * 1024, seconds + ended.children_user + ended.children_system)
+
+
+def _of_those_that_live() -> tuple[int, float]:
+    """Bytes and seconds. The image of the statistics has no psutil: no bytes, and of this process alone."""
+    try:
+        import psutil
+    except ImportError:
+        return 0, time.process_time()
+    memory, seconds, own = 0, 0.0, psutil.Process()
     for process in (own, *own.children(recursive=True)):
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             spent = process.cpu_times()
             seconds += spent.user + spent.system
             # A fork shares most of its memory with its parent: each has its part of that.
             memory += getattr(process.memory_full_info(), "pss", 0) or process.memory_info().rss
-    largest = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return Usage(memory, largest * 1024, seconds)
+    return memory, seconds
 
 
 def gpus_in_use() -> int:
