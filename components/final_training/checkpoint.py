@@ -53,7 +53,6 @@ class Checkpoint:
 
     ``seconds``: least time between two writes. ``writes``: False for all processes of a training but one. ``stops``:
     whether this process is told to end. ``agree``: the highest of what the processes of the training give to it.
-    ``refused``: writes that failed.
     """
 
     uri: str
@@ -64,7 +63,6 @@ class Checkpoint:
     stops: Callable[[], bool] = never
     agree: Callable[[int], int] = int
     pace: CheckpointPace = field(init=False)
-    refused: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self.pace = CheckpointPace(self.clock, self.seconds)
@@ -95,24 +93,24 @@ class Checkpoint:
         if agreed == GO_ON:
             return
         present = replace(progress, state=state())
-        refused = self.refused
-        self.pace.write(lambda: self.write(present))
+        written = self.pace.write(lambda: self.write(present))
         if agreed == STOP:
-            kept = "a checkpoint is kept" if self.refused == refused else "no checkpoint could be kept of that"
+            kept = "a checkpoint is kept" if written else "no checkpoint could be kept of that"
             raise StoppedError(
                 f"{place_of(present)}; {kept}: run again, or let Kubeflow try again, and the "
                 "training goes on from there"
             )
 
-    def write(self, progress: MemberProgress) -> None:
-        """Write now; storage that refuses is said, for the training can go on without."""
+    def write(self, progress: MemberProgress) -> bool:
+        """Write now; storage that refuses is said, for the training can go on without. False where it refused."""
         if not self.writes:
-            return
+            return True
         try:
             object_store.write_bytes(self.uri, progress_bytes(progress))
         except StorageError as error:
-            self.refused += 1
             self.say(f"warning: {error}; the training goes on, and would begin anew if it were interrupted")
+            return False
+        return True
 
 
 def place_of(progress: MemberProgress) -> str:

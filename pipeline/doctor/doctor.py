@@ -12,7 +12,7 @@ from sanefit.pipeline.doctor.cluster_findings import kind_findings, object_findi
 from sanefit.pipeline.doctor.findings import Finding
 from sanefit.pipeline.doctor.image_findings import image_findings
 from sanefit.pipeline.doctor.kubeflow_findings import NAMESPACE_OF_A_SINGLE_USER, kubeflow_finding, plugin_finding
-from sanefit.pipeline.doctor.node_findings import gpu_label_findings, node_findings
+from sanefit.pipeline.doctor.node_findings import node_findings
 from sanefit.pipeline.doctor.service_findings import mlflow_finding, storage_finding
 from sanefit.pipeline.kubeflow.client.connection import connect as connect_to_kubeflow
 from sanefit.pipeline.kubeflow.client.kubernetes_api import connect as connect_to_kubernetes
@@ -50,7 +50,6 @@ def examine(config: RunConfig, endpoint: str, namespace: str, ca_cert: Path | No
     home = namespace or NAMESPACE_OF_A_SINGLE_USER
     yield from plugin_finding(api, home)
     yield from node_findings(api, config.cluster)
-    yield from gpu_label_findings(api, config.cluster)
     yield from kind_findings(api, config.cluster)
     yield from object_findings(api, config.cluster, home, variable_of(config.registry.notify_url))
     if multi_user:

@@ -15,7 +15,7 @@ from sanefit.pipeline.doctor.image_registry import (
     ImageReference,
     Repository,
     is_loopback,
-    reachable,
+    reach,
     split_reference,
 )
 from sanefit.pipeline.settings.run_config import RunConfig
@@ -37,8 +37,7 @@ def image_finding(image: str, *, pull_secrets: bool) -> Finding:
     if not reference.registry:
         return Finding("image", "failed", f"{image!r} is in no registry", "make push REGISTRY=HOST/FOLDER")
     try:
-        repository = reachable(reference)
-        answer = repository.ask("manifests", reference.version, "HEAD")
+        repository, answer = reach(reference)
     except requests.RequestException as error:
         seen = f"registry {reference.registry} does not answer: {first_cause(error)}"
         return Finding("image", "failed", seen, "correct the registry")
@@ -75,15 +74,7 @@ def module_finding(network: ModuleSettings, image: str, *, own: bool) -> Finding
         return Finding("own network", "failed", f"{network.named}: sanefit's image has no {module!r}", OWN_CODE)
     try:
         found = _holds(split_reference(image), module)
-    except (
-        requests.RequestException,
-        HTTPError,
-        tarfile.TarError,
-        OSError,
-        EOFError,
-        LookupError,
-        ValueError,
-    ) as error:
+    except (OSError, HTTPError, tarfile.TarError, EOFError, LookupError, ValueError) as error:  # requests' are OSErrors
         return Finding("own network", "unknown", f"{image!r} cannot be looked into: {first_cause(error)}")
     if not found:
         seen = f"{network.named}: {image!r} has no {module!r}, neither in /own nor among its packages"
@@ -97,7 +88,7 @@ def _holds(image: ImageReference, module: str) -> bool:
     files = (f"{path}.py", f"{path}/__init__.py")
     wanted = tuple(f"/{root}/{file}" for root in ("site-packages", "dist-packages") for file in files)
     own = {f"own/{file}" for file in files}
-    repository = reachable(image)
+    repository, _ = reach(image)
     layers = [layer for layer, size in repository.layers().items() if size <= LARGEST_LAYER]
     names = (name for layer in reversed(layers) for name in repository.files(layer))
     return any(name in own or name.endswith(wanted) for name in names)

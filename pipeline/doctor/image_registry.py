@@ -79,25 +79,22 @@ class Repository:
                     yield member.name.removeprefix("./").lstrip("/")
 
 
-def reachable(image: ImageReference) -> Repository:
-    """The repository by https, or by plain http where that is how its registry answers.
+def reach(image: ImageReference) -> tuple[Repository, requests.Response]:
+    """The repository by https, or by plain http where that is how its registry answers; what it says of the image.
 
     Raises:
         requests.RequestException: when it does not answer.
     """
     secure, plain = Repository("https", image), Repository("http", image)
     try:
-        secure.ask("manifests", image.version, "HEAD")
+        return secure, secure.ask("manifests", image.version, "HEAD")
     except requests.exceptions.SSLError as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise
     except requests.ConnectionError:
         if not is_loopback(image.registry):
             raise
-    else:
-        return secure
-    plain.ask("manifests", image.version, "HEAD")
-    return plain
+    return plain, plain.ask("manifests", image.version, "HEAD")
 
 
 def is_loopback(registry: str) -> bool:

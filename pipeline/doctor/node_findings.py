@@ -24,7 +24,7 @@ Used = dict[str, dict[str, Decimal]]  # by node, by resource
 
 
 def node_findings(api: client.ApiClient, cluster: ClusterSettings) -> Iterator[Finding]:
-    """Whether each kind of step finds a node, how many at once, and how many beside what runs now."""
+    """Whether each kind of step finds a node, how many at once, and how many beside what runs now; then of the GPUs."""
     try:
         nodes = _nodes(api)
     except client.ApiException as error:
@@ -38,16 +38,12 @@ def node_findings(api: client.ApiClient, cluster: ClusterSettings) -> Iterator[F
         ("final training", cluster.final_training, cluster.final_training_gpus),
     ):
         yield _fit(what, nodes, used, _demand(step, {} if gpus == "0" else {cluster.gpu_resource: gpus}))
+    if cluster.gpu_resource == NVIDIA_GPU and {cluster.gpus, cluster.final_training_gpus} != {"0"}:
+        yield from _gpu_findings(nodes)
 
 
-def gpu_label_findings(api: client.ApiClient, cluster: ClusterSettings) -> Iterator[Finding]:
+def _gpu_findings(nodes: list[Node]) -> Iterator[Finding]:
     """Nodes whose cards offer no GPU, or whose driver cannot be told; nothing where all is well."""
-    if cluster.gpu_resource != NVIDIA_GPU or {cluster.gpus, cluster.final_training_gpus} == {"0"}:
-        return
-    try:
-        nodes = _nodes(api)
-    except client.ApiException:
-        return
     offering = [node for node in nodes if _offers(node, NVIDIA_GPU)]
     if silent := [node for node in offering if not any(label in node.labels for label in DRIVER_LABELS)]:
         yield Finding(
@@ -57,10 +53,8 @@ def gpu_label_findings(api: client.ApiClient, cluster: ClusterSettings) -> Itera
             "the first pack",
             "run NVIDIA's GPU feature discovery, or compare `nvidia-smi` there with torch.version.cuda",
         )
-    idle = [
-        node for node in nodes if not any(_offers(node, name) for name in node.allocatable if "nvidia.com/" in name)
-    ]
-    if idle := [node for node in idle if any(node.labels.get(label) == "true" for label in CARD_LABELS)]:
+    with_cards = [node for node in nodes if any(node.labels.get(label) == "true" for label in CARD_LABELS)]
+    if idle := [node for node in with_cards if not any(_offers(node, name) for name in _of_nvidia(node))]:
         yield Finding(
             "GPU driver",
             "warning",

@@ -1,12 +1,13 @@
 """An HTTP server that takes what others are told."""
 
 import json
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from http_in_thread import serving
 
 SECRET = "T0CANARY/B0CANARY"  # of the address; shown nowhere
 
@@ -45,12 +46,6 @@ def listening(statuses: Sequence[int] = ()) -> Iterator[Webhook]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        hook = Webhook(f"http://127.0.0.1:{server.server_port}/services/{SECRET}?token={SECRET}")
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield hook
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as host:
+        hook = Webhook(f"http://{host}/services/{SECRET}?token={SECRET}")
+        yield hook

@@ -35,11 +35,9 @@ def listening_for_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def listen_for_sigterm(*, told: bool = False) -> None:
-    """The same for a worker, to its end; ``told``: it has come already, to the process that starts this one."""
-    global _asked
+def listen_for_sigterm() -> None:
+    """The same for a worker, to its end."""
     signal.signal(signal.SIGTERM, _hear)
-    _asked = _asked or told
 
 
 def ignore_sigterm() -> None:

@@ -94,8 +94,7 @@ def _settle(left: dict[str, ChunkTask], outcome: ChunkOutcome) -> None:
 def _in_pool(
     context: PackContext, tasks: Sequence[ChunkTask], devices: Sequence[torch.device], workers: int
 ) -> Iterator[ChunkOutcome]:
-    told = context.interruptions.stops()
-    if told:
+    if context.interruptions.stops():
         raise stopped()
     on_gpus = devices[0].type == "cuda"
     # A GPU's context does not survive a fork; a fork needs no copy of the data.
@@ -103,7 +102,7 @@ def _in_pool(
     numbers = method.SimpleQueue()
     for number in range(workers):
         numbers.put(number)
-    pool = ProcessPoolExecutor(workers, method, _begin_worker, (context, list(devices), numbers, os.getpid(), told))
+    pool = ProcessPoolExecutor(workers, method, _begin_worker, (context, list(devices), numbers, os.getpid()))
     try:
         futures = [pool.submit(_train, task) for task in tasks]
         for future in as_completed(futures):
@@ -136,10 +135,10 @@ def _one_by_one(
             yield ChunkOutcome(task, [killed])
 
 
-def _begin_worker(context: PackContext, devices: list[torch.device], numbers: object, pack: int, told: bool) -> None:
+def _begin_worker(context: PackContext, devices: list[torch.device], numbers: object, pack: int) -> None:
     global _context
     end_with_parent(pack)  # a pack that is killed leaves nobody at work
-    listen_for_sigterm(told=told)
+    listen_for_sigterm()
     device = devices[numbers.get() % len(devices)]  # type: ignore[attr-defined]
     torch.set_num_threads(1)
     problem = replace(context.problem, device=device)

@@ -6,12 +6,12 @@ import http.server
 import io
 import json
 import tarfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
+from http_in_thread import serving
 
 from sanefit.components.foundation.schemas.networks import ModuleSettings
 from sanefit.pipeline.container_images import ContainerImages
@@ -102,16 +102,9 @@ def running_registry() -> Iterator[RegistryDouble]:
         def log_message(self, *_: object) -> None:
             """Quiet."""
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    double = RegistryDouble(f"127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(Handler) as host:
+        double = RegistryDouble(host)
         yield double
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture

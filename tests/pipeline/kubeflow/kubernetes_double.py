@@ -1,15 +1,15 @@
 """A server that answers a few questions as the Kubernetes API does, for tests."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import yaml
+from http_in_thread import serving
 
 
 @dataclass
@@ -68,13 +68,6 @@ def running_kubernetes_double() -> Iterator[KubernetesDouble]:
         def log_message(self, *_: Any) -> None:
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    double = KubernetesDouble(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(Handler) as host:
+        double = KubernetesDouble(f"http://{host}")
         yield double
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

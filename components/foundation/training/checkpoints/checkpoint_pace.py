@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from sanefit.components.foundation.machine.termination import never
 
 CHECKPOINT_SECONDS = 10.0  # at least between two checkpoints
 CHECKPOINT_SHARE = 0.05  # of the time, at most, goes into them
+Written = TypeVar("Written")
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,10 @@ class CheckpointPace:
         """Whether it is time."""
         return self.clock() >= self.due
 
-    def write(self, write: Callable[[], None]) -> None:
-        """Write, and see how long that takes."""
+    def write(self, write: Callable[[], Written]) -> Written:
+        """Write, and see how long that takes; what ``write`` gives."""
         began = self.clock()
-        write()
+        written = write()
         ended = self.clock()
         self.due = ended + max(self.seconds, (ended - began) / CHECKPOINT_SHARE)
+        return written
