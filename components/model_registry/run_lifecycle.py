@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sanefit.components.foundation.identity.training_identity import TrainingIdentity
+from sanefit.components.foundation.schemas.run_record import RunRecord
 from sanefit.components.foundation.schemas.runs import RunReference, RunSummary
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
@@ -128,13 +129,18 @@ def close_tracking_run(
     record = read_run_record(folder)
     failure = "" if succeeded else why_failed(record, summary, message)
     if ends := [step.ended for step in record.steps if step.ended is not None]:
-        log_summary(client, run.info.run_id, {"gpu_hours": record.gpu_hours}, max(ends))
+        log_summary(client, run.info.run_id, _of_gpus(record), max(ends))
     close_run(client, run.info.run_id, succeeded=succeeded, failure=failure, attach=_report(folder))
     say(f"MLflow run closed as {'finished' if succeeded else f'failed: {failure}'}")
     closed = RunReference(
         run_name=name, storage=storage, tracking_uri=tracking_uri, tracking_run_id=str(run.info.run_id)
     )
     return EndedRun(name, failure, closed)
+
+
+def _of_gpus(record: RunRecord) -> dict[str, float]:
+    utilization = record.gpu_utilization
+    return {"gpu_hours": record.gpu_hours} | ({} if utilization is None else {"gpu_utilization": utilization})
 
 
 def ended_as_told(run_name: str, state: str, message: str) -> EndedRun:

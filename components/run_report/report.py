@@ -79,6 +79,7 @@ def render(findings: Findings) -> str:
     )
     stages = [_stage(findings.run, ranking) for ranking in (findings.coarse, findings.fine) if ranking is not None]
     trained = findings.trained
+    record = read_run_record(Storage(findings.run.storage).run(findings.run.run_name))
     return environment.get_template("page.html.j2").render(
         run=findings.run,
         manifest=manifest,
@@ -89,7 +90,8 @@ def render(findings: Findings) -> str:
         worn_out=WORN_OUT,
         trained=trained,
         registration=findings.registration,
-        gpu_hours=read_run_record(Storage(findings.run.storage).run(findings.run.run_name)).gpu_hours,
+        gpu_hours=record.gpu_hours,
+        gpu_utilization=record.gpu_utilization,
         figures=figures,
         pictures=data_pictures(findings.dataset, manifest),
         diagnoses=diagnose(trained.epochs) if trained else [],

@@ -49,6 +49,8 @@ def _finding(section: str, steps: list[StepRecord], cluster: ClusterSettings) ->
         f"{len(steps)} step{'s' if len(steps) > 1 else ''}: at most {largest.peak_memory / 2**30:.1f} GiB "
         f"({largest.step}) of {asked.memory}, {cores:.1f} of {asked.cpu} cores on average"
     )
+    if busy := [step.gpu_utilization for step in steps if step.gpu_utilization is not None]:
+        seen += f"; its GPUs computed in {min(busy):.0%} to {max(busy):.0%} of the time"
     what, wanted = section.replace("_", " "), suggested_memory(largest.peak_memory)
     limit = parse_quantity(asked.memory)
     if largest.peak_memory > CLOSE * float(limit):

@@ -31,6 +31,7 @@ from sanefit.components.foundation.schemas.networks import (
     TwoLayerSettings,
 )
 from sanefit.components.foundation.schemas.registry import RegistrySettings
+from sanefit.components.foundation.schemas.run_record import StepRecord
 from sanefit.components.foundation.schemas.runs import Registration, RunReference, RunSummary
 from sanefit.components.foundation.schemas.search import TrialSetting
 from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
@@ -334,6 +335,17 @@ def test_a_run_that_is_called_running_is_closed_as_what_it_wrote_says(
     found = connect(uri).get_run(run.tracking_run_id)
     assert found.info.status == status
     assert "RUNNING" not in found.data.tags.get("sanefit.failure", "")
+
+
+def test_a_closed_run_says_how_long_it_held_gpus_and_how_busy_they_were(
+    digits: DatasetReference, storage: Path, uri: str
+) -> None:
+    run = opened("with GPUs", "held", storage, uri, digits)
+    step = StepRecord(step="train", state="succeeded", started=0.0, ended=1800.0, gpus=4, gpu_utilization=0.75)
+    object_store.write_bytes(Storage(str(storage)).run(run.run_name).step("train"), step.model_dump_json().encode())
+    close_tracking_run("with GPUs", run.run_name, run.run_name, str(storage), uri, "SUCCEEDED", "", Said())
+    metrics = connect(uri).get_run(run.tracking_run_id).data.metrics
+    assert (metrics["gpu_hours"], metrics["gpu_utilization"]) == (2.0, 0.75)
 
 
 def test_closing_a_run_that_was_never_opened_creates_no_store(tmp_path: Path, said: Said) -> None:

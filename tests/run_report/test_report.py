@@ -10,9 +10,12 @@ from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.schemas.checks import CheckReport, GateResult, LayerSignal
 from sanefit.components.foundation.schemas.final_model import Judgement, TrainedModel
 from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.run_record import StepRecord
 from sanefit.components.foundation.schemas.runs import Registration, RunReference
 from sanefit.components.foundation.schemas.search import PackResult, Ranking, SearchRange, TrialResult, TrialSetting
 from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
+from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.storage.packs import store_pack_result
 from sanefit.components.run_report.report import Findings, render, write_report
 
@@ -181,14 +184,20 @@ def test_a_stage_whose_trials_were_all_stopped_early_still_has_its_best(
 JUDGEMENT = Judgement(interval=(0.4, 0.6), majority_accuracy=0.1, balanced_accuracy=0.5, only_class_named=None)
 
 
-@pytest.mark.parametrize(
-    ("look", "said", "renewed"),
-    [(0, "", False), (1, "compared versions once.", False), (20, "compared versions 20 times, and takes", True)],
+REGISTRATION = Registration(
+    model_name="digits",
+    model_version="3",
+    model_uri="models:/digits/3",
+    alias="challenger",
+    test_accuracy=0.5,
+    champion_version_before="2",
+    reason="not better",
+    look=0,
 )
-def test_the_page_says_how_often_the_test_split_has_judged(
-    look: int, said: str, renewed: bool, digits: DatasetReference, digits_stats: ChannelStats
-) -> None:
-    trained = TrainedModel(
+
+
+def trained_model() -> TrainedModel:
+    return TrainedModel(
         weights_uri="w",
         setting=TrialSetting(learning_rate=0.1, weight_decay=0),
         best_epoch=1,
@@ -201,17 +210,47 @@ def test_the_page_says_how_often_the_test_split_has_judged(
         validation=JUDGEMENT,
         test=JUDGEMENT,
     )
-    registration = Registration(
-        model_name="digits",
-        model_version="3",
-        model_uri="models:/digits/3",
-        alias="challenger",
-        test_accuracy=0.5,
-        champion_version_before="2",
-        reason="not better",
-        look=look,
+
+
+@pytest.mark.parametrize(
+    ("gpus", "utilization", "said"),
+    [
+        (0, None, ""),
+        (2, None, "held GPUs for 1.00 GPU-hours."),
+        (2, 0.25, "held GPUs for 1.00 GPU-hours and computed on them in 25 % of that time."),
+    ],
+)
+def test_the_page_says_how_long_gpus_were_held_and_how_busy_they_were(
+    gpus: int,
+    utilization: float | None,
+    said: str,
+    digits: DatasetReference,
+    digits_stats: ChannelStats,
+    tmp_path: Path,
+) -> None:
+    run = RUN.model_copy(update={"storage": str(tmp_path)})
+    step = StepRecord(
+        step="train", state="succeeded", started=0.0, ended=1800.0, gpus=gpus, gpu_utilization=utilization
     )
-    page = render(Findings(RUN, digits, digits_stats, checks("pass"), trained=trained, registration=registration))
+    object_store.write_bytes(Storage(str(tmp_path)).run(run.run_name).step("train"), step.model_dump_json().encode())
+    page = render(
+        Findings(run, digits, digits_stats, checks("pass"), trained=trained_model(), registration=REGISTRATION)
+    )
+    assert said in " ".join(page.split())
+    assert ("GPU-hours" in page) == bool(gpus)
+
+
+@pytest.mark.parametrize(
+    ("look", "said", "renewed"),
+    [(0, "", False), (1, "compared versions once.", False), (20, "compared versions 20 times, and takes", True)],
+)
+def test_the_page_says_how_often_the_test_split_has_judged(
+    look: int, said: str, renewed: bool, digits: DatasetReference, digits_stats: ChannelStats
+) -> None:
+    registration = REGISTRATION.model_copy(update={"look": look})
+    page = render(
+        Findings(RUN, digits, digits_stats, checks("pass"), trained=trained_model(), registration=registration)
+    )
     assert ("This test split has" in page) == bool(look)
     assert said in page
     assert ("renew it" in page) == renewed

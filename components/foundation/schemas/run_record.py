@@ -17,7 +17,8 @@ class StepRecord(Artifact):
 
     ``started``, ``ended``: of its own computing, epoch seconds. ``said``: the last line of it that was kept.
     ``reason``: why it failed. ``peak_memory``: the most that its processes were seen to use at once, bytes; ``cores``:
-    used on average; both 0 where they were not looked at. ``gpus``: that it held.
+    used on average; both 0 where they were not looked at. ``gpus``: that it held;
+    ``gpu_utilization``: the part of the time in which they computed, None where nobody looked.
     """
 
     step: str
@@ -29,6 +30,7 @@ class StepRecord(Artifact):
     peak_memory: NonNegativeInt = 0
     cores: Annotated[float, Field(ge=0)] = 0.0
     gpus: NonNegativeInt = 0
+    gpu_utilization: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @property
     def gpu_hours(self) -> float:
@@ -74,3 +76,10 @@ class RunRecord(Artifact):
     def gpu_hours(self) -> float:
         """That the last tries of its steps have held, ended ones alone."""
         return sum(step.gpu_hours for step in self.steps)
+
+    @property
+    def gpu_utilization(self) -> float | None:
+        """The part of these GPU-hours in which a kernel ran, of the steps in which it was looked at; None of none."""
+        looked_at = [(step.gpu_utilization, step.gpu_hours) for step in self.steps if step.gpu_utilization is not None]
+        hours = sum(held for _, held in looked_at)
+        return sum(busy * held for busy, held in looked_at) / hours if hours else None

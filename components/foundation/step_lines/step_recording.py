@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from sanefit.components.foundation.clock import Clock
 from sanefit.components.foundation.errors import StorageError
+from sanefit.components.foundation.machine.gpu_utilization import GpuUtilization
 from sanefit.components.foundation.machine.usage import gpus_in_use, usage_of_processes
 from sanefit.components.foundation.schemas.run_record import StepRecord
 from sanefit.components.foundation.schemas.runs import RunReference
@@ -34,6 +35,7 @@ class StepRecording:
         self._refused = False
         self._due = started + SECONDS
         self._cpu_seconds_before = usage_of_processes().cpu_seconds
+        self._gpu_utilization = GpuUtilization()
         self._write()
 
     def said(self, line: str) -> None:
@@ -47,6 +49,7 @@ class StepRecording:
     def ended(self, failure: str) -> None:
         """Say how it ended; ``failure``: why it failed, empty where it did not."""
         state = "failed" if failure else "succeeded"
+        self._gpu_utilization.stop()
         self._look_at_usage()
         self._record = self._record.model_copy(
             update={"state": state, "ended": self._clock(), "reason": _short(failure)}
@@ -60,6 +63,7 @@ class StepRecording:
                 "peak_memory": max(self._record.peak_memory, usage.memory, usage.largest),
                 "cores": max(0.0, usage.cpu_seconds - self._cpu_seconds_before) / elapsed if elapsed > 0 else 0.0,
                 "gpus": gpus_in_use(),
+                "gpu_utilization": self._gpu_utilization.mean(),
             }
         )
 

@@ -57,6 +57,16 @@ def test_the_largest_step_of_a_kind_counts() -> None:
     assert (found["trainer steps"].state, found["trainer steps"].fix) == ("ok", "")
 
 
+def test_how_busy_gpus_were_is_told() -> None:
+    steps = [
+        used("coarse pack 1", 3.0).model_copy(update={"gpu_utilization": 0.31}),
+        used("coarse pack 2", 3.0).model_copy(update={"gpu_utilization": 0.9}),
+        used("coarse pack 3", 3.0),
+    ]
+    [packs] = size_findings(RunRecord(steps=steps), ClusterSettings())
+    assert packs.seen.endswith("; its GPUs computed in 31% to 90% of the time")
+
+
 @given(st.integers(1, 10**13))
 def test_a_suggestion_leaves_a_quarter_and_no_more_than_a_step(peak: int) -> None:
     memory = int(parse_quantity(suggested_memory(peak)))
