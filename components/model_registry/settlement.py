@@ -49,8 +49,8 @@ class Proposal(Artifact):
 class Standing(Artifact):
     """What a run sees before it compares: first the proposals, then the champion, in this order.
 
-    ``champion``: its version; empty without one. ``past``: proposals that were settled by then: whatever they led to is
-    seen in the champion.
+    ``champion``: its version; empty without one. ``past``: proposals that were settled by then, for it and for every run
+    that was still open: whatever they led to is seen in the champion.
     """
 
     champion: str
@@ -78,7 +78,7 @@ def read_standing(tracking: Client, model_name: str, now: datetime) -> Standing:
             if now - datetime.fromisoformat(proposal.time) > AT_WORK:
                 _close(tracking, model_name, version, proposal)
     proposals = read_proposals(tracking, model_name)
-    past = [version for version, proposal in proposals.items() if proposal.settled]
+    past = [version for version in proposals if _is_seen_in_the_champion(version, proposals)]
     return Standing(champion=champion_version(tracking, model_name) or "", past=past)
 
 
@@ -151,6 +151,12 @@ def best_of(version: str, proposal: Proposal, proposals: Mapping[str, Proposal])
     rivals = {other: rival for other, rival in proposals.items() if other not in proposal.past} | {version: proposal}
     beaten = {rival.over for rival in rivals.values()}
     return min(rivals.keys() - beaten or rivals, key=lambda rival: (-rivals[rival].score, int(rival)))
+
+
+def _is_seen_in_the_champion(version: str, proposals: Mapping[str, Proposal]) -> bool:
+    """Not while a run that has not seen it is open: that may have put its own version in its place a moment ago."""
+    still_open = [proposal for proposal in proposals.values() if not proposal.settled]
+    return proposals[version].settled and all(version in proposal.past for proposal in still_open)
 
 
 def _close(tracking: Client, model_name: str, version: str, proposal: Proposal) -> None:

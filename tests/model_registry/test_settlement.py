@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
@@ -146,6 +146,7 @@ def test_whatever_the_order_of_their_calls_the_best_is_champion(turns: list[int]
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.integers(0, 2), max_size=60), st.dictionaries(st.sampled_from(sorted(SCORES)), st.integers(0, 14)))
+@example([1, 1, 1, 2, 1, 1], {"3": 6, "4": 4})  # 3 moves the alias back after 2 was settled, and is killed
 def test_the_next_run_settles_what_killed_ones_left(turns: list[int], kills: dict[str, int]) -> None:
     registry = Registry()
     interleaved(registry, turns, kills)
