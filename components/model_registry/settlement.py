@@ -49,8 +49,8 @@ class Proposal(Artifact):
 class Standing(Artifact):
     """What a run sees before it compares: first the proposals, then the champion, in this order.
 
-    ``champion``: its version; empty without one. ``past``: proposals that were settled by then, for it and for every run
-    that was still open: whatever they led to is seen in the champion.
+    ``champion``: its version; empty without one. ``past``: proposals that were settled by then, for this run and for
+    every one that was still open: whatever they led to is seen in the champion.
     """
 
     champion: str

@@ -114,18 +114,18 @@ CHECKS = (
         blocking=True,
     ),
     Check(
-        name="signals",
-        row="W2-W5",
-        title="signals stay alive through the layers",
-        reason="gradients come through the activations: where these collapse, saturate or die, learning stops",
-        run=check_signals,
-    ),
-    Check(
         name="overfit",
         row="S3",
         title=f"{SAMPLES} samples can be overfitted",
         reason="a network that cannot learn a few samples by heart cannot learn a data set",
         run=check_few_samples,
+    ),
+    Check(
+        name="signals",
+        row="W2-W5",
+        title="signals stay alive through the layers",
+        reason="gradients come through the activations: where these collapse, saturate or die, learning stops",
+        run=check_signals,
     ),
     Check(
         name="learning_rates",

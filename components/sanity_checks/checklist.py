@@ -45,6 +45,7 @@ def run_checklist(inputs: TrainingInputs, coarse: CoarseSettings, settings: Chec
         validation_labels=data.validation_labels,
         batch_size=inputs.optimizer.batch_size,
         momentum=inputs.optimizer.momentum,
+        optimizer=inputs.optimizer.kind,
         learning_rates=coarse.learning_rate,
         weight_decays=coarse.weight_decay,
         seed=derive_seed(inputs.seed, "probe"),
@@ -72,7 +73,9 @@ def run_checks(setup: Setup, settings: CheckSettings, say: Say) -> CheckReport:
     if any(gate.verdict == "fail" for gate in gates):
         return CheckReport(gates=gates, layers=layers, probe=[], learning_rate_band=None)
     batches = probe_batches(setup.train_pixels, setup.train_labels, setup.batch_size, setup.seed)
-    probe = probe_learning_rates(setup.classifier, batches, setup.momentum, setup.loss, setup.step)
+    probe = probe_learning_rates(
+        setup.classifier, batches, setup.momentum, setup.loss, setup.step, optimizer=setup.optimizer
+    )
     setup = replace(setup, probe=tuple(probe))
     gates += [gate for gate, _ in _results([check for check in CHECKS if check.after_probe], setup, say)]
     rate = recommended_rate(probe)
@@ -97,6 +100,7 @@ def _results(checks: Iterable[Check], setup: Setup, say: Say) -> Iterator[tuple[
         if measurement is None:
             continue
         gate = _gate(check, measurement)
+        setup = replace(setup, verdicts={**setup.verdicts, check.name: gate.verdict})
         say(gate_line(gate))
         yield gate, measurement
         if check.blocking and gate.verdict == "fail":

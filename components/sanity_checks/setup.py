@@ -1,17 +1,22 @@
 """What the checks look at: a network, the data it would train on, and how."""
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sanefit.components.foundation.schemas.checks import CheckSettings, ProbedRate
+from sanefit.components.foundation.schemas.checks import CheckName, CheckSettings, ProbedRate, Verdict
+from sanefit.components.foundation.schemas.training import OptimizerKind
 from sanefit.components.foundation.training.loop.gradient_step import Loss, Step, gradient_step
 from sanefit.components.foundation.training.loop.training_images import Images
+from sanefit.components.sanity_checks.without_chance import without_chance
 
 DEFAULTS = CheckSettings()
+MOST_VALUES = 2**22  # pixels in a batch of images
+FEWEST = 24  # images in it nevertheless
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,8 @@ class Setup:
     ``classifier``: freshly initialized, from uint8 (images, height, width, channels) to scores.
     ``classes``: K. Pixels are uint8 (images, height, width, channels), labels int64 (images,).
     ``learning_rates``, ``weight_decays``: the ranges that would be searched; None when nobody asked.
-    ``thresholds``: of the checks. ``probe``: the learning rates that were probed, once they are.
+    ``thresholds``: of the checks. ``probe``: the learning rates that were probed, once they are. ``verdicts``:
+    of the checks that were run before.
     ``loss``, ``step``: what a training minimizes, and how it steps.
     """
 
@@ -33,25 +39,29 @@ class Setup:
     validation_labels: Tensor
     batch_size: int = 128
     momentum: float = 0.9
+    optimizer: OptimizerKind = "sgd"
     learning_rates: tuple[float, float] | None = None
     weight_decays: tuple[float, float] | None = None
     seed: int = 0
     thresholds: CheckSettings = DEFAULTS
     probe: tuple[ProbedRate, ...] = ()
+    verdicts: Mapping[CheckName, Verdict] = field(default_factory=dict)
     loss: Loss = functional.cross_entropy
     step: Step = gradient_step
 
     def images(self, most: int) -> tuple[Tensor, Tensor]:
-        """Training images and labels, drawn with the seed: files lie sorted by class in many a data set."""
+        """Training images and labels, drawn with the seed: files lie sorted by class in many a data set.
+
+        So many, or fewer where they are large: what a network makes of them must fit into memory.
+        """
+        affordable = max(FEWEST, MOST_VALUES // self.train_pixels[0].numel())
         generator = torch.Generator().manual_seed(self.seed)
-        chosen = torch.randperm(len(self.train_labels), generator=generator)[:most]
+        chosen = torch.randperm(len(self.train_labels), generator=generator)[: min(most, affordable)]
         return self.train_pixels[chosen], self.train_labels[chosen]
 
     def copy(self, dropout: bool = True) -> nn.Module:
-        """A copy of the classifier in training mode; without dropout when asked so."""
+        """A copy of the classifier in training mode; when asked so, without dropout and other chance."""
         classifier = copy.deepcopy(self.classifier).train()
         if not dropout:
-            for module in classifier.modules():
-                if isinstance(module, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d | nn.AlphaDropout):
-                    module.p = 0.0
+            without_chance(classifier, self.seed)
         return classifier

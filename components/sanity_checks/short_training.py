@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from sanefit.components.foundation.classifiers.classifier import Classifier
+from sanefit.components.foundation.schemas.training import OptimizerKind
 from sanefit.components.foundation.training.loop.gradient_step import Loss, Step
 from sanefit.components.foundation.training.loop.recipe import Recipe
 from sanefit.components.foundation.training.loop.training import Training
@@ -20,13 +21,14 @@ def short_training(
     loss: Loss,
     step: Step,
     momentum: float = 0.0,
+    optimizer: OptimizerKind = "sgd",
 ) -> Training:
-    """Ready to step, by SGD on the loss without regularization, at a constant rate.
+    """Ready to step on the loss without regularization, at a constant rate.
 
     Args:
         classifier: from uint8 (images, height, width, channels) to scores; it is trained in place.
         pixels, labels: what it steps on; labels are int64 (images,).
-        learning_rate, momentum: of SGD.
+        learning_rate, momentum, optimizer: by default plain SGD.
         loss, step: as ``TrainingOptions`` has them.
     """
     whole = classifier if isinstance(classifier, Classifier) else Classifier(nn.Identity(), classifier)
@@ -37,6 +39,7 @@ def short_training(
         batch_size=len(labels),
         epochs=1,
         batch_seed=0,
+        optimizer=optimizer,
     )
     data = TrainingData(pixels, labels, pixels, labels)
     return Training(whole.train(), data, recipe, TrainingOptions(loss=loss, step=step))

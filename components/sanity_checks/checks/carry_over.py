@@ -13,9 +13,9 @@ from sanefit.components.sanity_checks.setup import Setup
 from sanefit.components.sanity_checks.short_training import short_training
 
 STEPS = 150
+LONGER = 4  # times, where that was not enough
 IMAGES = 2000  # of validation, and as many of training to compare with
 STANDARD_ERRORS = 3.0
-GAP = 0.25
 
 
 def check_recommended_rate(setup: Setup) -> Measurement | None:
@@ -28,37 +28,35 @@ def check_carry_over(setup: Setup, learning_rate: float) -> Measurement:
     """Train for 150 steps at the recommended rate, then compare both accuracies with always naming one class.
 
     Warns when validation accuracy is not above that by three standard errors, or by half of what is left above it
-    where there are too few images for that; or when it is far below training accuracy.
+    where there are too few images for that. A network that learns slowly gets four times the steps first.
 
     Args:
         setup: network and data.
         learning_rate: constant over the steps.
     """
-    train, validation = _accuracies(setup, learning_rate)
     labels = setup.validation_labels[:IMAGES]
     chance = torch.bincount(labels).max().item() / len(labels)
     needed = chance + min(STANDARD_ERRORS * math.sqrt(chance * (1 - chance) / len(labels)), (1 - chance) / 2)
+    for steps in (STEPS, LONGER * STEPS):
+        train, validation = _accuracies(setup, learning_rate, steps)
+        if validation > needed:
+            break
     fix = ""
     if validation <= needed:
         fix = (
             "what is learned does not hold for validation images: are labels shuffled or those of other images, "
             "are the splits read differently, is batch norm's average wrong in evaluation?"
         )
-    elif train - validation > GAP:
-        fix = (
-            "validation falls far behind training within a fraction of the training: are both splits read alike, "
-            "are there too few images, or images in groups?"
-        )
     return Measurement(
         verdict="warn" if fix else "pass",
-        measured=f"after {STEPS} steps at {learning_rate:.1e}: accuracy {train:.3f} in training, "
+        measured=f"after {steps} steps at {learning_rate:.1e}: accuracy {train:.3f} in training, "
         f"{validation:.3f} in validation",
-        expected=f"validation above {needed:.3f} (the largest class has {chance:.3f}), and no {GAP} below training",
+        expected=f"validation above {needed:.3f} (the largest class has {chance:.3f})",
         fix=fix,
     )
 
 
-def _accuracies(setup: Setup, learning_rate: float) -> tuple[float, float]:
+def _accuracies(setup: Setup, learning_rate: float, most: int) -> tuple[float, float]:
     classifier = setup.copy()
     training = short_training(
         classifier,
@@ -68,12 +66,13 @@ def _accuracies(setup: Setup, learning_rate: float) -> tuple[float, float]:
         loss=setup.loss,
         step=setup.step,
         momentum=setup.momentum,
+        optimizer=setup.optimizer,
     )
     steps, epoch = 0, 1
-    while steps < STEPS:
+    while steps < most:
         for indices in shuffled_batches(
             len(setup.train_labels), setup.batch_size, derive_seed(setup.seed, "carry over"), epoch
-        )[: STEPS - steps]:
+        )[: most - steps]:
             training.step(indices, learning_rate)
             steps += 1
         epoch += 1

@@ -1,18 +1,24 @@
 """L1: a training step goes down the gradient of the loss, for every weight."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sanefit.components.foundation.diagnosis.network_paths import unregistered
+from sanefit.components.foundation.diagnosis.operations import Operation, tensors_in, trace
+from sanefit.components.foundation.errors import first_line
 from sanefit.components.foundation.schemas.checks import Verdict
 from sanefit.components.sanity_checks.check import Measurement
 from sanefit.components.sanity_checks.setup import Setup
 from sanefit.components.sanity_checks.short_training import short_training
 
 IMAGES = 128
+TRACED = 4  # images
+STEPS = 6  # of which each may let the gradient one layer further
 STEP_LENGTH = 1e-3  # of the weights' length: short enough for the gradient, long enough for float32
 DIRECTION = 0.7  # cosine; label smoothing of 0.1 leaves 0.95
 LENGTH = 3.0  # times; the mean over a batch, not the sum
@@ -20,7 +26,10 @@ LENGTH = 3.0  # times; the mean over a batch, not the sum
 
 @dataclass(frozen=True)
 class StepSeen:
-    """One step against the gradient: cosine between them, their lengths' ratio, names of weights that stayed."""
+    """One step against the gradient: cosine between them, their lengths' ratio, names of weights that stayed.
+
+    ``still``: of the matrices and filters, those that did not move, but for steps too small for float32.
+    """
 
     cosine: float
     ratio: float
@@ -30,7 +39,8 @@ class StepSeen:
 def check_gradient_step(setup: Setup) -> Measurement:
     """Two steps of plain SGD are compared with the gradient of the mean cross-entropy, by autograd.
 
-    Dropout is off; batch norm uses the batch. The second step tells a gradient that was not cleared.
+    Dropout is off; batch norm uses the batch. The second step tells a gradient that was not cleared. Behind a layer
+    that starts at zero gradients come only after some steps: a weight stays when it does so in all of them.
     """
     problem, fix = _problem(setup)
     measured = problem[1] if problem else "both steps follow the gradient, and every weight moves"
@@ -45,13 +55,12 @@ def check_gradient_step(setup: Setup) -> Measurement:
 
 def _problem(setup: Setup) -> tuple[tuple[Verdict, str] | None, str]:
     try:
-        first, second = steps_seen(setup)
+        first, *later = steps_seen(setup)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:150]
-        return (
-            "fail",
-            f"the step raised: {reason}",
-        ), "the graph is detached: no detach(), .data or no_grad() before the loss"
+        return ("fail", f"the step raised: {first_line(error)[:150]}"), (
+            "the graph is detached: no detach(), .data or no_grad() before the loss"
+        )
+    second = later[0]
     if first.cosine < -DIRECTION:
         return (
             "fail",
@@ -74,16 +83,45 @@ def _problem(setup: Setup) -> tuple[tuple[Verdict, str] | None, str]:
         return ("warn", f"the step is {first.ratio:.3g} times as long as the gradient asks"), (
             "the loss is scaled: use the mean over the batch, or divide the learning rates by as much"
         )
-    if first.still:
-        names = ", ".join(repr(name) for name in first.still[:3])
-        return ("warn", f"{len(first.still)} weights stay, as {names}"), (
-            "these layers are frozen, or a detach() stands behind them: let them train, unless it is fine-tuning"
+    if hidden := _not_registered(setup):
+        return ("fail", f"{len(hidden)} operations use weights that are not registered, first {hidden[0].place}"), (
+            "they never train and are not saved: keep layers in nn.ModuleList or as attributes, weights as "
+            "nn.Parameter, and make none in forward()"
         )
+    if still := sorted(set(first.still).intersection(*(step.still for step in later))):
+        named = ", ".join(map(repr, still[:3]))
+        return ("warn", f"{len(still)} weights stay in {len(later) + 1} steps, as {named}"), _why_still(setup, still)
     return None, ""
 
 
-def steps_seen(setup: Setup) -> tuple[StepSeen, StepSeen]:
-    """Two steps of the trainer, one after the other, each against the gradient where it begins."""
+def _not_registered(setup: Setup) -> list[Operation]:
+    classifier = setup.copy(dropout=False)
+    _, passed = trace(classifier, setup.images(TRACED)[0])
+    return unregistered(passed, classifier)
+
+
+def _why_still(setup: Setup, still: list[str]) -> str:
+    classifier = setup.copy(dropout=False)
+    weights = dict(classifier.named_parameters())
+    if any(not weights[f"network.{name}" if f"network.{name}" in weights else name].requires_grad for name in still):
+        return "these layers are frozen: let them train (requires_grad=True), unless it is fine-tuning"
+    _, passed = trace(classifier, setup.images(TRACED)[0])
+    used = {id(tensor) for one in passed.operations for tensor in tensors_in((one.arguments, dict(one.keywords)))}
+    if all(id(weights[name]) not in used for name in still):
+        return "forward() never uses them: call these layers, or remove them"
+    return (
+        "no gradient reaches these layers: a detach(), no_grad(), .data, argmax or rounding stands behind them, or "
+        "what they give is not used"
+    )
+
+
+def steps_seen(setup: Setup, steps: int = STEPS) -> list[StepSeen]:
+    """Steps of the trainer, one after the other, each against the gradient where it begins.
+
+    Args:
+        setup: network, images, and how it steps.
+        steps: at least 2; fewer are made once no weight stays.
+    """
     classifier = setup.copy(dropout=False)
     pixels, labels = setup.images(IMAGES)
     weights = dict(classifier.named_parameters())
@@ -93,14 +131,13 @@ def steps_seen(setup: Setup) -> tuple[StepSeen, StepSeen]:
     rate = STEP_LENGTH * (scale or 1.0) / (length or 1.0)
     training = short_training(classifier, pixels, labels, rate, loss=setup.loss, step=setup.step)
     everything = torch.arange(len(labels))
-    seen = []
-    for _ in range(2):
+    seen: list[StepSeen] = []
+    while len(seen) < 2 or (len(seen) < steps and set(seen[0].still).intersection(*(step.still for step in seen))):
         expected = _gradient(classifier, pixels, labels)
         before = {name: value.detach().clone() for name, value in weights.items()}
         training.step(everything, rate)
-        moved = {name: value.detach() - before[name] for name, value in weights.items()}
-        seen.append(_compare(moved, {name: -rate * value for name, value in expected.items()}))
-    return seen[0], seen[1]
+        seen.append(_compare(before, weights, {name: -rate * value for name, value in expected.items()}))
+    return seen
 
 
 def _gradient(classifier: nn.Module, pixels: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -113,9 +150,13 @@ def _gradient(classifier: nn.Module, pixels: Tensor, labels: Tensor) -> dict[str
     }
 
 
-def _compare(moved: dict[str, Tensor], expected: dict[str, Tensor]) -> StepSeen:
+def _compare(before: dict[str, Tensor], after: Mapping[str, Tensor], expected: dict[str, Tensor]) -> StepSeen:
+    moved = {name: value.detach() - before[name] for name, value in after.items()}
     moving = [name for name, value in moved.items() if value.any()]
-    still = [name for name, value in moved.items() if value.ndim >= 2 and name not in moving]
+    too_small = [
+        name for name, step in expected.items() if step.any() and torch.equal(before[name] + step, before[name])
+    ]
+    still = [name for name, value in moved.items() if value.ndim >= 2 and name not in {*moving, *too_small}]
     if not moving:
         return StepSeen(0.0, 0.0, still)
     a, b = (torch.cat([values[name].double().flatten() for name in moving]) for values in (moved, expected))

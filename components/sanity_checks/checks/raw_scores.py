@@ -3,25 +3,49 @@
 import torch
 from torch import Tensor
 
+from sanefit.components.foundation.diagnosis.network_paths import computed_last
+from sanefit.components.foundation.diagnosis.operations import Operation, Trace, trace
+from sanefit.components.foundation.errors import first_line
 from sanefit.components.sanity_checks.check import Measurement
 from sanefit.components.sanity_checks.setup import Setup
 
-IMAGES = 500
-CLIPPED_SHARE = 0.2  # of scores that are exactly 0
+IMAGES = 64
+SQUASHING = {
+    *("sigmoid", "expit", "hardsigmoid", "logsigmoid", "tanh", "softsign", "hardtanh", "relu", "relu6", "threshold"),
+    *(
+        "clamp",
+        "clip",
+        "clamp_min",
+        "gelu",
+        "silu",
+        "elu",
+        "celu",
+        "selu",
+        "mish",
+        "hardswish",
+        "softplus",
+        "normalize",
+    ),
+}
+SOFTMAX = {"softmax", "gumbel_softmax", "softmin"}
+UNSQUASHED = {"linear", "conv2d", "matmul", "addmm", "bmm", "baddbmm", "einsum"}
 
 
 def check_raw_scores(setup: Setup) -> Measurement:
-    """Scores are (images, K), and no softmax, sigmoid or ReLU has been at them."""
+    """Scores are finite (images, K), and no softmax, sigmoid, ReLU or other squashing function has been at them."""
     pixels, _ = setup.images(IMAGES)
+    scores = torch.zeros(0)
     try:
         with torch.no_grad():
-            given = setup.copy()(pixels)
-        scores = given if isinstance(given, Tensor) else torch.zeros(0)
-        problem, fix = _problem(given, setup.classes)
-    except (RuntimeError, ValueError) as error:  # of torch, in the user's network
-        scores = torch.zeros(0)
-        problem = f"no scores for images of {tuple(pixels.shape[1:])}: {' '.join(str(error).split())[:200]}"
+            given, passed = trace(setup.copy(), pixels)
+    except Exception as error:  # whatever the user's network raises
+        problem = (
+            f"no scores for images of {tuple(pixels.shape[1:])}: {type(error).__name__}: {first_line(error)[:200]}"
+        )
         fix = "the network does not take images of this size or number of channels: set data.image_size, or correct it"
+    else:
+        problem, fix = _problem(given, passed, len(pixels), setup.classes)
+        scores = given if isinstance(given, Tensor) else scores
     return Measurement(
         verdict="fail" if problem else "pass",
         measured=problem or f"scores {tuple(scores.shape)}, from {scores.min():.3g} to {scores.max():.3g}",
@@ -30,26 +54,50 @@ def check_raw_scores(setup: Setup) -> Measurement:
     )
 
 
-def _problem(scores: object, classes: int) -> tuple[str, str]:
+def _problem(scores: object, passed: Trace, images: int, classes: int) -> tuple[str, str]:
     if not isinstance(scores, Tensor):
         held = f" of {len(scores)}" if isinstance(scores, tuple | list | dict) else ""
         return f"forward() returns a {type(scores).__name__}{held}", (
             f"return the scores alone: a tensor (images, {classes})"
         )
-    if scores.ndim != 2 or scores.shape[1] != classes:
-        return f"scores of shape {tuple(scores.shape)}", (
+    if scores.shape != (images, classes):
+        return f"scores of shape {tuple(scores.shape)} for {images} images", (
             f"wrong number of classes: give the output layer {classes} neurons, or correct the labels"
+            if scores.ndim == 2 and len(scores) == images
+            else f"return a tensor (images, {classes}): flatten what the output layer gives"
         )
-    if (scores >= 0).all() and torch.allclose(scores.sum(1), torch.ones(len(scores)), atol=1e-3):
-        return "every row of scores is positive and sums to 1: a softmax stands before the cross-entropy", (
+    if not scores.is_floating_point():
+        return f"scores of type {str(scores.dtype).removeprefix('torch.')}", (
+            "return the scores themselves: no gradient goes through argmax or rounding"
+        )
+    if not torch.isfinite(scores).all():
+        share = (~torch.isfinite(scores)).double().mean().item()
+        return f"{share:.0%} of the scores are not finite", (
+            "look for a logarithm or a root of what is not above 0, and for a division by 0"
+        )
+    return _squashed(scores, computed_last(passed))
+
+
+def _squashed(scores: Tensor, last: Operation | None) -> tuple[str, str]:
+    named = f"{last.place}: " if last is not None and last.line else ""
+    if (last is not None and last.name in SOFTMAX) or (
+        (scores >= 0).all() and torch.allclose(scores.sum(1), torch.ones(len(scores)), atol=1e-3)
+    ):
+        return f"{named}every row of scores is positive and sums to 1: a softmax stands before the cross-entropy", (
             "remove the softmax at the network's end"
         )
-    zero = (scores == 0).double().mean().item()
-    if (scores >= 0).all() and zero >= CLIPPED_SHARE and scores.max() > 0:
-        return f"no score is below 0, {zero:.0%} are exactly 0: an activation stands after the output layer", (
-            "remove the activation at the network's end"
+    if last is not None and last.name in SQUASHING:
+        return (
+            f"{named}scores from {scores.min():.3g} to {scores.max():.3g}: a {last.name} stands before the "
+            "cross-entropy, an activation stands after the output layer",
+            f"remove the {last.name} (the activation) at the network's end",
         )
-    if (scores >= 0).all() and (scores <= 1).all() and scores.std() > 0:
+    if (
+        (last is None or last.name not in UNSQUASHED)
+        and (scores >= 0).all()
+        and (scores <= 1).all()
+        and scores.std() > 0
+    ):
         return "every score lies in 0 to 1: a sigmoid stands before the cross-entropy", (
             "remove the sigmoid at the network's end"
         )

@@ -10,11 +10,13 @@ from sanefit.components.sanity_checks.check import Measurement
 from sanefit.components.sanity_checks.setup import Setup
 
 IMAGES = 500
-MOST_VALUES = 2**22  # pixels in the batch: large images come in fewer
+MOST_VALUES = 2**20  # pixels in the batch: large images come in fewer
 COLLAPSED = 0.05  # of the first layer's std: the lecture's Xavier with ReLU reaches 0.045 in ten layers
 HARDLY_ANY = 0.01  # std of activations of which nothing is left to tell images apart
 EXPLODED = 20.0  # times the first layer's std
 VANISHED = 1e-4  # of the last layer's gradient
+MOST_DEAD = 0.9  # of the neurons: where features are alike, a ReLU is on or off for all images by chance
+FAR_TOO_LARGE = 1e3  # a std that no layer behind can be meant for
 SHOWN_LAYERS = 40
 
 LayerVerdict = Literal["healthy", "collapsing", "saturating", "exploding", "dying", "vanishing"]
@@ -40,7 +42,11 @@ def report_signals(setup: Setup) -> list[LayerSignal]:
 
 
 def check_signals(setup: Setup) -> Measurement:
-    """The first ill layer is named; collapsing to nothing, saturating, exploding and dying fail, the rest warns."""
+    """The first ill layer is named; saturating, exploding and dying fail.
+
+    The rest is told, and warns where 20 samples could not be overfitted: a network that learns in spite of a faint
+    signal (residual branches that start at zero, gates) is sound.
+    """
     layers = report_signals(setup)
     ill = [layer for layer in layers if layer.verdict != "healthy"]
     first = ill[0] if ill else None
@@ -50,7 +56,7 @@ def check_signals(setup: Setup) -> Measurement:
     if first is not None:
         measured += f"; {len(ill)} of them ill, first {first.layer!r} {first.verdict}: {first.evidence}"
     return Measurement(
-        verdict=_verdict(ill),
+        verdict=_verdict(ill, fits=setup.verdicts.get("overfit") == "pass"),
         measured=measured,
         expected=f"std from {COLLAPSED} to {EXPLODED:g} times the first layer's, above {HARDLY_ANY}; few values "
         "saturated, few neurons dead; gradients in the first layer",
@@ -65,12 +71,25 @@ def shown_layers(layers: Sequence[LayerSignal]) -> list[LayerSignal]:
     return list(layers[:: max(step, 1)])
 
 
-def _verdict(ill: list[LayerSignal]) -> Verdict:
-    if not ill:
+def _verdict(ill: list[LayerSignal], *, fits: bool) -> Verdict:
+    grave = [layer for layer in ill if _is_grave(layer)]
+    if any(layer.verdict in ("saturating", "exploding", "dying") for layer in grave):
+        return "fail"
+    if fits or not ill:
         return "pass"
-    grave = any(layer.verdict in ("saturating", "exploding", "dying") for layer in ill)
-    lost = any(layer.verdict == "collapsing" and (layer.std or 0) < HARDLY_ANY for layer in ill)
-    return "fail" if grave or lost else "warn"
+    return "fail" if grave else "warn"
+
+
+def _is_grave(layer: LayerSignal) -> bool:
+    match layer.verdict:
+        case "collapsing":
+            return (layer.std or 0) < HARDLY_ANY
+        case "dying":
+            return (layer.dead or 0) >= MOST_DEAD
+        case "exploding":
+            return layer.std is None or layer.std > FAR_TOO_LARGE
+        case _:
+            return layer.verdict == "saturating"
 
 
 def _judged(signal: Signal, signals: list[Signal], settings: CheckSettings) -> LayerSignal:

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from sanefit.components.foundation.image_dataset.batches import shuffled_batches
 from sanefit.components.foundation.schemas.checks import ProbedRate
+from sanefit.components.foundation.schemas.training import OptimizerKind
 from sanefit.components.foundation.training.loop.gradient_step import Loss, Step, gradient_step
 from sanefit.components.foundation.training.loop.training_images import Images
 from sanefit.components.sanity_checks.short_training import short_training
@@ -46,6 +47,7 @@ def probe_learning_rates(
     momentum: float,
     loss: Loss = functional.cross_entropy,
     step: Step = gradient_step,
+    optimizer: OptimizerKind = "sgd",
 ) -> list[ProbedRate]:
     """Train a copy of the network for 60 steps at each rate, without regularization.
 
@@ -57,14 +59,15 @@ def probe_learning_rates(
     Args:
         classifier: freshly initialized; it is not changed.
         data: the batches.
-        momentum: of SGD, as in the search.
-        loss, step: of the training.
+        momentum: as in the search.
+        loss, step, optimizer: of the training.
 
     Returns:
         One verdict per rate, rates rising from 1e-7 to 10.
     """
     measured = [
-        (rate, *_first_and_last_loss(copy.deepcopy(classifier), data, rate, momentum, loss, step)) for rate in RATES
+        (rate, *_first_and_last_loss(copy.deepcopy(classifier), data, rate, momentum, loss, step, optimizer))
+        for rate in RATES
     ]
     falls = [(first - last if math.isfinite(last) else -math.inf, rate) for rate, first, last in measured]
     best_fall, best_rate = max(falls)
@@ -94,9 +97,17 @@ def recommended_rate(probe: Sequence[ProbedRate]) -> float | None:
 
 
 def _first_and_last_loss(
-    classifier: nn.Module, data: ProbeBatches, rate: float, momentum: float, minimized: Loss, step: Step
+    classifier: nn.Module,
+    data: ProbeBatches,
+    rate: float,
+    momentum: float,
+    minimized: Loss,
+    step: Step,
+    optimizer: OptimizerKind,
 ) -> tuple[float, float]:
-    training = short_training(classifier, data.pixels, data.labels, rate, loss=minimized, step=step, momentum=momentum)
+    training = short_training(
+        classifier, data.pixels, data.labels, rate, loss=minimized, step=step, momentum=momentum, optimizer=optimizer
+    )
     first = math.nan
     for number, indices in enumerate(data.batches):
         loss = training.step(indices, rate)[0].item()

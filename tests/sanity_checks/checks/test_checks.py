@@ -54,7 +54,7 @@ def mlp() -> list[nn.Module]:
 @settings(deadline=None, max_examples=40)
 @given(factor=st.floats(0.01, 100), sign=st.sampled_from([-1, 1]))
 def test_a_scaled_loss_is_seen_by_its_factor_and_sign(factor: float, sign: int) -> None:
-    seen, again = steps_seen(setup_of(*mlp(), loss=lambda s, y: sign * factor * functional.cross_entropy(s, y)))
+    seen, again, *_ = steps_seen(setup_of(*mlp(), loss=lambda s, y: sign * factor * functional.cross_entropy(s, y)))
     assert seen.cosine == pytest.approx(sign, abs=1e-2)
     assert seen.ratio == pytest.approx(factor, rel=5e-2)
     assert again.ratio == pytest.approx(factor, rel=5e-2)
@@ -64,7 +64,7 @@ def test_a_scaled_loss_is_seen_by_its_factor_and_sign(factor: float, sign: int) 
 def test_frozen_weights_are_named_and_do_not_hide_the_direction() -> None:
     layers = mlp()
     layers[0].requires_grad_(False)
-    seen, _ = steps_seen(setup_of(*layers))
+    seen, *_ = steps_seen(setup_of(*layers))
     assert seen.still == ["layers.1.weight"]
     assert seen.cosine == pytest.approx(1, abs=1e-3)
 
@@ -74,7 +74,7 @@ def test_gradients_that_add_up_double_the_second_step() -> None:
         loss.backward()
         optimizer.step()
 
-    first, second = steps_seen(setup_of(*mlp(), step=step))
+    first, second, *_ = steps_seen(setup_of(*mlp(), step=step))
     assert first.ratio == pytest.approx(1, rel=1e-2)
     assert second.ratio == pytest.approx(2, rel=5e-2)
 

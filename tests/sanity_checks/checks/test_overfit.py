@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 TWO_LAYER = TwoLayerSettings(kind="two_layer", hidden=20)
 CONVNET = ConvNetSettings(kind="convnet", channels=(4, 8))
-MEASURED = re.compile(r"loss (\S+), accuracy (\S+) at learning rate (\S+)")
+MEASURED = re.compile(r"loss (\S+), accuracy (\S+) at learning rate (\S+) \(.+\)")
 Array = NDArray[np.float64]
 
 
@@ -131,7 +131,7 @@ def test_digits_can_be_learned_by_heart(
     assert loss < 0.01
     assert accuracy == 1
     assert "20 samples" in gate.title
-    after = overfit(classifier, pixels, labels, rate)
+    after = overfit(classifier, pixels, labels, rate, enough=0.01)
     assert (after.loss, after.accuracy) == pytest.approx((loss, accuracy), abs=1e-4)
 
 
@@ -165,13 +165,15 @@ def test_one_image_under_two_labels_fails(digits: DatasetReference, digits_stats
     assert "the labels" in gate.fix
 
 
-def test_a_network_that_learns_slowly_gets_a_warning(digits: DatasetReference, digits_stats: ChannelStats) -> None:
+def test_a_network_that_learns_slowly_passes_and_is_called_so(
+    digits: DatasetReference, digits_stats: ChannelStats
+) -> None:
     faint = digits_stats.model_copy(update={"scale": [digits_stats.scale[0] * 15]})
     gate = check_overfit(built(faint), *twenty(digits))
     loss, accuracy, _ = measured(gate.measured)
-    assert (gate.verdict, accuracy) == ("warn", 1)
-    assert 0.01 <= loss < math.log(10)
-    assert gate.fix
+    assert (gate.verdict, accuracy) == ("pass", 1)
+    assert 0.001 <= loss < math.log(10)
+    assert loss < 0.01 or gate.title.endswith(", slowly")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +193,7 @@ def test_the_first_rate_that_passes_or_the_most_accurate_one_decides(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     played = iter(outcomes)
-    monkeypatch.setattr(overfit_gate, "overfit", lambda *_: Overfitted(*next(played, (math.inf, 0.0))))
+    monkeypatch.setattr(overfit_gate, "overfit", lambda *_, **__: Overfitted(*next(played, (math.inf, 0.0))))
     gate = check_overfit(built(digits_stats), *twenty(digits))
     assert gate.verdict == verdict
     assert measured(gate.measured)[:2] == best
@@ -209,7 +211,7 @@ def test_what_is_still_learning_is_not_called_unable(
 
 def test_the_loss_to_reach_can_be_set(digits: DatasetReference, digits_stats: ChannelStats) -> None:
     gate = check_overfit(built(digits_stats), *twenty(digits), CheckSettings(overfit_loss=1e-9))
-    assert gate.verdict == "warn"
+    assert gate.title.endswith(", slowly")
     assert "loss below 1e-09" in gate.expected
 
 

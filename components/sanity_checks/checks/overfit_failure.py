@@ -1,0 +1,45 @@
+"""Why a network cannot learn a few samples by heart, where that can be seen."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sanefit.components.foundation.diagnosis.network_paths import bottleneck
+from sanefit.components.foundation.diagnosis.operations import trace
+
+SAME = 1e-6  # of the scores: float32 leaves 1e-7
+NARROW = 2  # numbers for an image
+
+
+def why_it_cannot(classifier: nn.Module, pixels: Tensor, labels: Tensor, classes: int) -> str:
+    """A sentence with what to change; empty where nothing is seen.
+
+    Args:
+        classifier: freshly initialized, without chance; it is not changed.
+        pixels: uint8 (samples, height, width, channels).
+        labels: int64 (samples,).
+        classes: among the samples.
+    """
+    twin = copy.deepcopy(classifier).train()
+    twin.zero_grad()
+    scores, passed = trace(twin, pixels)
+    if (scores.std(0).max() <= SAME * scores.abs().max()).item():
+        return (
+            "the input is ignored: all samples get the same scores; what forward() is given must reach them, through "
+            "weights that are not 0 and neurons that are not dead (network.init=he)"
+        )
+    narrowest = bottleneck(passed)
+    if narrowest is not None and narrowest[0] <= NARROW < classes:
+        return (
+            f"a bottleneck: all that is known of an image goes through {narrowest[0]} number"
+            f"{'s' if narrowest[0] > 1 else ''} at {narrowest[1].place}, to tell {classes} classes apart; widen it"
+        )
+    if not scores.requires_grad:
+        return "the graph is detached: no gradient reaches any weight"
+    functional.cross_entropy(scores, labels).backward()
+    without = [name for name, weight in twin.named_parameters() if weight.grad is None or not weight.grad.any()]
+    if without and not torch.equal(scores, torch.zeros_like(scores)):
+        return f"no gradient reaches {len(without)} weights, first {without[0].removeprefix('network.')!r}"
+    return ""
