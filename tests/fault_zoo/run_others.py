@@ -1,0 +1,67 @@
+"""Faults found and sound set-ups refused or warned about, in the half of the zoo that other people's style makes.
+
+One JSON line for each set-up, then the counts. A tenth of it is part of the tests (``test_others.py``).
+"""
+
+import argparse
+import json
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from tempfile import mkdtemp
+
+import torch
+from families import words_of
+from others_faulty import FAULTY
+from others_healthy import HEALTHY
+from public_report import report_on_public
+from public_setup import PublicSetup
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="words in the names of the set-ups; all without one")
+    parser.add_argument("--folder", type=Path, help="keeps images and snapshots from one time to the next")
+    parser.add_argument("--processes", type=int, default=2)
+    given = parser.parse_args()
+    folder = given.folder or Path(mkdtemp())
+    folder.mkdir(exist_ok=True)
+    chosen = [one for one in (*FAULTY, *HEALTHY) if not given.names or any(word in one.name for word in given.names)]
+    with ProcessPoolExecutor(given.processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        found = []
+        for line in pool.map(_line, chosen, [folder] * len(chosen)):
+            print(json.dumps(line), flush=True)
+            found.append(line)
+    faulty, sound = ([line for line in found if line["faulty"] == kind] for kind in (True, False))
+    refused, warned = (sum(line["verdict"] == verdict for line in sound) for verdict in ("fail", "warn"))
+    print(
+        f"found {sum(line['named'] for line in faulty)} of {len(faulty)} faults; of {len(sound)} sound set-ups "
+        f"{refused} refused, {warned} warned"
+    )
+
+
+def _line(setup: PublicSetup, folder: Path) -> dict[str, object]:
+    started = time.monotonic()
+    try:
+        report = report_on_public(setup, folder)
+    except Exception as error:
+        report = f"CRASH {type(error).__name__}: {error}"
+    verdict, said = "fail", [report] if isinstance(report, str) else []
+    if not isinstance(report, str):
+        alarmed = [gate for gate in report.gates if gate.verdict in ("warn", "fail")]
+        verdict = "fail" if report.failures else "warn" if alarmed else "pass"
+        said = [f"{gate.verdict} {gate.name}: {gate.measured} | {gate.fix}" for gate in alarmed]
+    named = any(word in line for line in said for word in words_of(setup.families))
+    return {
+        "name": setup.name,
+        "faulty": bool(setup.families),
+        "verdict": verdict,
+        "named": named,
+        "families": setup.families,
+        "seconds": round(time.monotonic() - started, 1),
+        "said": said,
+    }
+
+
+if __name__ == "__main__":
+    main()
