@@ -12,6 +12,7 @@ from tempfile import mkdtemp
 
 import torch
 from families import words_of
+from folders import FOLDERS
 from others_faulty import FAULTY
 from others_healthy import HEALTHY
 from public_report import report_on_public
@@ -27,6 +28,9 @@ def main() -> None:
     folder = given.folder or Path(mkdtemp())
     folder.mkdir(exist_ok=True)
     chosen = [one for one in (*FAULTY, *HEALTHY) if not given.names or any(word in one.name for word in given.names)]
+    for name in {one.images for one in chosen}:
+        if not (folder / name).exists():
+            FOLDERS[name](folder / name)
     with ProcessPoolExecutor(given.processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         found = []
         for line in pool.map(_line, chosen, [folder] * len(chosen)):
