@@ -29,7 +29,12 @@ def report_on_public(setup: PublicSetup, folder: Path) -> CheckReport | str:
     configuration = folder / f"{abs(hash(setup.name))}.yaml"
     configuration.write_text(
         yaml.safe_dump(
-            {"data": {"source": f"folder:{images}"}, "network": dict(setup.network), "search": {"coarse": {}}}
+            {
+                "name": "zoo",
+                "data": {"source": f"folder:{images}"},
+                "network": dict(setup.network),
+                "search": {"coarse": {}},
+            }
         )
     )
     said = Said()
