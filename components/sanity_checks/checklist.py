@@ -14,9 +14,11 @@ from sanefit.components.foundation.training.loop.training_data import read_train
 from sanefit.components.sanity_checks.check import Check, Measurement
 from sanefit.components.sanity_checks.check_table import CHECKS
 from sanefit.components.sanity_checks.checks.signals import shown_layers
+from sanefit.components.sanity_checks.cost import PROBE, operations_for_an_image
 from sanefit.components.sanity_checks.exportable import require_exportable
 from sanefit.components.sanity_checks.probe.learning_rate_probe import (
     learning_rate_band,
+    plan_probe,
     probe_batches,
     probe_learning_rates,
     recommended_rate,
@@ -72,9 +74,10 @@ def run_checks(setup: Setup, settings: CheckSettings, say: Say) -> CheckReport:
     layers = shown_layers([layer for _, measurement in found for layer in measurement.layers])
     if any(gate.verdict == "fail" for gate in gates):
         return CheckReport(gates=gates, layers=layers, probe=[], learning_rate_band=None)
-    batches = probe_batches(setup.train_pixels, setup.train_labels, setup.batch_size, setup.seed)
+    plan = plan_probe(setup.batch_size, operations_for_an_image(setup), PROBE)
+    batches = probe_batches(setup.train_pixels, setup.train_labels, plan.batch_size, setup.seed, plan.steps)
     probe = probe_learning_rates(
-        setup.classifier, batches, setup.momentum, setup.loss, setup.step, optimizer=setup.optimizer
+        setup.classifier, batches, setup.momentum, setup.loss, setup.step, setup.optimizer, plan.rates
     )
     setup = replace(setup, probe=tuple(probe))
     gates += [gate for gate, _ in _results([check for check in CHECKS if check.after_probe], setup, say)]

@@ -19,12 +19,15 @@ def require_passed(report: CheckReport, say: Say) -> None:
                 for gate in report.failures
             )
         )
-    warned, skipped = ([gate for gate in report.gates if gate.verdict == verdict] for verdict in ("warn", "skip"))
+    warned, skipped, unknown = (
+        [gate for gate in report.gates if gate.verdict == verdict] for verdict in ("warn", "skip", "unknown")
+    )
     for gate in warned:
         say(f"warning: {gate.row} {gate.measured}, expected {gate.expected}; {gate.fix}")
-    held = len(report.gates) - len(warned) - len(skipped)
+    held = len(report.gates) - len(warned) - len(skipped) - len(unknown)
     say(
         f"open: {held} of {len(report.gates)} checks hold"
         + (f", {len(warned)} with a warning" if warned else "")
+        + (f", {len(unknown)} unknown: {', '.join(gate.name for gate in unknown)}" if unknown else "")
         + (f", {len(skipped)} skipped by checks.skip: {', '.join(gate.name for gate in skipped)}" if skipped else "")
     )

@@ -24,7 +24,7 @@ CheckName = Literal[
     "weight_decays",
     "carries_over",
 ]
-Verdict = Literal["pass", "warn", "fail", "skip"]
+Verdict = Literal["pass", "warn", "fail", "skip", "unknown"]
 
 
 def _in_one_order(names: tuple[CheckName, ...]) -> tuple[CheckName, ...]:

@@ -30,7 +30,7 @@ def check_learning_rates(setup: Setup) -> Measurement:
 def _judge(band: tuple[float, float] | None, asked: tuple[float, float] | None) -> tuple[Verdict, str]:
     if band is None:
         return "fail", (
-            "no rate from 1e-7 to 10 lowers the loss in 60 steps: see the other checks, then change network.init, "
+            "no rate that was tried lowers the loss: see the other checks, then change network.init, "
             "use batch norm, or normalize the pixels"
         )
     if asked is None:

@@ -25,6 +25,7 @@ ADAM_RATES = (1e-3, 3e-3, 3e-4, 1e-2, 1e-4)
 LONGER = 5  # times the epochs, for a loss that still falls
 LAST_PART = 0.25  # of the epochs
 STILL_FALLING = 0.05  # of the loss, over the last part
+FLAT_EPOCHS, FLAT = 50, 0.01  # a loss that has not fallen by this share in so many will not
 
 
 @dataclass(frozen=True)
@@ -202,20 +203,26 @@ def overfit(
         momentum=how[1],
     )
     everything = torch.arange(len(labels))
-    before_last_part = math.inf
-    for epoch in range(epochs):
+    losses: list[float] = []
+    for _ in range(epochs):
         loss, right = training.step(everything, rate)
         if not math.isfinite(loss.item()):
             return Overfitted(math.inf, 0.0)
         if loss.item() < enough and right.item() == len(labels):
             break
-        if epoch == int((1 - LAST_PART) * epochs):
-            before_last_part = loss.item()
+        losses.append(loss.item())
+        if (
+            len(losses) > FLAT_EPOCHS
+            and enough
+            and min(losses[-FLAT_EPOCHS:]) > (1 - FLAT) * min(losses[:-FLAT_EPOCHS])
+        ):
+            break
     with torch.no_grad():
         scores = classifier(pixels)
     after = functional.cross_entropy(scores, labels).item()
     if not math.isfinite(after):
         return Overfitted(math.inf, 0.0)
     accuracy = (scores.argmax(dim=1) == labels).double().mean().item()
-    falling = (before_last_part - after) / before_last_part if 0 < before_last_part < math.inf else 0.0
+    before = losses[int((1 - LAST_PART) * len(losses))]
+    falling = (before - after) / before if before > 0 else 0.0
     return Overfitted(after, accuracy, falling)

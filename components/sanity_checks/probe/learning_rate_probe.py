@@ -14,12 +14,42 @@ from sanefit.components.foundation.schemas.checks import ProbedRate
 from sanefit.components.foundation.schemas.training import OptimizerKind
 from sanefit.components.foundation.training.loop.gradient_step import Loss, Step, gradient_step
 from sanefit.components.foundation.training.loop.training_images import Images
+from sanefit.components.sanity_checks.cost import affordable
 from sanefit.components.sanity_checks.short_training import short_training
 
 RATES = tuple(10 ** (exponent / 2) for exponent in range(-14, 3))  # 1e-7 to 10, two per decade
 STEPS = 60
 BARELY = 0.01  # a share of the first loss: the lecture's 1e-6 moved it by 0.007 % in ten epochs
 NEAR_BEST = 0.5  # of the largest fall
+FEWEST = 8  # images in a batch
+
+
+@dataclass(frozen=True)
+class ProbePlan:
+    """Which rates are tried, for how many steps, on how many images each."""
+
+    rates: tuple[float, ...]
+    steps: int
+    batch_size: int
+
+
+def plan_probe(batch_size: int, each: float, budget: float) -> ProbePlan:
+    """The whole probe, or the largest part of it that a budget allows.
+
+    Args:
+        batch_size: of the training.
+        each: floating-point operations of a step for one image.
+        budget: in all.
+    """
+    for rates, steps, fewest in (
+        (RATES, STEPS, batch_size),
+        (RATES[4:-2], STEPS // 2, 16),
+        (RATES[4:-2:2], 15, FEWEST),
+    ):
+        size = affordable(budget, len(rates) * steps, each, batch_size, min(fewest, batch_size))
+        if len(rates) * steps * size * each <= budget:
+            break
+    return ProbePlan(rates, steps, size)
 
 
 @dataclass(frozen=True)
@@ -31,14 +61,14 @@ class ProbeBatches:
     batches: tuple[Tensor, ...]
 
 
-def probe_batches(pixels: Images, labels: Tensor, batch_size: int, seed: int) -> ProbeBatches:
-    """Choose ``STEPS`` batches from the training split, going round it as often as needed."""
+def probe_batches(pixels: Images, labels: Tensor, batch_size: int, seed: int, steps: int = STEPS) -> ProbeBatches:
+    """Choose so many batches from the training split, going round it as often as needed."""
     chosen: list[Tensor] = []
     epoch = 1
-    while len(chosen) < STEPS:
+    while len(chosen) < steps:
         chosen += shuffled_batches(len(labels), batch_size, seed, epoch)
         epoch += 1
-    return ProbeBatches(pixels, labels, tuple(chosen[:STEPS]))
+    return ProbeBatches(pixels, labels, tuple(chosen[:steps]))
 
 
 def probe_learning_rates(
@@ -48,8 +78,9 @@ def probe_learning_rates(
     loss: Loss = functional.cross_entropy,
     step: Step = gradient_step,
     optimizer: OptimizerKind = "sgd",
+    rates: Sequence[float] = RATES,
 ) -> list[ProbedRate]:
-    """Train a copy of the network for 60 steps at each rate, without regularization.
+    """Train a copy of the network on the batches at each rate, without regularization.
 
     ``exploded``: a loss is not finite. ``good``: the loss falls by 1 % at least, and by half of
     the best rate's fall. Any other rate is ``too_low`` below the best one and ``too_high`` above it.
@@ -61,17 +92,18 @@ def probe_learning_rates(
         data: the batches.
         momentum: as in the search.
         loss, step, optimizer: of the training.
+        rates: rising.
 
     Returns:
-        One verdict per rate, rates rising from 1e-7 to 10.
+        One verdict per rate.
     """
     measured = [
         (rate, *_first_and_last_loss(copy.deepcopy(classifier), data, rate, momentum, loss, step, optimizer))
-        for rate in RATES
+        for rate in rates
     ]
     falls = [(first - last if math.isfinite(last) else -math.inf, rate) for rate, first, last in measured]
     best_fall, best_rate = max(falls)
-    return [_judge(rate, first, last, best_fall, best_rate) for rate, first, last in measured]
+    return [_judge(rate, first, last, best_fall, best_rate, len(data.batches)) for rate, first, last in measured]
 
 
 def learning_rate_band(probe: Sequence[ProbedRate]) -> tuple[float, float] | None:
@@ -127,7 +159,7 @@ def _why_not_good(first: float, last: float, best_fall: float, best_rate: float)
     return f"the loss fell by {first - last:.4f}, at {best_rate:.0e} by {best_fall:.4f}"
 
 
-def _judge(rate: float, first: float, last: float, best_fall: float, best_rate: float) -> ProbedRate:
+def _judge(rate: float, first: float, last: float, best_fall: float, best_rate: float, steps: int) -> ProbedRate:
     fall = first - last
     verdict: Literal["too_low", "good", "too_high", "exploded"]
     if not math.isfinite(last):
@@ -142,7 +174,7 @@ def _judge(rate: float, first: float, last: float, best_fall: float, best_rate: 
         verdict=verdict,
         first_loss=first if math.isfinite(first) else None,
         last_loss=last if math.isfinite(last) else None,
-        evidence=f"{evidence} in {STEPS} steps",
+        evidence=f"{evidence} in {steps} steps",
     )
 
 
