@@ -12,7 +12,7 @@ class Measurement:
     """What a check found: the number seen, the number expected, and the fix where it does not pass.
 
     ``title``, ``reason``: where they depend on what was found; else those of the check hold. ``layers``: for the
-    report, when the check looked at the layers' signals.
+    report, when the check looked at the layers' signals. ``learned``: accuracy in validation of what it trained.
     """
 
     verdict: Verdict
@@ -22,6 +22,7 @@ class Measurement:
     title: str = ""
     reason: str = ""
     layers: tuple[LayerSignal, ...] = ()
+    learned: float | None = None
 
 
 @dataclass(frozen=True)

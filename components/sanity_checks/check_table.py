@@ -19,6 +19,7 @@ from sanefit.components.sanity_checks.checks.learning_rates import check_learnin
 from sanefit.components.sanity_checks.checks.modes import check_modes
 from sanefit.components.sanity_checks.checks.overfit import SAMPLES, check_few_samples
 from sanefit.components.sanity_checks.checks.raw_scores import check_raw_scores
+from sanefit.components.sanity_checks.checks.shortcuts import check_shortcuts
 from sanefit.components.sanity_checks.checks.signals import check_signals
 from sanefit.components.sanity_checks.checks.symmetry import check_symmetry
 
@@ -139,8 +140,16 @@ CHECKS = (
         name="carries_over",
         row="M2",
         title="what is learned carries over to validation images",
-        reason="a network learns shuffled labels by heart too, but then validation stays at chance",
+        reason="a network learns permuted labels by heart too, but what it learns of them holds for no other image",
         run=check_recommended_rate,
+        after_probe=True,
+    ),
+    Check(
+        name="shortcuts",
+        row="M2",
+        title="the classes are in the pictures, not beside them",
+        reason="a class that is written in a corner or a border is learned at once, and missing in the next image",
+        run=check_shortcuts,
         after_probe=True,
     ),
 )

@@ -103,7 +103,8 @@ def _results(checks: Iterable[Check], setup: Setup, say: Say) -> Iterator[tuple[
         if measurement is None:
             continue
         gate = _gate(check, measurement)
-        setup = replace(setup, verdicts={**setup.verdicts, check.name: gate.verdict})
+        learned = setup.learned if measurement.learned is None else measurement.learned
+        setup = replace(setup, verdicts={**setup.verdicts, check.name: gate.verdict}, learned=learned)
         say(gate_line(gate))
         yield gate, measurement
         if check.blocking and gate.verdict == "fail":

@@ -27,7 +27,7 @@ class Setup:
     ``classes``: K. Pixels are uint8 (images, height, width, channels), labels int64 (images,).
     ``learning_rates``, ``weight_decays``: the ranges that would be searched; None when nobody asked.
     ``thresholds``: of the checks. ``probe``: the learning rates that were probed, once they are. ``verdicts``:
-    of the checks that were run before.
+    of the checks that were run before. ``learned``: what a short training reached in validation, mean over classes.
     ``loss``, ``step``: what a training minimizes, and how it steps.
     """
 
@@ -46,6 +46,7 @@ class Setup:
     thresholds: CheckSettings = DEFAULTS
     probe: tuple[ProbedRate, ...] = ()
     verdicts: Mapping[CheckName, Verdict] = field(default_factory=dict)
+    learned: float | None = None
     loss: Loss = functional.cross_entropy
     step: Step = gradient_step
 

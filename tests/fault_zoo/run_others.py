@@ -6,7 +6,7 @@ One JSON line for each set-up, then the counts. A tenth of it is part of the tes
 import argparse
 import json
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -24,18 +24,21 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="words in the names of the set-ups; all without one")
     parser.add_argument("--folder", type=Path, help="keeps images and snapshots from one time to the next")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--every", type=int, default=1, help="takes one in so many")
+    parser.add_argument("--first", type=int, default=0, help="from this one on")
     given = parser.parse_args()
     folder = given.folder or Path(mkdtemp())
     folder.mkdir(exist_ok=True)
-    chosen = [one for one in (*FAULTY, *HEALTHY) if not given.names or any(word in one.name for word in given.names)]
+    sample = [*FAULTY[given.first :: given.every], *HEALTHY[given.first :: given.every]]
+    chosen = [one for one in sample if not given.names or any(word in one.name for word in given.names)]
     for name in {one.images for one in chosen}:
         if not (folder / name).exists():
             FOLDERS[name](folder / name)
     with ProcessPoolExecutor(given.processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         found = []
-        for line in pool.map(_line, chosen, [folder] * len(chosen)):
-            print(json.dumps(line), flush=True)
-            found.append(line)
+        for task in as_completed([pool.submit(_line, one, folder) for one in chosen]):
+            print(json.dumps(task.result()), flush=True)
+            found.append(task.result())
     faulty, sound = ([line for line in found if line["faulty"] == kind] for kind in (True, False))
     refused, warned = (sum(line["verdict"] == verdict for line in sound) for verdict in ("fail", "warn"))
     print(

@@ -23,6 +23,7 @@ CheckName = Literal[
     "learning_rates",
     "weight_decays",
     "carries_over",
+    "shortcuts",
 ]
 Verdict = Literal["pass", "warn", "fail", "skip", "unknown"]
 

@@ -1,0 +1,77 @@
+"""M2: the classes are not written where nobody would look: in a corner, in the border."""
+
+import torch
+from torch import Tensor
+
+from sanefit.components.sanity_checks.check import Measurement
+from sanefit.components.sanity_checks.checks.carry_over import IMAGES, class_weights
+from sanefit.components.sanity_checks.nearest_neighbours import nearest_neighbours, thumbnails
+from sanefit.components.sanity_checks.setup import Setup
+
+NEARLY = 0.02  # of accuracy
+MOST_OF_THE_WAY = 0.5  # from chance to 1: less is a hint, not a shortcut
+MORE_THAN_INSIDE = 0.2  # of accuracy
+SMALLEST_SIDE = 6  # pixels: of a smaller image the border is most
+
+
+def check_shortcuts(setup: Setup) -> Measurement | None:
+    """Warns when the corners or the border alone tell the classes about as the network does, and the inside does not.
+
+    By the nearest training images (``nearest_neighbours``), accuracy as the mean over classes. What colors and a blurred
+    thumbnail tell is said: they may well be what the classes differ in. None where no network was trained, or the
+    images are too small to have an inside.
+    """
+    if setup.learned is None or min(setup.train_pixels.shape[1:3]) < SMALLEST_SIDE:
+        return None
+    known, asked = setup.images(IMAGES)[0], setup.validation_pixels[:IMAGES]
+    labels = setup.images(IMAGES)[1]
+    told = {
+        name: _accuracy(setup, features(known), labels, features(asked))
+        for name, features in {
+            "the corner pixels": _corners,
+            "the border": _border,
+            "mean and contrast": _mean_and_contrast,
+            "a blurred thumbnail": thumbnails,
+            "the thumbnail of the inside": _inside,
+        }.items()
+    }
+    chance = 1 / setup.classes
+    enough = max(chance + MOST_OF_THE_WAY * (1 - chance), setup.learned - NEARLY)
+    hidden = [
+        name
+        for name in ("the corner pixels", "the border")
+        if told[name] >= enough and told[name] >= told["the thumbnail of the inside"] + MORE_THAN_INSIDE
+    ]
+    return Measurement(
+        verdict="warn" if hidden else "pass",
+        measured=f"network {setup.learned:.3f}; " + ", ".join(f"{name} {told[name]:.3f}" for name in told),
+        expected=f"corner and border more than {NEARLY} below the network, or no more than the inside tells",
+        fix=f"a shortcut: {' and '.join(hidden)} alone tell the classes; look how these images were made, and crop it "
+        "away"
+        if hidden
+        else "",
+    )
+
+
+def _accuracy(setup: Setup, features: Tensor, labels: Tensor, asked: Tensor) -> float:
+    truth = setup.validation_labels[:IMAGES]
+    right = (nearest_neighbours(features, labels, asked) == truth).double()
+    return float((class_weights(truth) * right).sum())
+
+
+def _corners(pixels: Tensor) -> Tensor:
+    return pixels[:, [0, 0, -1, -1], [0, -1, 0, -1]].flatten(1).float()
+
+
+def _border(pixels: Tensor) -> Tensor:
+    sides = [pixels[:, 0], pixels[:, -1], pixels[:, :, 0], pixels[:, :, -1]]
+    return torch.cat([side.float().mean(1) for side in sides] + [side.float().std(1) for side in sides], 1)
+
+
+def _mean_and_contrast(pixels: Tensor) -> Tensor:
+    values = pixels.float().flatten(1, 2)
+    return torch.cat([values.mean(1), values.std(1)], 1)
+
+
+def _inside(pixels: Tensor) -> Tensor:
+    return thumbnails(pixels, border=1)
