@@ -140,7 +140,7 @@ class _Recorder(TorchFunctionMode):
         return output
 
     def _entering(self, name: str, module: nn.Module) -> Callable[..., None]:
-        path = name.removeprefix("network.")
+        path = "" if name == "network" else name.removeprefix("network.")
         return lambda *_: self.modules.append((path, type(module).__name__))
 
     def _left(self) -> None:

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from sanefit.components.sanity_checks.check import Measurement
-from sanefit.components.sanity_checks.checks.carry_over import IMAGES, class_weights
 from sanefit.components.sanity_checks.nearest_neighbours import nearest_neighbours, thumbnails
+from sanefit.components.sanity_checks.null_control import IMAGES, class_weights
 from sanefit.components.sanity_checks.setup import Setup
 
 NEARLY = 0.02  # of accuracy
@@ -17,9 +17,9 @@ SMALLEST_SIDE = 6  # pixels: of a smaller image the border is most
 def check_shortcuts(setup: Setup) -> Measurement | None:
     """Warns when the corners or the border alone tell the classes about as the network does, and the inside does not.
 
-    By the nearest training images (``nearest_neighbours``), accuracy as the mean over classes. What colors and a blurred
-    thumbnail tell is said: they may well be what the classes differ in. None where no network was trained, or the
-    images are too small to have an inside.
+    By the nearest training images (``nearest_neighbours``), accuracy as the mean over classes. What colors and a
+    blurred thumbnail tell is said: they may well be what the classes differ in. None where no network was trained, or
+    the images are too small to have an inside.
     """
     if setup.learned is None or min(setup.train_pixels.shape[1:3]) < SMALLEST_SIDE:
         return None

@@ -54,7 +54,7 @@ def check_signals(setup: Setup) -> Measurement:
     if layers:
         measured = f"std {_shown(layers[0].std)} to {_shown(layers[-1].std)} over {len(layers)} layers"
     if first is not None:
-        measured += f"; {len(ill)} of them ill, first {first.layer!r} {first.verdict}: {first.evidence}"
+        measured += f"; {len(ill)} of them ill, first {_quoted(first.layer)} {first.verdict}: {first.evidence}"
     return Measurement(
         verdict=_verdict(ill, fits=setup.verdicts.get("overfit") == "pass"),
         measured=measured,
@@ -129,6 +129,10 @@ def _judge(signal: Signal, first: Signal, last: Signal, settings: CheckSettings)
 
 def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
+
+
+def _quoted(layer: str) -> str:
+    return layer if "'" in layer else repr(layer)
 
 
 def _shown(value: float | None) -> str:
