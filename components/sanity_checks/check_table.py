@@ -19,6 +19,7 @@ from sanefit.components.sanity_checks.checks.learning_rates import check_learnin
 from sanefit.components.sanity_checks.checks.modes import check_modes
 from sanefit.components.sanity_checks.checks.overfit import SAMPLES, check_few_samples
 from sanefit.components.sanity_checks.checks.raw_scores import check_raw_scores
+from sanefit.components.sanity_checks.checks.searched_choices import check_searched_choices
 from sanefit.components.sanity_checks.checks.shortcuts import check_shortcuts
 from sanefit.components.sanity_checks.checks.signals import check_signals
 from sanefit.components.sanity_checks.checks.symmetry import check_symmetry
@@ -134,6 +135,14 @@ CHECKS = (
         title="learning rates",
         reason="a rate too small hardly moves the cost, a rate too big explodes: the search starts between",
         run=check_learning_rates,
+        after_probe=True,
+    ),
+    Check(
+        name="searched_choices",
+        row="L1",
+        title="every choice of the search holds",
+        reason="a trial is trained with its own initial weights, width, depth, dropout and optimizer",
+        run=check_searched_choices,
         after_probe=True,
     ),
     Check(

@@ -2,28 +2,24 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 
-from sanefit.components.foundation.classifiers.classifier import build_classifier
+from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
 from sanefit.components.foundation.randomness import derive_seed
 from sanefit.components.foundation.schemas.checks import CheckReport, CheckSettings, GateResult, LayerSignal
 from sanefit.components.foundation.schemas.networks import ModuleSettings, TorchvisionSettings
 from sanefit.components.foundation.schemas.search import CoarseSettings
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.training.inputs import TrainingInputs
-from sanefit.components.foundation.training.loop.training_data import read_training_data
+from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
 from sanefit.components.sanity_checks.check import Check, Measurement
 from sanefit.components.sanity_checks.check_table import CHECKS
 from sanefit.components.sanity_checks.checks.signals import shown_layers
-from sanefit.components.sanity_checks.cost import PROBE, operations_for_an_image
+from sanefit.components.sanity_checks.choices import Trained, first_choice, not_looked_at, other_choices
 from sanefit.components.sanity_checks.exportable import require_exportable
-from sanefit.components.sanity_checks.probe.learning_rate_probe import (
-    learning_rate_band,
-    plan_probe,
-    probe_batches,
-    probe_learning_rates,
-    recommended_rate,
-)
-from sanefit.components.sanity_checks.setup import Setup
+from sanefit.components.sanity_checks.probe.learning_rate_probe import learning_rate_band, recommended_rate
+from sanefit.components.sanity_checks.probe.probing import probed
+from sanefit.components.sanity_checks.setup import Setup, with_verdict
 
 
 def run_checklist(inputs: TrainingInputs, coarse: CoarseSettings, settings: CheckSettings, say: Say) -> CheckReport:
@@ -36,26 +32,43 @@ def run_checklist(inputs: TrainingInputs, coarse: CoarseSettings, settings: Chec
         say: prints a line.
     """
     data = read_training_data(inputs.dataset, manifest=inputs.manifest)
-    shape, weights_seed = inputs.manifest.image_shape, derive_seed(inputs.seed, "sanity")
-    classifier = build_classifier(inputs.network, shape, inputs.classes, inputs.stats, weights_seed)
-    setup = Setup(
-        classifier=classifier,
+    first = first_choice(inputs.network, inputs.optimizer, coarse)
+    setup = _setup(inputs, data, coarse, first)
+    others = {
+        words: partial(_choice, inputs, data, coarse, choice, settings)
+        for words, choice in other_choices(inputs.network, inputs.optimizer, coarse)
+    }
+    setup = replace(setup, choices=others, not_looked_at=not_looked_at(coarse))
+    report = run_checks(setup, settings, say)
+    if not report.failures and isinstance(inputs.network, ModuleSettings | TorchvisionSettings):  # ours all can
+        assert isinstance(setup.classifier, Classifier)
+        require_exportable(setup.classifier, inputs.manifest.image_shape, inputs.network.named)
+    return report
+
+
+def _setup(inputs: TrainingInputs, data: TrainingData, coarse: CoarseSettings, trained: Trained) -> Setup:
+    network, optimizer = trained
+    weights_seed = derive_seed(inputs.seed, "sanity")
+    return Setup(
+        classifier=build_classifier(network, inputs.manifest.image_shape, inputs.classes, inputs.stats, weights_seed),
         classes=inputs.classes,
         train_pixels=data.train_pixels,
         train_labels=data.train_labels,
         validation_pixels=data.validation_pixels,
         validation_labels=data.validation_labels,
-        batch_size=inputs.optimizer.batch_size,
-        momentum=inputs.optimizer.momentum,
-        optimizer=inputs.optimizer.kind,
+        batch_size=optimizer.batch_size,
+        momentum=optimizer.momentum,
+        optimizer=optimizer.kind,
         learning_rates=coarse.learning_rate,
         weight_decays=coarse.weight_decay,
         seed=derive_seed(inputs.seed, "probe"),
     )
-    report = run_checks(setup, settings, say)
-    if not report.failures and isinstance(inputs.network, ModuleSettings | TorchvisionSettings):  # ours all can
-        require_exportable(classifier, shape, inputs.network.named)
-    return report
+
+
+def _choice(
+    inputs: TrainingInputs, data: TrainingData, coarse: CoarseSettings, trained: Trained, settings: CheckSettings
+) -> Setup:
+    return replace(_setup(inputs, data, coarse, trained), thresholds=settings)
 
 
 def run_checks(setup: Setup, settings: CheckSettings, say: Say) -> CheckReport:
@@ -74,12 +87,8 @@ def run_checks(setup: Setup, settings: CheckSettings, say: Say) -> CheckReport:
     layers = shown_layers([layer for _, measurement in found for layer in measurement.layers])
     if any(gate.verdict == "fail" for gate in gates):
         return CheckReport(gates=gates, layers=layers, probe=[], learning_rate_band=None)
-    plan = plan_probe(setup.batch_size, operations_for_an_image(setup), PROBE)
-    batches = probe_batches(setup.train_pixels, setup.train_labels, plan.batch_size, setup.seed, plan.steps)
-    probe = probe_learning_rates(
-        setup.classifier, batches, setup.momentum, setup.loss, setup.step, setup.optimizer, plan.rates
-    )
-    setup = replace(setup, probe=tuple(probe))
+    setup = probed(setup)
+    probe = list(setup.probe)
     gates += [gate for gate, _ in _results([check for check in CHECKS if check.after_probe], setup, say)]
     rate = recommended_rate(probe)
     return CheckReport(
@@ -104,7 +113,7 @@ def _results(checks: Iterable[Check], setup: Setup, say: Say) -> Iterator[tuple[
             continue
         gate = _gate(check, measurement)
         learned = setup.learned if measurement.learned is None else measurement.learned
-        setup = replace(setup, verdicts={**setup.verdicts, check.name: gate.verdict}, learned=learned)
+        setup = replace(with_verdict(setup, check.name, gate.verdict), learned=learned)
         say(gate_line(gate))
         yield gate, measurement
         if check.blocking and gate.verdict == "fail":

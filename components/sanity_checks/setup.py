@@ -1,8 +1,8 @@
 """What the checks look at: a network, the data it would train on, and how."""
 
 import copy
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,8 @@ class Setup:
     ``learning_rates``, ``weight_decays``: the ranges that would be searched; None when nobody asked.
     ``thresholds``: of the checks. ``probe``: the learning rates that were probed, once they are. ``verdicts``:
     of the checks that were run before. ``learned``: what a short training reached in validation, mean over classes.
+    ``choices``: the other set-ups that would be trained, by what is different, as in ``init=xavier``;
+    ``not_looked_at``: names of what is searched beside.
     ``loss``, ``step``: what a training minimizes, and how it steps.
     """
 
@@ -47,6 +49,8 @@ class Setup:
     probe: tuple[ProbedRate, ...] = ()
     verdicts: Mapping[CheckName, Verdict] = field(default_factory=dict)
     learned: float | None = None
+    choices: Mapping[str, Callable[[], "Setup"]] = field(default_factory=dict)
+    not_looked_at: tuple[str, ...] = ()
     loss: Loss = functional.cross_entropy
     step: Step = gradient_step
 
@@ -66,3 +70,8 @@ class Setup:
         if not dropout:
             without_chance(classifier, self.seed)
         return classifier
+
+
+def with_verdict(setup: Setup, name: CheckName, verdict: Verdict) -> Setup:
+    """The same for the checks that come after that one."""
+    return replace(setup, verdicts={**setup.verdicts, name: verdict})

@@ -26,7 +26,7 @@ from sanefit.components.sanity_checks.gate import require_passed
 pytestmark = pytest.mark.slow
 
 BEFORE_THE_PROBE = [check.name for check in CHECKS if not check.after_probe]
-ALL = [*BEFORE_THE_PROBE, "learning_rates", "carries_over", "shortcuts"]
+ALL = [*BEFORE_THE_PROBE, "learning_rates", "carries_over", "shortcuts"]  # one choice of everything
 DEFAULTS = CheckSettings()
 COARSE = CoarseSettings()
 OPTIMIZER = OptimizerSettings(batch_size=64)
@@ -119,7 +119,7 @@ def test_a_network_that_fails_gets_a_report_and_no_probe(
     def must_not_run(*_: object) -> None:
         raise AssertionError("the probe ran")
 
-    monkeypatch.setattr(checklist, "probe_learning_rates", must_not_run)
+    monkeypatch.setattr(checklist, "probed", must_not_run)
     report, said = check(network, init)
     assert [gate.name for gate in report.gates] == BEFORE_THE_PROBE
     assert [gate.name for gate in report.failures] == failing
@@ -170,3 +170,33 @@ def test_the_number_of_classes_comes_from_the_snapshot(
     first_loss = of(report, "first_loss")
     assert float(first_loss.measured) == pytest.approx(np.log(3), rel=0.1)
     assert "1.0986 = log 3" in first_loss.expected
+
+
+SEARCHED: dict[str, Any] = {"init": ["he", "xavier", "zeros"], "optimizer": ["sgd", "adam"], "batch_size": [16, 32]}
+
+
+@pytest.mark.parametrize(
+    ("searched", "verdict", "words"),
+    [
+        (SEARCHED, "fail", ["2 of 3 further choices hold", "with init=zeros: identical neurons"]),
+        ({**SEARCHED, "init": ["xavier", "he"]}, "pass", ["2 of 2 further choices hold"]),
+        ({"dropout": [0.1, 0.95]}, "fail", ["with dropout=0.95: dropout 0.95"]),
+        ({"optimizer": ["adam", "sgd"], "learning_rate": [10.0, 100.0]}, "fail", ["0 of 1", "with optimizer=sgd"]),
+    ],
+)
+def test_each_choice_of_the_search_is_checked(
+    searched: dict[str, Any], verdict: str, words: list[str], digits: DatasetReference, digits_stats: ChannelStats
+) -> None:
+    inputs = inputs_of(digits, digits_stats, CONVNET, OPTIMIZER)
+    report = run_checklist(inputs, CoarseSettings.model_validate(searched), DEFAULTS, Said())
+    gate = of(report, "searched_choices")
+    assert gate.verdict == verdict
+    for word in words:
+        assert word in gate.measured
+    assert ("not looked at: batch_size" in gate.expected) == ("batch_size" in searched)
+
+
+def test_a_search_over_nothing_but_zeros_is_refused(digits: DatasetReference, digits_stats: ChannelStats) -> None:
+    inputs = inputs_of(digits, digits_stats, CONVNET, OptimizerSettings(kind="adam"))
+    report = run_checklist(inputs, CoarseSettings.model_validate({"init": ["zeros"]}), DEFAULTS, Said())
+    assert "neurons_differ" in [gate.name for gate in report.failures]

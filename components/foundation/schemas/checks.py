@@ -22,6 +22,7 @@ CheckName = Literal[
     "overfit",
     "learning_rates",
     "weight_decays",
+    "searched_choices",
     "carries_over",
     "shortcuts",
 ]
