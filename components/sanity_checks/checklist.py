@@ -42,7 +42,8 @@ def run_checklist(inputs: TrainingInputs, coarse: CoarseSettings, settings: Chec
     report = run_checks(setup, settings, say)
     if not report.failures and isinstance(inputs.network, ModuleSettings | TorchvisionSettings):  # ours all can
         assert isinstance(setup.classifier, Classifier)
-        require_exportable(setup.classifier, inputs.manifest.image_shape, inputs.network.named)
+        warned = "; ".join(f"{gate.measured}: {gate.fix}" for gate in report.gates if gate.verdict == "warn")
+        require_exportable(setup.classifier, inputs.manifest.image_shape, inputs.network.named, warned)
     return report
 
 

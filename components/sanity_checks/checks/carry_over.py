@@ -25,8 +25,11 @@ PASSED: tuple[Verdict, str] = ("pass", "")
 
 
 def check_recommended_rate(setup: Setup) -> Measurement | None:
-    """What is learned at the rate that the probe recommends; None when it recommends none."""
+    """What is learned at the rate that the probe recommends, or else at the one that ended lowest; None without one."""
     rate = recommended_rate(setup.probe)
+    if rate is None:
+        ended = [(rate.last_loss, rate.learning_rate) for rate in setup.probe if rate.last_loss is not None]
+        rate = min(ended)[1] if ended else None
     return None if rate is None else check_carry_over(setup, rate)
 
 

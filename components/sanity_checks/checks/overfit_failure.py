@@ -11,6 +11,7 @@ from sanefit.components.foundation.diagnosis.operations import trace
 
 SAME = 1e-6  # of the scores: float32 leaves 1e-7
 NARROW = 2  # numbers for an image
+HARDLY = 3.0  # gray levels of 255
 
 
 def why_it_cannot(classifier: nn.Module, pixels: Tensor, labels: Tensor, classes: int) -> str:
@@ -29,6 +30,12 @@ def why_it_cannot(classifier: nn.Module, pixels: Tensor, labels: Tensor, classes
         return (
             "the input is ignored: all samples get the same scores; what forward() is given must reach them, through "
             "weights that are not 0 and neurons that are not dead (network.init=he)"
+        )
+    apart = (pixels.float() - pixels.float().mean(0)).abs().mean().item()
+    if apart < HARDLY:
+        return (
+            f"images hardly differ: {apart:.1f} of 255 gray levels from their mean; look at the files, and how they "
+            "are read"
         )
     narrowest = bottleneck(passed)
     if narrowest is not None and narrowest[0] <= NARROW < classes:

@@ -11,7 +11,19 @@ from sanefit.components.sanity_checks.setup import Setup
 
 IMAGES = 64
 SQUASHING = {
-    *("sigmoid", "expit", "hardsigmoid", "logsigmoid", "tanh", "softsign", "hardtanh", "relu", "relu6", "threshold"),
+    *(
+        "sigmoid",
+        "expit",
+        "hardsigmoid",
+        "logsigmoid",
+        "log_sigmoid",
+        "tanh",
+        "softsign",
+        "hardtanh",
+        "relu",
+        "relu6",
+        "threshold",
+    ),
     *(
         "clamp",
         "clip",
