@@ -1,5 +1,7 @@
 """What a network's operations make of each other: gates, layers that feed each other, bottlenecks."""
 
+from collections import Counter
+
 from torch import Tensor, nn
 
 from sanefit.components.foundation.diagnosis.operations import Operation, Trace, tensors_in
@@ -131,7 +133,8 @@ def linear_links(trace: Trace) -> list[tuple[Operation, Operation]]:
     """Pairs of layers of one kind of which the second sees a linear function of the first alone.
 
     Not those that are so on purpose: pointwise and depthwise convolutions (MobileNetV2's bottlenecks, separable
-    convolutions), convolutions that are no squares, and a matrix written as the product of two narrow ones.
+    convolutions), convolutions that are no squares, a matrix written as the product of two narrow ones, and a layer
+    whose output goes another way, too (around a residual block).
     """
     operations = trace.operations
     links = []
@@ -178,8 +181,9 @@ def _source(operations: list[Operation], number: int) -> int:
 def _layer_behind(trace: Trace, layer: Operation) -> Operation | None:
     """The layer whose output is, but for linear functions of it alone, what this layer takes; None if there is none."""
     data = {one.number for one in trace.between()}
+    uses = Counter(number for one in trace.between() for number in one.given)
     number = layer.given[0]
-    while number in data:
+    while number in data and uses[number] == 1:
         one = trace.operations[number]
         if one.name in WEIGHTED:
             return one

@@ -77,8 +77,9 @@ def _training_problem(setup: Setup, half: Tensor, other: Tensor) -> tuple[str, s
             "call train() on the whole network, and do not override it",
         )
     before = _running_statistics(classifier)
-    scores = classifier(half)
-    if scores.std() > 0 and torch.equal(scores[0], classifier(other)[0]):
+    classifier(half)
+    trained = _after_some_steps(setup, half, chance=False)  # branches may start at zero
+    if (scores := trained(half)).std() > 0 and torch.equal(scores[0], trained(other)[0]):
         return f"a training-mode score does not depend on its batch, though there are {len(norms)} batch norm layers", (
             "batch norm must use its batch's statistics in training: call train()"
         )
@@ -114,9 +115,10 @@ def _evaluation_problem(setup: Setup, half: Tensor, other: Tensor) -> tuple[str,
     return "", ""
 
 
-def _after_some_steps(setup: Setup, pixels: Tensor) -> nn.Module:
-    """A copy that has seen the loss a few times, with all its chance left."""
-    classifier = setup.copy()
+@torch.enable_grad()
+def _after_some_steps(setup: Setup, pixels: Tensor, *, chance: bool = True) -> nn.Module:
+    """A copy in training mode that has stepped a few times."""
+    classifier = setup.copy(dropout=chance)
     labels = torch.arange(len(pixels)) % setup.classes
     training = short_training(classifier, pixels, labels, SMALL_RATE, loss=functional.cross_entropy, step=gradient_step)
     with torch.random.fork_rng(devices=[]):

@@ -1,34 +1,57 @@
 """W1: neurons that start equal stay equal."""
 
 import torch
+from torch import nn
 
 from sanefit.components.foundation.classifiers.initialization import weight_layers
 from sanefit.components.sanity_checks.check import Measurement
 from sanefit.components.sanity_checks.setup import Setup
+from sanefit.components.sanity_checks.short_training import short_training
+
+IMAGES, STEPS, RATE = 64, 4, 1e-2
 
 
 def check_symmetry(setup: Setup) -> Measurement:
-    """Fail when all neurons of a hidden layer start with the same weights.
+    """Fail when all neurons of a hidden layer start with the same weights; zeros may, where some steps part them.
 
     Equal neurons compute the same value and get the same gradient, so they never part
     (lecture, slide "Weight initialization", option 1). The output layer may start equal: each
-    of its neurons has its own label.
+    of its neurons has its own label; and so may a branch that starts at zero before different weights.
     """
-    for name, layer in weight_layers(setup.classifier)[:-1]:
-        neurons = len(layer.weight)
-        weights = torch.nan_to_num(layer.weight.detach()).flatten(1)  # NaN would differ from NaN
-        distinct = len(torch.unique(weights, dim=0))
-        if neurons > 1 and distinct == 1:
-            layer_name = name.removeprefix("network.")
-            return Measurement(
-                verdict="fail",
-                measured=f"identical neurons: layer {layer_name!r} has {neurons} neurons, 1 distinct weight vector",
-                expected=f"{neurons} distinct weight vectors",
-                reason="identical neurons compute the same value, get the same gradient and learn the same thing",
-                fix="start from random weights: set network.init=he (for ReLU) or xavier",
-            )
+    identical = _identical(setup.classifier)
+    if any(not layer.weight.any() for name, layer in identical.items()):
+        stayed = _identical(_after_some_steps(setup))
+        identical = {name: layer for name, layer in identical.items() if layer.weight.any() or name in stayed}
+    for name, layer in identical.items():
+        layer_name, neurons = name.removeprefix("network."), len(layer.weight)
+        return Measurement(
+            verdict="fail",
+            measured=f"identical neurons: layer {layer_name!r} has {neurons} neurons, 1 distinct weight vector",
+            expected=f"{neurons} distinct weight vectors",
+            reason="identical neurons compute the same value, get the same gradient and learn the same thing",
+            fix="start from random weights: set network.init=he (for ReLU) or xavier",
+        )
     return Measurement(
         verdict="pass",
         measured="no hidden layer of identical neurons",
         expected="neurons with distinct weights",
     )
+
+
+def _identical(classifier: nn.Module) -> dict[str, nn.Linear | nn.Conv2d]:
+    """The hidden layers whose neurons all have the same weights, by name."""
+    return {
+        name: layer
+        for name, layer in weight_layers(classifier)[:-1]
+        # NaN would differ from NaN.
+        if len(layer.weight) > 1 and len(torch.unique(torch.nan_to_num(layer.weight.detach()).flatten(1), dim=0)) == 1
+    }
+
+
+def _after_some_steps(setup: Setup) -> nn.Module:
+    classifier = setup.copy(dropout=False)
+    pixels, labels = setup.images(IMAGES)
+    training = short_training(classifier, pixels, labels, RATE, loss=setup.loss, step=setup.step)
+    for _ in range(STEPS):
+        training.step(torch.arange(len(labels)), RATE)
+    return classifier

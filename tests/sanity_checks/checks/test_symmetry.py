@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
 from sanefit.components.foundation.schemas.networks import ConvNetSettings, NetworkSettings, TwoLayerSettings
@@ -67,13 +67,40 @@ def test_the_output_layer_may_start_equal() -> None:
 
 
 @settings(deadline=None)
-@given(arrays.arrays(np.float32, st.tuples(st.integers(2, 5), st.integers(1, 3)), elements=st.sampled_from([-1, 0, 2])))
+@given(arrays.arrays(np.float32, st.tuples(st.integers(2, 5), st.integers(1, 3)), elements=st.sampled_from([-1, 1, 2])))
 def test_a_layer_fails_exactly_when_all_its_neurons_are_equal(weights: NDArray[np.float32]) -> None:
     neurons, inputs = weights.shape
     network = nn.Sequential(nn.Linear(inputs, neurons), nn.ReLU(), nn.Linear(neurons, 2))
     network.get_parameter("0.weight").data.copy_(torch.from_numpy(weights))
     all_equal = bool((weights == weights[0]).all())
     assert measured(network).verdict == ("fail" if all_equal else "pass")
+
+
+class ZeroBranch(nn.Module):
+    """A linear path, and beside it a low-rank one that starts at zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.main, self.down, self.up, self.output = (
+            nn.Linear(64, 8),
+            nn.Linear(64, 4),
+            nn.Linear(4, 8),
+            nn.Linear(8, 10),
+        )
+        nn.init.zeros_(self.up.weight)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        inputs = pixels.float().flatten(1) / 255
+        scores: Tensor = self.output(torch.relu(self.main(inputs) + self.up(self.down(inputs))))
+        return scores
+
+
+def test_a_branch_that_starts_at_zero_before_different_weights_passes() -> None:
+    random = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (40, 8, 8, 1), dtype=torch.uint8, generator=random)
+    labels = torch.arange(40) % 10
+    assert check_symmetry(Setup(ZeroBranch(), 10, pixels, labels, pixels, labels)).verdict == "pass"
 
 
 def test_a_hidden_layer_of_one_neuron_passes() -> None:
