@@ -13,7 +13,7 @@ LOCKED = --constraint requirements.lock --editable '.[dev]'
 ON_EVERY_CORE = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-containers k8s-check bench-start bench-checks bench-data bench-search bench-long-tail bench-predict bench-gpu check format lock images pin-base push clean
+.PHONY: help setup run test test-fast test-containers k8s-check zoo bench-start bench-checks bench-data bench-search bench-long-tail bench-predict bench-gpu check format lock images pin-base push clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ test-containers: $(INSTALLED)  ## build the images and run the pipeline in them 
 
 bench-start: $(INSTALLED)  ## CPU time of the command's help
 	$(BIN)/python tests/benchmarks/bench_start.py
+
+zoo: $(INSTALLED)  ## every set-up of the fault zoo in other people's style: an hour (ARGS="--every 9")
+	cd tests/fault_zoo && OMP_NUM_THREADS=1 PYTHONPATH=.. ../../$(BIN)/python run_others.py $(ARGS)
 
 bench-checks: $(INSTALLED)  ## faults found and false alarms, ours beside public checkers (ARGS="--cifar10 ARCHIVE")
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev,bench]'

@@ -87,6 +87,21 @@ CHECKS = (
         run=check_modes,
     ),
     Check(
+        name="gradient_step",
+        row="L1",
+        title="a step follows the gradient of the loss",
+        reason="plain SGD moves each weight by minus the learning rate times the gradient of the loss",
+        run=check_gradient_step,
+        blocking=True,
+    ),
+    Check(
+        name="overfit",
+        row="S3",
+        title=f"{SAMPLES} samples can be overfitted",
+        reason="a network that cannot learn a few samples by heart cannot learn a data set",
+        run=check_few_samples,
+    ),
+    Check(
         name="first_loss",
         row="S1",
         title="first loss is log K",
@@ -106,21 +121,6 @@ CHECKS = (
         title="regularization leaves room to learn",
         reason="where the penalty outweighs the loss by far, descent shrinks the weights and learns nothing",
         run=check_weight_decays,
-    ),
-    Check(
-        name="gradient_step",
-        row="L1",
-        title="a step follows the gradient of the loss",
-        reason="plain SGD moves each weight by minus the learning rate times the gradient of the loss",
-        run=check_gradient_step,
-        blocking=True,
-    ),
-    Check(
-        name="overfit",
-        row="S3",
-        title=f"{SAMPLES} samples can be overfitted",
-        reason="a network that cannot learn a few samples by heart cannot learn a data set",
-        run=check_few_samples,
     ),
     Check(
         name="signals",

@@ -1,5 +1,6 @@
 """The checks' report on a set-up of other people, by the way that a user's configuration takes."""
 
+import hashlib
 from pathlib import Path
 
 import yaml
@@ -26,7 +27,7 @@ def report_on_public(setup: PublicSetup, folder: Path) -> CheckReport | str:
     images = folder / setup.images
     if not images.exists():
         FOLDERS[setup.images](images)
-    configuration = folder / f"{abs(hash(setup.name))}.yaml"
+    configuration = folder / f"{hashlib.blake2b(setup.name.encode()).hexdigest()[:16]}.yaml"
     configuration.write_text(
         yaml.safe_dump(
             {

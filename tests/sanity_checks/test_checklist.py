@@ -103,8 +103,8 @@ def test_a_sound_network_passes_all_gates_and_is_probed(network: NetworkSettings
 @pytest.mark.parametrize(
     ("network", "init", "failing"),
     [
-        (TWO_LAYER, "zeros", ["neurons_differ", "regularization", "overfit", "signals"]),
-        (CONVNET, "zeros", ["neurons_differ", "regularization", "overfit", "signals"]),
+        (TWO_LAYER, "zeros", ["neurons_differ", "overfit", "regularization", "signals"]),
+        (CONVNET, "zeros", ["neurons_differ", "overfit", "regularization", "signals"]),
         (TWO_LAYER, "gaussian:10", ["first_loss"]),
     ],
     ids=str,

@@ -10,6 +10,7 @@ from sanefit.components.sanity_checks.setup import Setup
 
 IMAGES = 500
 OFF_CENTER = 0.3  # standard deviations
+RECURRENT = {"gru", "lstm", "rnn_tanh", "rnn_relu"}
 SMALLEST_STD, LARGEST_STD = 0.05, 300.0
 
 
@@ -49,7 +50,7 @@ def _first_layer(setup: Setup, pixels: Tensor) -> tuple[Operation, Tensor] | Non
     found: list[tuple[Operation, Tensor]] = []
 
     def look(operation: Operation) -> None:
-        if is_layer(operation) and operation.given:
+        if (is_layer(operation) or operation.name in RECURRENT) and operation.given:
             found.append((operation, operation.argument(0, "input").detach().double()))
             raise _SeenError
 

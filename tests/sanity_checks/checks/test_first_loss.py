@@ -23,7 +23,7 @@ from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import ConvNetSettings, NetworkSettings, TwoLayerSettings
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.sanity_checks.checks.first_loss import check_first_loss, check_regularization
-from sanefit.components.sanity_checks.setup import Setup
+from sanefit.components.sanity_checks.setup import Setup, with_verdict
 
 NETWORKS: list[NetworkSettings] = [
     TwoLayerSettings(kind="two_layer", hidden=16),
@@ -245,3 +245,25 @@ def test_a_loss_that_is_not_a_number_passes_neither_gate(
     if (layer, bad) != ("hidden1", math.inf):  # there it meets a pixel below the mean, and ReLU makes it 0
         assert check_first_loss(looking_at(classifier, (pixels, labels))).verdict == "fail"
     assert check_regularization(looking_at(classifier, (pixels, labels))).verdict == "fail"
+
+
+@pytest.mark.parametrize(
+    ("scale", "verdict", "after_overfitting"), [(1.0, "pass", "pass"), (6.0, "fail", "pass"), (100.0, "fail", "fail")]
+)
+def test_a_network_that_learns_20_samples_may_be_farther_off(
+    scale: float, verdict: str, after_overfitting: str
+) -> None:
+    scores = scale * torch.nn.functional.normalize(torch.randn(100, 3, generator=torch.Generator().manual_seed(0)))
+    pixels, labels = torch.arange(100, dtype=torch.uint8).reshape(100, 1, 1, 1), torch.arange(100) % 3
+
+    class Fixed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = torch.nn.Linear(1, 3)
+
+        def forward(self, given: torch.Tensor) -> torch.Tensor:
+            return scores[given.flatten().long()]
+
+    setup = Setup(Fixed(), 3, pixels, labels, pixels, labels)
+    assert check_first_loss(setup).verdict == verdict
+    assert check_first_loss(with_verdict(setup, "overfit", "pass")).verdict == after_overfitting
