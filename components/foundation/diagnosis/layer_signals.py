@@ -111,7 +111,7 @@ def _signal(operation: Operation, weighted: list[Operation]) -> Signal:
 
 def _saturated(operation: Operation, values: Tensor) -> float | None:
     bounds = bounds_of(operation)
-    if bounds is None or operation.name == "relu6":
+    if bounds is None or is_rectifier(operation):
         return None
     distance = torch.minimum(values - bounds[0], bounds[1] - values) / (bounds[1] - bounds[0])
     return (distance < SATURATED_WITHIN).double().mean().item()
