@@ -102,7 +102,7 @@ def test_the_model_is_certified_and_the_key_that_signed_is_nowhere(
     said = verified.result
     assert (said["signature"], {item["state"] for item in said["items"]}) == ("valid", {"same"})
     certificate = said["certificate"]
-    assert [check["verdict"] for check in certificate["checks"]] == ["pass"] * 16
+    assert [check["verdict"] for check in certificate["checks"]] == ["pass"] * 17
     assert certificate["settings"]["final.epochs"] == "8"
     assert {"images", "code", "torch", "configuration", "seed"} == certificate["identity"].keys()
     assert certificate["hardware"]["training"] == certificate["hardware"]["registration"] != ""

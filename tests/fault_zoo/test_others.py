@@ -42,6 +42,7 @@ def test_the_zoo_is_large_enough() -> None:
     assert {setup.images for setup in (*FAULTY, *HEALTHY)} <= FOLDERS.keys()
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch's, of what a faulty network does
 @pytest.mark.parametrize("setup", FAULTY[::ONE_IN], ids=lambda setup: setup.name)
 def test_a_fault_of_others_is_caught_and_its_family_named(setup: PublicSetup, folder: Path) -> None:
     report = report_on_public(setup, folder)
