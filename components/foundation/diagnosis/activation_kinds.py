@@ -1,7 +1,10 @@
 """Which operations are activations, and what is known of their values."""
 
+from torch.nn.modules import activation
+
 from sanefit.components.foundation.diagnosis.operations import Operation
 
+ALONE = {*activation.__all__, "Linear", "Conv1d", "Conv2d", "Conv3d"}  # modules that do nothing else
 BOUNDS: dict[str, tuple[float, float]] = {
     "tanh": (-1.0, 1.0),
     "softsign": (-1.0, 1.0),
@@ -52,8 +55,7 @@ def is_rectifier(operation: Operation) -> bool:
 
 def kind_of(operation: Operation) -> str:
     """The module's class where the module is nothing but the activation, else the function's name."""
-    named = operation.module_kind.lower().replace("_", "")
-    alone = named in {operation.name.replace("_", ""), "maxout"}
+    alone = operation.module_kind == "Maxout" or operation.module_kind in ALONE
     return operation.module_kind if alone else operation.name
 
 
