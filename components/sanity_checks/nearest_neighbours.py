@@ -8,6 +8,7 @@ from sanefit.components.foundation.training.loop.training_images import Images
 
 NEIGHBOURS = 5
 THUMBNAIL = 4  # pixels on both sides
+AT_ONCE = 256  # images
 
 
 def nearest_neighbours(features: Tensor, labels: Tensor, asked: Tensor) -> Tensor:
@@ -28,6 +29,9 @@ def nearest_neighbours(features: Tensor, labels: Tensor, asked: Tensor) -> Tenso
 
 def thumbnails(pixels: Images, border: int = 0) -> Tensor:
     """Images of 4x4 pixels, float (images, 16 * channels), without a border of so many pixels."""
-    values = pixels[:].permute(0, 3, 1, 2).float()
-    inside = values[:, :, border : values.shape[2] - border, border : values.shape[3] - border]
-    return functional.adaptive_avg_pool2d(inside, THUMBNAIL).flatten(1)
+    _, height, width, _ = pixels.shape
+    parts = []
+    for part in pixels.split(AT_ONCE):
+        inside = part[:, border : height - border, border : width - border].permute(0, 3, 1, 2).float()
+        parts.append(functional.adaptive_avg_pool2d(inside, THUMBNAIL).flatten(1))
+    return torch.cat(parts)

@@ -54,12 +54,12 @@ class Setup:
     loss: Loss = functional.cross_entropy
     step: Step = gradient_step
 
-    def images(self, most: int) -> tuple[Tensor, Tensor]:
+    def images(self, most: int, values: int = MOST_VALUES) -> tuple[Tensor, Tensor]:
         """Training images and labels, drawn with the seed: files lie sorted by class in many a data set.
 
-        So many, or fewer where they are large: what a network makes of them must fit into memory.
+        So many, or fewer where they are large: what a network makes of so many ``values`` must fit into memory.
         """
-        affordable = max(FEWEST, MOST_VALUES // self.train_pixels[0].numel())
+        affordable = max(FEWEST, values // self.train_pixels[0].numel())
         generator = torch.Generator().manual_seed(self.seed)
         chosen = torch.randperm(len(self.train_labels), generator=generator)[: min(most, affordable)]
         return self.train_pixels[chosen], self.train_labels[chosen]
