@@ -208,9 +208,9 @@ def overfit(
         loss, right = training.step(everything, rate)
         if not math.isfinite(loss.item()):
             return Overfitted(math.inf, 0.0)
+        losses.append(loss.item())
         if loss.item() < enough and right.item() == len(labels):
             break
-        losses.append(loss.item())
         if (
             len(losses) > FLAT_EPOCHS
             and enough

@@ -227,6 +227,16 @@ def test_a_rate_that_explodes_gives_an_infinite_loss(digits: DatasetReference, d
     assert overfit(built(digits_stats), *twenty(digits), rate=1e30) == Overfitted(math.inf, 0.0)
 
 
+def test_weights_that_know_the_samples_already_pass_at_once(
+    digits: DatasetReference, digits_stats: ChannelStats
+) -> None:
+    classifier = built(digits_stats)
+    overfit(classifier, *twenty(digits), rate=0.1)
+    gate = check_overfit(classifier, *twenty(digits))
+    assert gate.verdict == "pass"
+    assert measured(gate.measured)[0] < 0.01
+
+
 @pytest.mark.parametrize("network", [TWO_LAYER, CONVNET], ids=str)
 def test_the_classifier_stays_as_it_was(
     network: NetworkSettings, digits: DatasetReference, digits_stats: ChannelStats
