@@ -35,6 +35,17 @@ def _path_of_imports() -> Iterator[None]:
     sys.path[:] = before
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """For networks that are too small to share among threads."""
+    import torch  # many tests need none
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def said() -> Said:
     return Said()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sanefit.components.foundation.schemas.networks import NetworkSettings
 from sanefit.components.foundation.schemas.search import CoarseSettings, TrialSetting
-from sanefit.components.foundation.schemas.searchable import SEARCHABLE, Value
+from sanefit.components.foundation.schemas.searchable import Value
 from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.components.foundation.training.resolved_settings import resolve_network, resolve_optimizer
 
@@ -43,6 +43,5 @@ def _first(coarse: CoarseSettings) -> dict[str, Value]:
 
 
 def _resolved(network: NetworkSettings, optimizer: OptimizerSettings, values: dict[str, Value]) -> Trained:
-    assert values.keys() <= SEARCHABLE.keys()
     setting = TrialSetting.model_validate({"learning_rate": 1.0, "weight_decay": 0.0, **values})
     return resolve_network(network, setting), resolve_optimizer(optimizer, setting)

@@ -10,7 +10,6 @@ TRACED = 2  # images
 OF_A_STEP = 3  # times a forward pass: backward costs twice as much
 PROBE = 2e12  # floating-point operations; a core makes 3e10 to 8e10 a second
 CARRY_OVER = 2e12
-OVERFIT = 2e13
 
 
 def operations_for_an_image(setup: Setup) -> float:

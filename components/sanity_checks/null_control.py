@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sanefit.components.foundation.image_dataset.batches import shuffled_batches
 from sanefit.components.foundation.randomness import derive_seed
 from sanefit.components.foundation.training.loop.evaluation import evaluate, scores_of
 from sanefit.components.foundation.training.loop.training_images import Images
 from sanefit.components.sanity_checks.nearest_neighbours import nearest_neighbours, thumbnails
+from sanefit.components.sanity_checks.probe.learning_rate_probe import probe_batches
 from sanefit.components.sanity_checks.setup import Setup
 from sanefit.components.sanity_checks.short_training import short_training
 
@@ -133,7 +133,7 @@ def nearest_images_say(found: NullControl, *, permuted: bool) -> Answers:
     return _together(answers)
 
 
-def _trained(setup: Setup, turn: HeldOut, labels: Tensor, rate: float, most: int, size: int) -> tuple[float, Answers]:
+def _trained(setup: Setup, turn: HeldOut, labels: Tensor, rate: float, steps: int, size: int) -> tuple[float, Answers]:
     """Accuracy on training images, and the answers to those that are asked."""
     classifier = setup.copy()
     training = short_training(
@@ -146,14 +146,9 @@ def _trained(setup: Setup, turn: HeldOut, labels: Tensor, rate: float, most: int
         momentum=setup.momentum,
         optimizer=setup.optimizer,
     )
-    steps, epoch = 0, 1
-    while steps < most:
-        for indices in shuffled_batches(len(labels), size, derive_seed(setup.seed, "carry over"), epoch)[
-            : most - steps
-        ]:
-            training.step(indices, rate)
-            steps += 1
-        epoch += 1
+    seed = derive_seed(setup.seed, "carry over")
+    for indices in probe_batches(turn.train_pixels, labels, size, seed, steps).batches:
+        training.step(indices, rate)
     train = evaluate(classifier, turn.train_pixels[:IMAGES], turn.train_labels[:IMAGES]).accuracy
     scores = scores_of(classifier, turn.pixels).double()
     known = torch.log_softmax(scores, 1).gather(1, turn.labels.unsqueeze(1)).squeeze(1)

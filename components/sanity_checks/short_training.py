@@ -1,10 +1,12 @@
 """A few steps of the trainer itself: what the checks find of a step is so of the search and of the final training."""
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sanefit.components.foundation.classifiers.classifier import Classifier
 from sanefit.components.foundation.schemas.training import OptimizerKind
-from sanefit.components.foundation.training.loop.gradient_step import Loss, Step
+from sanefit.components.foundation.training.loop.gradient_step import Loss, Step, gradient_step
 from sanefit.components.foundation.training.loop.recipe import Recipe
 from sanefit.components.foundation.training.loop.training import Training
 from sanefit.components.foundation.training.loop.training_data import TrainingData
@@ -43,3 +45,14 @@ def short_training(
     )
     data = TrainingData(pixels, labels, pixels, labels)
     return Training(whole.train(), data, recipe, TrainingOptions(loss=loss, step=step))
+
+
+@torch.enable_grad()
+def take_steps(classifier: nn.Module, pixels: Images, labels: Tensor, learning_rate: float, steps: int) -> nn.Module:
+    """The classifier, after so many steps of plain SGD on all of these images at once, by the cross-entropy."""
+    training = short_training(
+        classifier, pixels, labels, learning_rate, loss=functional.cross_entropy, step=gradient_step
+    )
+    for _ in range(steps):
+        training.step(torch.arange(len(labels)), learning_rate)
+    return classifier

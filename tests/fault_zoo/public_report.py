@@ -4,10 +4,12 @@ import hashlib
 from pathlib import Path
 
 import yaml
+from families import words_of
 from folders import FOLDERS
 from public_setup import PublicSetup
 from said import Said
 from training_inputs import inputs_of
+from verdicts import alarms
 
 from sanefit.components.channel_stats.channel_stats import measure_channel_stats
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
@@ -15,6 +17,18 @@ from sanefit.components.foundation.errors import SettingsError
 from sanefit.components.foundation.schemas.checks import CheckReport
 from sanefit.components.sanity_checks.checklist import run_checklist
 from sanefit.pipeline.settings.run_config import load_config
+
+
+def said_of(report: CheckReport | str) -> list[str]:
+    """A line for each alarm; or the one that refuses the set-up."""
+    if isinstance(report, str):
+        return [report]
+    return [f"{gate.verdict} {gate.name}: {gate.measured} | {gate.fix}" for gate in alarms(report)]
+
+
+def is_named(setup: PublicSetup, said: list[str]) -> bool:
+    """Whether a line names one of the families that a set-up's fault may be called."""
+    return any(word in line for line in said for word in words_of(setup.families))
 
 
 def report_on_public(setup: PublicSetup, folder: Path) -> CheckReport | str:

@@ -11,11 +11,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import torch
-from families import words_of
 from folders import FOLDERS
 from others_faulty import FAULTY
 from others_healthy import HEALTHY
-from public_report import report_on_public
+from public_report import is_named, report_on_public, said_of
 from public_setup import PublicSetup
 
 
@@ -53,17 +52,13 @@ def _line(setup: PublicSetup, folder: Path) -> dict[str, object]:
         report = report_on_public(setup, folder)
     except Exception as error:
         report = f"CRASH {type(error).__name__}: {error}"
-    verdict, said = "fail", [report] if isinstance(report, str) else []
-    if not isinstance(report, str):
-        alarmed = [gate for gate in report.gates if gate.verdict in ("warn", "fail")]
-        verdict = "fail" if report.failures else "warn" if alarmed else "pass"
-        said = [f"{gate.verdict} {gate.name}: {gate.measured} | {gate.fix}" for gate in alarmed]
-    named = any(word in line for line in said for word in words_of(setup.families))
+    said = said_of(report)
+    refused = isinstance(report, str) or report.failures
     return {
         "name": setup.name,
         "faulty": bool(setup.families),
-        "verdict": verdict,
-        "named": named,
+        "verdict": "fail" if refused else "warn" if said else "pass",
+        "named": is_named(setup, said),
         "families": setup.families,
         "seconds": round(time.monotonic() - started, 1),
         "said": said,

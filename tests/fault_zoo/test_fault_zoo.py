@@ -1,27 +1,16 @@
 """Every fault is caught and named, and no healthy set-up is refused."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from faults import FAULTS, Fault
 from healthy import Healthy, healthy
 from verdicts import alarms, named_by, report_on
 from zoo_data import cifar10
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 TOO_SLOW = {"torchvision_resnet18"}  # over a minute: make bench-checks has it
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """These networks are too small to share among threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_the_zoo_is_large_enough() -> None:

@@ -1,5 +1,5 @@
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ from sanefit.components.foundation.training.loop import training_images
 from sanefit.components.foundation.training.loop.recipe import Recipe
 from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 TWO_LAYER = TwoLayerSettings(kind="two_layer", hidden=16)
 CONVNET = ConvNetSettings(kind="convnet", channels=(4, 6))
@@ -48,15 +48,6 @@ OPTIMIZER = OptimizerSettings(batch_size=64, momentum=0.8, schedule="cosine")
 CONSTANT = OptimizerSettings(batch_size=128, momentum=0.9, schedule="constant")
 THREE_EPOCHS = FinalTrainingSettings(epochs=3)
 Array = NDArray[np.float64]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """These networks are too small to share among threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def ranking_of(learning_rate: float, weight_decay: float = 1e-3) -> Ranking:

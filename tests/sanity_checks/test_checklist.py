@@ -1,10 +1,9 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pytest
-import torch
 from said import Said
 from training_inputs import inputs_of
 
@@ -23,7 +22,7 @@ from sanefit.components.sanity_checks.check_table import CHECKS
 from sanefit.components.sanity_checks.checklist import run_checklist
 from sanefit.components.sanity_checks.gate import require_passed
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 BEFORE_THE_PROBE = [check.name for check in CHECKS if not check.after_probe]
 ALL = [*BEFORE_THE_PROBE, "learning_rates", "carries_over", "shortcuts"]  # one choice of everything
@@ -34,15 +33,6 @@ TWO_LAYER = TwoLayerSettings(kind="two_layer", hidden=16)
 CONVNET = ConvNetSettings(kind="convnet", channels=(4, 6))
 NETWORKS: list[NetworkSettings] = [TWO_LAYER, CONVNET]
 Check = Callable[..., tuple[CheckReport, Said]]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """These networks are too small to share among threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

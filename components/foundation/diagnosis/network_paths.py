@@ -7,7 +7,15 @@ from torch import Tensor, nn
 from sanefit.components.foundation.diagnosis.operations import Operation, Trace, tensors_in
 
 PRODUCTS = {"matmul", "addmm", "bmm", "einsum"}
-DROPOUTS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_dropout"}
+DROPOUTS = {
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "alpha_dropout",
+    "feature_dropout",
+    "feature_alpha_dropout",
+}
 WEIGHTED = {"linear", "conv1d", "conv2d", "conv3d", "conv_transpose2d"}
 # These give what they take in another shape, or a part of it.
 RESHAPING = {
@@ -136,14 +144,13 @@ def linear_links(trace: Trace) -> list[tuple[Operation, Operation]]:
     convolutions), convolutions that are no squares, a matrix written as the product of two narrow ones, and a layer
     whose output goes another way, too (around a residual block).
     """
-    operations = trace.operations
     links = []
     for second in trace.between():
         if second.name not in WEIGHTED or not second.given:
             continue
         first = _layer_behind(trace, second)
         if first is not None and first.name == second.name and not _on_purpose(first, second):
-            links.append((operations[first.number], second))
+            links.append((first, second))
     return links
 
 

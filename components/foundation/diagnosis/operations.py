@@ -21,8 +21,8 @@ SPELLINGS = {
     "divide": "div",
     "multiply": "mul",
     "subtract": "sub",
-    "matmul": "matmul",
     "mm": "matmul",
+    "log_sigmoid": "logsigmoid",
 }
 
 

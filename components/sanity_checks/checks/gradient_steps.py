@@ -103,7 +103,7 @@ def _not_registered(setup: Setup) -> list[Operation]:
 def _why_still(setup: Setup, still: list[str]) -> str:
     classifier = setup.copy(dropout=False)
     weights = dict(classifier.named_parameters())
-    if any(not weights[f"network.{name}" if f"network.{name}" in weights else name].requires_grad for name in still):
+    if any(not weights[name].requires_grad for name in still):
         return "these layers are frozen: let them train (requires_grad=True), unless it is fine-tuning"
     _, passed = trace(classifier, setup.images(TRACED)[0])
     used = {id(tensor) for one in passed.operations for tensor in tensors_in((one.arguments, dict(one.keywords)))}

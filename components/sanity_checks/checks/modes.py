@@ -1,18 +1,16 @@
 """B3: in training an output depends on its batch and its dropout; in evaluation, on its input alone."""
 
 import copy
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from sanefit.components.foundation.diagnosis.network_paths import DROPOUTS
-from sanefit.components.foundation.diagnosis.operations import trace
-from sanefit.components.foundation.training.loop.gradient_step import gradient_step
+from sanefit.components.foundation.diagnosis.operations import Trace, trace
 from sanefit.components.sanity_checks.check import Measurement
 from sanefit.components.sanity_checks.setup import Setup
-from sanefit.components.sanity_checks.short_training import short_training
-from sanefit.components.sanity_checks.without_chance import without_chance
+from sanefit.components.sanity_checks.short_training import take_steps
 
 IMAGES = 64
 SAME_WITHIN = 1e-3  # of the scores' spread
@@ -28,9 +26,9 @@ STEPS_BEFORE = 4  # so that an output layer that starts at zero tells images apa
 
 def check_modes(setup: Setup) -> Measurement:
     """Batch norm and dropout act in training and not in evaluation, and nothing else differs between the two."""
-    problem, fix = _problem(setup)
     with torch.no_grad():
         _, passed = trace(setup.copy(), setup.images(TRACED)[0])
+    problem, fix = _problem(setup, passed)
     norms = sum(one.name == "batch_norm" for one in passed.operations)
     dropouts = sum(one.name in DROPOUTS for one in passed.operations)
     return Measurement(
@@ -42,20 +40,20 @@ def check_modes(setup: Setup) -> Measurement:
     )
 
 
-def _problem(setup: Setup) -> tuple[str, str]:
+def _problem(setup: Setup, passed: Trace) -> tuple[str, str]:
+    if (much := _too_much_dropout(passed))[0]:
+        return much
     pixels, _ = setup.images(2 * IMAGES)
     half = pixels[: max(len(pixels) // 2, 2)]
     other = torch.cat([pixels[:1], pixels[len(half) :]])
-    for look in (_too_much_dropout, _evaluation_problem, _training_problem, _mismatch):
+    for look in (_evaluation_problem, _training_problem, _mismatch):
         problem = look(setup, half, other)
         if problem[0]:
             return problem
     return "", ""
 
 
-def _too_much_dropout(setup: Setup, half: Tensor, _other: Tensor) -> tuple[str, str]:
-    with torch.no_grad():
-        _, passed = trace(setup.copy(), half[:TRACED])
+def _too_much_dropout(passed: Trace) -> tuple[str, str]:
     for one in passed.operations:
         share = one.argument(1, "p", 0.5) if one.name in DROPOUTS else 0.0
         if isinstance(share, float | int) and share > MOST_DROPOUT and one.argument(2, "training", True):
@@ -115,17 +113,12 @@ def _evaluation_problem(setup: Setup, half: Tensor, other: Tensor) -> tuple[str,
     return "", ""
 
 
-@torch.enable_grad()
 def _after_some_steps(setup: Setup, pixels: Tensor, *, chance: bool = True) -> nn.Module:
     """A copy in training mode that has stepped a few times."""
-    classifier = setup.copy(dropout=chance)
     labels = torch.arange(len(pixels)) % setup.classes
-    training = short_training(classifier, pixels, labels, SMALL_RATE, loss=functional.cross_entropy, step=gradient_step)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(setup.seed)
-        for _ in range(STEPS_BEFORE):
-            training.step(torch.arange(len(pixels)), SMALL_RATE)
-    return classifier
+        return take_steps(setup.copy(dropout=chance), pixels, labels, SMALL_RATE, STEPS_BEFORE)
 
 
 @torch.no_grad()
@@ -159,12 +152,8 @@ def _mean_and_chance(setup: Setup, half: Tensor) -> tuple[Tensor, float]:
 
     The latter as a share of the scores' spread; 0 where there is no chance but dropout.
     """
-    seen = []
-    for number in range(PASSES):
-        classifier = copy.deepcopy(setup.classifier).train()
-        without_chance(classifier, setup.seed + number)
-        seen.append(classifier(half))
-    scores = torch.stack(seen)
+    other_chance = (replace(setup, seed=setup.seed + number) for number in range(PASSES))
+    scores = torch.stack([one.copy(dropout=False)(half) for one in other_chance])
     return scores.mean(0), (scores - scores.mean(0)).abs().mean().item() / max(scores.std().item(), 1e-12)
 
 

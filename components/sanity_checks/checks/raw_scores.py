@@ -16,7 +16,6 @@ SQUASHING = {
         "expit",
         "hardsigmoid",
         "logsigmoid",
-        "log_sigmoid",
         "tanh",
         "softsign",
         "hardtanh",

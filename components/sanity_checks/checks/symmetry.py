@@ -6,7 +6,7 @@ from torch import nn
 from sanefit.components.foundation.classifiers.initialization import weight_layers
 from sanefit.components.sanity_checks.check import Measurement
 from sanefit.components.sanity_checks.setup import Setup
-from sanefit.components.sanity_checks.short_training import short_training
+from sanefit.components.sanity_checks.short_training import take_steps
 
 IMAGES, STEPS, RATE = 64, 4, 1e-2
 
@@ -19,10 +19,11 @@ def check_symmetry(setup: Setup) -> Measurement:
     of its neurons has its own label; and so may a branch that starts at zero before different weights.
     """
     identical = _identical(setup.classifier)
-    if any(not layer.weight.any() for name, layer in identical.items()):
-        stayed = _identical(_after_some_steps(setup))
+    if any(not layer.weight.any() for layer in identical.values()):
+        stayed = _identical(take_steps(setup.copy(dropout=False), *setup.images(IMAGES), RATE, STEPS))
         identical = {name: layer for name, layer in identical.items() if layer.weight.any() or name in stayed}
-    for name, layer in identical.items():
+    if identical:
+        name, layer = next(iter(identical.items()))
         layer_name, neurons = name.removeprefix("network."), len(layer.weight)
         return Measurement(
             verdict="fail",
@@ -46,12 +47,3 @@ def _identical(classifier: nn.Module) -> dict[str, nn.Linear | nn.Conv2d]:
         # NaN would differ from NaN.
         if len(layer.weight) > 1 and len(torch.unique(torch.nan_to_num(layer.weight.detach()).flatten(1), dim=0)) == 1
     }
-
-
-def _after_some_steps(setup: Setup) -> nn.Module:
-    classifier = setup.copy(dropout=False)
-    pixels, labels = setup.images(IMAGES)
-    training = short_training(classifier, pixels, labels, RATE, loss=setup.loss, step=setup.step)
-    for _ in range(STEPS):
-        training.step(torch.arange(len(labels)), RATE)
-    return classifier

@@ -2,7 +2,6 @@ import copy
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,21 +23,12 @@ from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.sanity_checks.checks import overfit as overfit_gate
 from sanefit.components.sanity_checks.checks.overfit import Overfitted, check_overfit, overfit, overfit_samples
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 TWO_LAYER = TwoLayerSettings(kind="two_layer", hidden=20)
 CONVNET = ConvNetSettings(kind="convnet", channels=(4, 8))
 MEASURED = re.compile(r"loss (\S+), accuracy (\S+) at learning rate (\S+) \(.+\)")
 Array = NDArray[np.float64]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Twenty images are too few to share among threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def twenty(digits: DatasetReference) -> tuple[Tensor, Tensor]:

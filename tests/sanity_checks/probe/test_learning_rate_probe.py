@@ -2,7 +2,6 @@ import copy
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from sanefit.components.sanity_checks.probe.learning_rate_probe import (
     probe_learning_rates,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 MOMENTUM, BATCH_SIZE = 0.9, 64
 NETWORKS: list[NetworkSettings] = [
@@ -48,15 +47,6 @@ class Probed:
     before: dict[str, Tensor]
     data: ProbeBatches
     probe: list[ProbedRate]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """These networks are too small to share among threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
