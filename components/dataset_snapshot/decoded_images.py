@@ -39,7 +39,8 @@ class DecodedImages:
     ``digest_of_file``: that of its pixels by that of the file. ``place_of``: an image's shard and row, by the digest of
     its pixels. ``highest_level``: of 16-bit gray, by the digest of its pixels. ``shapes``: of the images of each shard.
     Of each shard: ``thumbnails``, uint8 (images, side, side); ``sizes``, int32 (images, 2), width and height before
-    images were scaled; ``modes``, of their files, as Pillow calls them.
+    images were scaled; ``modes``, ``formats``, of their files, as Pillow calls them; ``file_bytes``, how long the files
+    are, int64, 0 where that is not known.
     """
 
     digest_of: dict[bytes, bytes] = field(default_factory=dict)
@@ -52,6 +53,8 @@ class DecodedImages:
     thumbnails: list[NDArray[np.uint8]] = field(default_factory=list)
     sizes: list[NDArray[np.int32]] = field(default_factory=list)
     modes: list[NDArray[np.str_]] = field(default_factory=list)
+    formats: list[NDArray[np.str_]] = field(default_factory=list)
+    file_bytes: list[NDArray[np.int64]] = field(default_factory=list)
 
     def thumbnails_of(self, digests: Sequence[bytes]) -> NDArray[np.uint8]:
         """Uint8 (len(digests), side, side)."""
@@ -107,6 +110,8 @@ def _take(decoded: DecodedImages, path: str, arrays: dict[str, np.ndarray]) -> N
         decoded.thumbnails.append(arrays[f"{name}_thumbnails"])
         decoded.sizes.append(arrays[f"{name}_sizes"])
         decoded.modes.append(arrays[f"{name}_modes"])
+        decoded.formats.append(arrays.get(f"{name}_formats", np.full(len(rows), "")))  # parts of earlier versions
+        decoded.file_bytes.append(arrays.get(f"{name}_bytes", np.zeros(len(rows), dtype=np.int64)))
 
 
 class PartWriter:
@@ -201,6 +206,8 @@ class _PixelFile:
     thumbnails: list[bytes] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
     modes: list[str] = field(default_factory=list)
+    formats: list[str] = field(default_factory=list)
+    file_bytes: list[int] = field(default_factory=list)
     bytes_written: int = 0
 
     def add(self, read: ReadImage, pixels: bytes) -> None:
@@ -209,6 +216,8 @@ class _PixelFile:
         self.thumbnails.append(read.thumbnail)
         self.sizes.append(read.size)
         self.modes.append(read.mode)
+        self.formats.append(read.file_format)
+        self.file_bytes.append(read.file_bytes)
         self.bytes_written += len(pixels)
 
     def described(self) -> dict[str, np.ndarray]:
@@ -219,6 +228,8 @@ class _PixelFile:
             "_thumbnails": thumbnails.reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE),
             "_sizes": np.array(self.sizes, dtype=np.int32),
             "_modes": np.array(self.modes, dtype=np.str_),
+            "_formats": np.array(self.formats, dtype=np.str_),
+            "_bytes": np.array(self.file_bytes, dtype=np.int64),
         }
 
 

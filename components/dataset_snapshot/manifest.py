@@ -10,6 +10,7 @@ import numpy as np
 
 from sanefit.components.dataset_snapshot.decoded_images import DecodedImages
 from sanefit.components.dataset_snapshot.distinct import Distinct, ListedImage, storage_order
+from sanefit.components.dataset_snapshot.file_facts import formats_of, write_file_facts
 from sanefit.components.dataset_snapshot.splitting import ImagesInSplits
 from sanefit.components.dataset_snapshot.unusual_images import unusual_images
 from sanefit.components.foundation.image_dataset.shards import DIGEST
@@ -57,9 +58,11 @@ def write_indices(fingerprint: str, found: Found, decoded: DecodedImages, folder
     row_of = _index_rows(found.placed, class_names, shards)
     splits: dict[SplitName, SplitIndex] = {}
     counts: dict[SplitName, dict[str, int]] = {}
+    formats = formats_of(images, decoded)
     for split in SPLITS:
         members = sorted((image for image in images if image.split == split), key=storage_order)
-        splits[split] = _write_index(folder / f"{split}.index.npy", [row_of[image.digest] for image in members])
+        index = _write_index(folder / f"{split}.index.npy", [row_of[image.digest] for image in members])
+        splits[split] = index.model_copy(update=write_file_facts(folder, split, members, formats, decoded))
         per_class = Counter(image.class_name for image in members)
         counts[split] = {name: per_class[name] for name in class_names}
     conflicts = found.distinct.conflicts
@@ -100,6 +103,7 @@ def write_indices(fingerprint: str, found: Found, decoded: DecodedImages, folder
         ],
         different_sizes=len(sizes),
         modes=dict(modes.most_common()),
+        file_formats=formats,
         splits=splits,
         shards=shards.listed,
     )

@@ -42,8 +42,8 @@ class ReadImage:
 
     ``file_digest``: SHA-256 of what was read. ``digest``: of its pixels; of the file where it is no image.
     ``shape``: of the pixels that were written, if any, and ``thumbnail``, of the same image, as bytes. ``size``: width
-    and height before it was scaled, and ``mode``, as Pillow calls it. ``highest_level``: of 16-bit gray, else 0.
-    ``broken``: why it is no image, if it is none.
+    and height before it was scaled. ``mode``, ``file_format``: as Pillow calls them; ``file_bytes``: how long the file
+    is, 0 where there is none. ``highest_level``: of 16-bit gray, else 0. ``broken``: why it is no image, if it is none.
     """
 
     file_digest: bytes
@@ -52,6 +52,8 @@ class ReadImage:
     thumbnail: bytes = b""
     size: tuple[int, int] = (0, 0)
     mode: str = ""
+    file_format: str = ""
+    file_bytes: int = 0
     highest_level: int = 0
     broken: str = ""
 
@@ -86,7 +88,17 @@ def read_batch(task: ReadingTask) -> list[ReadImage]:
                 made = thumbnail(decoded.pixels).tobytes()
             height, width, _ = decoded.unscaled.shape
             read.append(
-                ReadImage(file_digest, digest, shape, made, (width, height), decoded.mode, decoded.highest_level)
+                ReadImage(
+                    file_digest=file_digest,
+                    digest=digest,
+                    shape=shape,
+                    thumbnail=made,
+                    size=(width, height),
+                    mode=decoded.mode,
+                    file_format=decoded.file_format,
+                    file_bytes=len(content) if decoded.file_format else 0,
+                    highest_level=decoded.highest_level,
+                )
             )
     for number, made in _thumbnails_of_small(small):
         read[number].thumbnail = made

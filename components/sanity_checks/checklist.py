@@ -4,9 +4,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
+import torch
+from torch import Tensor
+
 from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
+from sanefit.components.foundation.image_dataset.file_facts import read_file_facts
 from sanefit.components.foundation.randomness import derive_seed
 from sanefit.components.foundation.schemas.checks import CheckReport, CheckSettings, GateResult, LayerSignal
+from sanefit.components.foundation.schemas.images import SplitName
 from sanefit.components.foundation.schemas.networks import ModuleSettings, TorchvisionSettings
 from sanefit.components.foundation.schemas.search import CoarseSettings
 from sanefit.components.foundation.step_lines.step_log import Say
@@ -49,6 +54,7 @@ def run_checklist(inputs: TrainingInputs, coarse: CoarseSettings, settings: Chec
 
 def _setup(inputs: TrainingInputs, data: TrainingData, coarse: CoarseSettings, trained: Trained) -> Setup:
     network, optimizer = trained
+    train_files, validation_files = (_files(inputs, split) for split in ("train", "validation"))
     weights_seed = derive_seed(inputs.seed, "sanity")
     return Setup(
         classifier=build_classifier(network, inputs.manifest.image_shape, inputs.classes, inputs.stats, weights_seed),
@@ -57,6 +63,8 @@ def _setup(inputs: TrainingInputs, data: TrainingData, coarse: CoarseSettings, t
         train_labels=data.train_labels,
         validation_pixels=data.validation_pixels,
         validation_labels=data.validation_labels,
+        train_files=train_files,
+        validation_files=validation_files,
         batch_size=optimizer.batch_size,
         momentum=optimizer.momentum,
         optimizer=optimizer.kind,
@@ -64,6 +72,11 @@ def _setup(inputs: TrainingInputs, data: TrainingData, coarse: CoarseSettings, t
         weight_decays=coarse.weight_decay,
         seed=derive_seed(inputs.seed, "probe"),
     )
+
+
+def _files(inputs: TrainingInputs, split: SplitName) -> Tensor | None:
+    facts = read_file_facts(inputs.dataset, split, inputs.manifest)
+    return None if facts is None else torch.from_numpy(facts)
 
 
 def _choice(

@@ -25,6 +25,8 @@ class Setup:
 
     ``classifier``: freshly initialized, from uint8 (images, height, width, channels) to scores.
     ``classes``: K. Pixels are uint8 (images, height, width, channels), labels int64 (images,).
+    ``train_files``, ``validation_files``: what the images' files tell, as ``read_file_facts`` gives it, int64
+    (images, 4); None where there are none.
     ``learning_rates``, ``weight_decays``: the ranges that would be searched; None when nobody asked.
     ``thresholds``: of the checks. ``probe``: the learning rates that were probed, once they are. ``verdicts``:
     of the checks that were run before. ``learned``: what a short training reached in validation, mean over classes.
@@ -39,6 +41,8 @@ class Setup:
     train_labels: Tensor
     validation_pixels: Images
     validation_labels: Tensor
+    train_files: Tensor | None = None
+    validation_files: Tensor | None = None
     batch_size: int = 128
     momentum: float = 0.9
     optimizer: OptimizerKind = "sgd"
@@ -59,10 +63,14 @@ class Setup:
 
         So many, or fewer where they are large: what a network makes of so many ``values`` must fit into memory.
         """
+        chosen = self.drawn(most, values)
+        return self.train_pixels[chosen], self.train_labels[chosen]
+
+    def drawn(self, most: int, values: int = MOST_VALUES) -> Tensor:
+        """The numbers of these images: int64 (most or less,)."""
         affordable = max(FEWEST, values // self.train_pixels[0].numel())
         generator = torch.Generator().manual_seed(self.seed)
-        chosen = torch.randperm(len(self.train_labels), generator=generator)[: min(most, affordable)]
-        return self.train_pixels[chosen], self.train_labels[chosen]
+        return torch.randperm(len(self.train_labels), generator=generator)[: min(most, affordable)]
 
     def copy(self, dropout: bool = True) -> nn.Module:
         """A copy of the classifier in training mode; when asked so, without dropout and other chance."""

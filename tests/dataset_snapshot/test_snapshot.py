@@ -113,7 +113,8 @@ def test_the_files_are_those_of_the_manifest_and_there_is_nothing_else(image_fol
     folder, expected = Path(snapshot_folder(dataset)), {Path(snapshot_folder(dataset), "manifest.json")}
     for index in manifest.splits.values():
         assert hashlib.sha256((folder / index.index_file).read_bytes()).hexdigest() == index.index_sha256
-        expected.add(folder / index.index_file)
+        assert hashlib.sha256((folder / index.facts_file).read_bytes()).hexdigest() == index.facts_sha256
+        expected |= {folder / index.index_file, folder / index.facts_file}
     for shard in manifest.shards:
         path = Path(storage, shard.path)
         assert hashlib.sha256(path.read_bytes()).hexdigest() == shard.sha256

@@ -51,12 +51,13 @@ def decode(
 class Picture:
     """What a file holds.
 
-    ``pixels``: uint8 (height, width, 3). ``mode``: in the file, as Pillow calls it. ``highest_level``: of 16-bit gray,
-    else 0.
+    ``pixels``: uint8 (height, width, 3). ``mode``, ``file_format``: of the file, as Pillow calls them.
+    ``highest_level``: of 16-bit gray, else 0.
     """
 
     pixels: NDArray[np.uint8]
     mode: str
+    file_format: str
     highest_level: int = 0
 
 
@@ -77,7 +78,7 @@ def decode_picture(
     """
     pixels = _plain_jpeg(content)
     if pixels is not None:
-        return Picture(pixels, "RGB")
+        return Picture(pixels, "RGB", "JPEG")
     try:
         return _picture(content, background, bit_depth)
     except UNDECODABLE as error:
@@ -126,7 +127,8 @@ def _picture(content: bytes, background: tuple[int, int, int], bit_depth: int) -
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             image.load()
             picture, highest = _eight_bits(ImageOps.exif_transpose(image), bit_depth)
-            return Picture(np.asarray(_rgb(picture, background), dtype=np.uint8), image.mode, highest)
+            pixels = np.asarray(_rgb(picture, background), dtype=np.uint8)
+            return Picture(pixels, image.mode, image.format or "", highest)
 
 
 def _plain_jpeg(content: bytes) -> NDArray[np.uint8] | None:

@@ -18,12 +18,14 @@ class DecodedImage:
     """One image.
 
     ``pixels``: uint8 (height, width, 1 or 3), contiguous. ``unscaled``: the same before it was scaled.
-    ``mode``: of the file, as Pillow calls it. ``highest_level``: of 16-bit gray, else 0.
+    ``mode``, ``file_format``: of the file, as Pillow calls them; no format where pixels are all that there is.
+    ``highest_level``: of 16-bit gray, else 0.
     """
 
     pixels: NDArray[np.uint8]
     unscaled: NDArray[np.uint8]
     mode: str
+    file_format: str = ""
     highest_level: int = 0
 
 
@@ -59,7 +61,7 @@ def decode_file(content: bytes, path: str, preparation: Preparation) -> DecodedI
     picture = decode_picture(content, path, preparation.background, preparation.bit_depth)
     pixels, image_size = as_gray(picture.pixels), preparation.image_size
     scaled = pixels if image_size is None else scale(pixels, image_size)
-    return DecodedImage(np.ascontiguousarray(scaled), pixels, picture.mode, picture.highest_level)
+    return DecodedImage(np.ascontiguousarray(scaled), pixels, picture.mode, picture.file_format, picture.highest_level)
 
 
 def pixels_for(

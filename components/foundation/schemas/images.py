@@ -92,11 +92,15 @@ class Shard(Artifact):
 
 
 class SplitIndex(Artifact):
-    """A split: its file is the index that ``read_index`` reads, by rising digest."""
+    """A split: its file is the index that ``read_index`` reads, by rising digest; beside it what
+    ``read_file_facts`` reads.
+    """
 
     images: int
     index_file: str
     index_sha256: str
+    facts_file: str = ""
+    facts_sha256: str = ""
 
 
 class QuarantinedFile(Artifact):
@@ -165,7 +169,8 @@ class Manifest(Artifact):
     ``duplicates``: how many images were left out because their class has the same image already. ``near_duplicates``:
     how many pairs of pictures are nearly the same; ``near_leaks``: of how many of them one is trained on, and one is
     not; ``near_examples``: some of them. ``unusual``: images that stand out. ``sizes``: the most frequent ones;
-    ``different_sizes``: how many there are. ``modes``: images by the mode of their file, as Pillow calls it.
+    ``different_sizes``: how many there are. ``modes``: images by the mode of their file, as Pillow calls it;
+    ``file_formats``: those that there are.
     """
 
     format_version: Literal[5] = 5
@@ -184,6 +189,7 @@ class Manifest(Artifact):
     sizes: list[ImageSize] = Field(default=[])
     different_sizes: int = 0
     modes: dict[str, int] = Field(default={})
+    file_formats: list[str] = Field(default=[])
     splits: dict[SplitName, SplitIndex]
     shards: list[Shard]
 
