@@ -182,14 +182,50 @@ def identify_data(
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
 def check_network(
-    dataset: str, stats: str, network: str, optimizer: str, seed: int, search: str, checks: str, code_digest: str
+    dataset: str,
+    stats: str,
+    network: str,
+    optimizer: str,
+    seed: int,
+    search: str,
+    checks: str,
+    code_digest: str,
+    run_name: str,
 ) -> str:
-    """Check the network; returns a reference to a CheckReport, whatever it says."""
+    """Check the network, and write the page; returns a reference to a CheckReport, whatever it says."""
     from sanefit.components.foundation.schemas.training import TrainingParameters
+    from sanefit.components.run_report.steps import report_of_checks
     from sanefit.components.sanity_checks.steps import sanity
 
     given = TrainingParameters(dataset=dataset, stats=stats, network=network, optimizer=optimizer, seed=seed)
-    return sanity(given.model_dump_json(), search, checks, code_digest)
+    inputs = given.model_dump_json()
+    found = sanity(inputs, search, checks, code_digest)
+    report_of_checks(run_name, inputs, found)
+    return found
+
+
+@dsl.component(base_image="sanefit-trainer", install_kfp_package=False)
+def plant_faults(
+    dataset: str,
+    stats: str,
+    network: str,
+    optimizer: str,
+    seed: int,
+    search: str,
+    checks: str,
+    found: str,
+    run_name: str,
+) -> str:
+    """Plant faults one by one, and write the page again; returns a reference to a MutationReport."""
+    from sanefit.components.foundation.schemas.training import TrainingParameters
+    from sanefit.components.run_report.steps import report_of_checks
+    from sanefit.components.sanity_checks.steps import plant_faults
+
+    given = TrainingParameters(dataset=dataset, stats=stats, network=network, optimizer=optimizer, seed=seed)
+    inputs = given.model_dump_json()
+    planted = plant_faults(inputs, search, checks, run_name)
+    report_of_checks(run_name, inputs, found, planted)
+    return planted
 
 
 @dsl.component(base_image="sanefit-trainer", install_kfp_package=False)

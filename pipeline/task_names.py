@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 TRAINING_PIPELINE = "sanefit-training"
 PREPARATION, CLOSING = "prepare", "close-run"
-CHECKED = "check-network"  # where the checks are all that runs
+CHECKED, PLANTED = "check-network", "plant-faults"  # where the checks are all that runs
 COMPARE, OPEN_RUN, CLOSE_RUN = "compare", "open run", "close run"  # steps
 STAGES = ("coarse", "fine")
 

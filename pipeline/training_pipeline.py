@@ -35,6 +35,7 @@ from sanefit.pipeline.shared_tasks import (
     gate,
     identify_data,
     narrow_search,
+    plant_faults,
     prepare,
     register_model,
     sanity,
@@ -159,20 +160,35 @@ def training_pipeline(place: Placement, searched: SearchSettings, *, skip_unchan
     return training
 
 
-def check_pipeline(place: Placement) -> Any:
-    """The data and the checks alone."""
+def check_pipeline(place: Placement, *, mutate: bool = False) -> Any:
+    """The data and the checks alone.
+
+    Args:
+        place: where its steps run.
+        mutate: plant faults into a set-up that passed, and count those that the checks catch.
+    """
 
     @dsl.pipeline(name="sanefit-check")
     def check(
-        data: str, stats: str, network: str, optimizer: str, checks: str, search: str, seed: int, storage: str
+        data: str,
+        stats: str,
+        network: str,
+        optimizer: str,
+        checks: str,
+        search: str,
+        seed: int,
+        storage: str,
+        run_name: str,
     ) -> None:
         """Arguments as for the training pipeline."""
         settings = {"network": network, "optimizer": optimizer, "checks": checks, "search": search, "seed": seed}
         identified = place.preparing_step(identify_data(data=data, stats=stats, storage=storage, **settings)).outputs
         measured = _measured(place, identified["dataset"], stats, identified["statistics_code"])
-        given = {"dataset": identified["dataset"], "stats": measured, "code_digest": identified["checks_code"]}
-        found = place.checking_step(check_network(**given, **settings)).output
-        place.checking_step(gate(checks=found))
+        given = {"dataset": identified["dataset"], "stats": measured, "run_name": run_name, **settings}
+        found = place.checking_step(check_network(**given, code_digest=identified["checks_code"])).output
+        passed = place.checking_step(gate(checks=found))
+        if mutate:
+            place.checking_step(plant_faults(**given, found=found).after(passed))
 
     return check
 

@@ -10,13 +10,14 @@ from sanefit.components.foundation.image_dataset.shards import read_manifest
 from sanefit.components.foundation.schemas.checks import CheckReport
 from sanefit.components.foundation.schemas.final_model import TrainedModel
 from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.schemas.mutations import MutationReport
 from sanefit.components.foundation.schemas.registry import WORN_OUT
 from sanefit.components.foundation.schemas.runs import Registration, RunReference, RunSummary
 from sanefit.components.foundation.schemas.search import TOO_NARROW, Ranking, TrialResult
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.layout import Storage
+from sanefit.components.foundation.storage.layout import RunFolder, Storage
 from sanefit.components.foundation.storage.packs import load_pack_results, trials_of
 from sanefit.components.foundation.storage.results import load_optional_result, load_result
 from sanefit.components.foundation.storage.run_record import read_run_record
@@ -26,7 +27,10 @@ from sanefit.components.run_report.pictures import data_pictures
 
 @dataclass(frozen=True)
 class Findings:
-    """What the steps found; the later ones are None before they ran."""
+    """What the steps found; the later ones are None before they ran.
+
+    ``mutations``: of a run of the checks alone, ``alone``, in which faults were planted.
+    """
 
     run: RunReference
     dataset: DatasetReference
@@ -36,6 +40,14 @@ class Findings:
     fine: Ranking | None = None
     trained: TrainedModel | None = None
     registration: Registration | None = None
+    mutations: MutationReport | None = None
+    alone: bool = False
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where its page goes."""
+        storage = Storage(self.run.storage)
+        return storage.checked(self.run.run_name) if self.alone else storage.run(self.run.run_name)
 
 
 def load_findings(run: str, dataset: str, stats: str, checks: str, found: Mapping[str, str]) -> Findings:
@@ -61,10 +73,32 @@ def load_findings(run: str, dataset: str, stats: str, checks: str, found: Mappin
     )
 
 
+def load_checks_alone(run_name: str, dataset: str, stats: str, checks: str, mutations: str) -> Findings:
+    """Of a run of the checks alone, which MLflow does not know.
+
+    Args:
+        run_name: names its folder.
+        dataset, stats, checks: as for ``load_findings``.
+        mutations: refers to a MutationReport; empty where no fault was planted.
+
+    Raises:
+        StorageError: when a file is gone, or another.
+    """
+    reference = DatasetReference.model_validate_json(dataset)
+    return Findings(
+        run=RunReference(run_name=run_name, storage=reference.storage, tracking_uri="", tracking_run_id=""),
+        dataset=reference,
+        stats=load_result(ChannelStats, stats),
+        checks=load_result(CheckReport, checks),
+        mutations=load_optional_result(MutationReport, mutations),
+        alone=True,
+    )
+
+
 def write_report(findings: Findings, say: Say) -> str:
     """Write ``report.html`` and ``summary.json`` to the run's folder; the page's HTML."""
     page = render(findings)
-    folder = Storage(findings.run.storage).run(findings.run.run_name)
+    folder = findings.folder
     object_store.write_bytes(folder.report, page.encode())
     object_store.write_bytes(folder.summary, summarize(findings).model_dump_json().encode())
     say(f"{folder.report} ({len(page) // 1024:,} KiB)")
@@ -79,12 +113,14 @@ def render(findings: Findings) -> str:
     )
     stages = [_stage(findings.run, ranking) for ranking in (findings.coarse, findings.fine) if ranking is not None]
     trained = findings.trained
-    record = read_run_record(Storage(findings.run.storage).run(findings.run.run_name))
+    record = read_run_record(findings.folder)
     return environment.get_template("page.html.j2").render(
         run=findings.run,
         manifest=manifest,
         stats=findings.stats,
         checks=findings.checks,
+        mutations=findings.mutations,
+        alone=findings.alone,
         stages=stages,
         too_narrow=TOO_NARROW,
         worn_out=WORN_OUT,

@@ -27,6 +27,26 @@ def sanity(inputs: str, search: str, checks: str, code_digest: str, run: str = "
         return check_once(read.dataset.storage, key, lambda: run_checklist(read, coarse, settings, say), say)
 
 
+def plant_faults(inputs: str, search: str, checks: str, run_name: str) -> str:
+    """Plant faults into a set-up that passed; returns a reference to a MutationReport."""
+    from sanefit.components.foundation.schemas.checks import CheckSettings
+    from sanefit.components.foundation.schemas.search import SearchSettings
+    from sanefit.components.foundation.schemas.training import TrainingParameters
+    from sanefit.components.foundation.step_lines.step_log import running_step
+    from sanefit.components.foundation.storage.layout import Storage
+    from sanefit.components.foundation.storage.results import store_result
+    from sanefit.components.foundation.training.inputs import read_training_inputs
+    from sanefit.components.sanity_checks.mutation.mutation_score import mutation_score
+    from sanefit.components.sanity_checks.setup_of_run import setup_of
+
+    with running_step("mutate") as say:
+        read = read_training_inputs(TrainingParameters.model_validate_json(inputs))
+        settings = CheckSettings.model_validate_json(checks)
+        setup = setup_of(read, SearchSettings.model_validate_json(search).coarse, settings)
+        report = mutation_score(setup, say)
+        return store_result(Storage(read.dataset.storage).checked(run_name).result("mutations"), report)
+
+
 def gate(checks: str, run: str = "") -> None:
     """Fail the run when a check failed; ``run`` is empty where the checks are all that runs."""
     from sanefit.components.foundation.schemas.checks import CheckReport

@@ -82,7 +82,13 @@ def run(
 
 @app.command(epilog="Example: sanefit check --set network.init=zeros")
 def check(
-    config: Config = DEFAULT_CONFIG, set_: Set = None, workdir: Workdir = DEFAULT_WORKDIR, as_json: Json = False
+    config: Config = DEFAULT_CONFIG,
+    set_: Set = None,
+    workdir: Workdir = DEFAULT_WORKDIR,
+    mutate: Annotated[
+        bool, typer.Option("--mutate", help="Plant faults one by one, and count those that the checks catch.")
+    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Look at the data, check the network and find its learning rates; no search, nothing registered."""
     from sanefit.pipeline.local import run_results
@@ -92,7 +98,7 @@ def check(
     started = time.time()
     settings = load_config(config, set_ or ())
     workdir = _writable(workdir)
-    outcome = run_checks(settings, workdir, new_run_name(settings.name), step_printer(as_json))
+    outcome = run_checks(settings, workdir, new_run_name(settings.name), step_printer(as_json), mutate=mutate)
     result = run_results.of_checks(outcome, started, time.time())
     if result["status"] == "bad input":
         run_results.remove(outcome, workdir)

@@ -85,14 +85,19 @@ def run_training(config: RunConfig, workdir: Path, tracking_uri: str, run_name: 
     return told_when_full(outcome, workdir)
 
 
-def run_checks(config: RunConfig, workdir: Path, run_name: str, show: Show) -> LocalOutcome:
-    """Run the data and the checks alone; nothing goes to MLflow. Arguments as for ``run_training``."""
+def run_checks(config: RunConfig, workdir: Path, run_name: str, show: Show, *, mutate: bool = False) -> LocalOutcome:
+    """Run the data and the checks alone; nothing goes to MLflow.
+
+    ``mutate``: plant faults into a set-up that passed, to see how many of them the checks would catch. The other
+    arguments are as for ``run_training``.
+    """
     arguments = pipeline_arguments(config)
     wanted = {key: arguments[key] for key in ("data", "stats", "network", "optimizer", "checks", "search", "seed")}
-    folder = Path(Storage(str(workdir)).checked(run_name))
-    given, created = {**wanted, "storage": str(workdir)}, _create(folder)
+    folder = Path(Storage(str(workdir)).checked(run_name).uri)
+    given, created = {**wanted, "storage": str(workdir), "run_name": run_name}, _create(folder)
     try:
-        return told_when_full(_run(check_pipeline(ON_THIS_MACHINE), given, folder, created, show), workdir)
+        pipeline = check_pipeline(ON_THIS_MACHINE, mutate=mutate)
+        return told_when_full(_run(pipeline, given, folder, created, show), workdir)
     except Exception as error:
         require_room(workdir, error)
         raise

@@ -9,6 +9,7 @@ from typing import Any
 
 from sanefit.components.foundation.errors import DataError, SettingsError
 from sanefit.components.foundation.schemas.checks import CheckReport
+from sanefit.components.foundation.schemas.mutations import MutationReport
 from sanefit.components.foundation.schemas.runs import CHAMPION, NOTHING_NEW, RunSummary
 from sanefit.components.foundation.step_lines.line_forms import StepLine
 from sanefit.components.foundation.step_lines.reading import read_line
@@ -16,7 +17,7 @@ from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.storage.results import load_result
 from sanefit.pipeline.local.local_run import LOG_FILE, TASKS_FOLDER, LocalOutcome
 from sanefit.pipeline.local.step_times import outside_share, step_times
-from sanefit.pipeline.task_names import CHECKED, PREPARATION
+from sanefit.pipeline.task_names import CHECKED, PLANTED, PREPARATION
 
 BAD_INPUT = DataError.exit_status
 
@@ -47,7 +48,15 @@ def of_checks(outcome: LocalOutcome, started: float, ended: float) -> dict[str, 
     """The JSON object of ``sanefit check``."""
     answer = _answer_of(outcome, CHECKED, "Output")
     checks = load_result(CheckReport, answer) if answer else None
-    return {**_of_outcome(outcome, started, ended), "checks": checks and checks.model_dump()}
+    planted, page = _answer_of(outcome, PLANTED, "Output"), Path(outcome.run.report)
+    mutations = load_result(MutationReport, planted) if planted else None
+    return {
+        **_of_outcome(outcome, started, ended),
+        "checks": checks and checks.model_dump(),
+        "mutation_score": mutations and mutations.mutation_score,
+        "planted": mutations and [result.model_dump() for result in mutations.planted],
+        "report": str(page) if page.is_file() else None,
+    }
 
 
 def closing_lines(result: dict[str, Any], tracking_uri: str) -> list[str]:

@@ -1,5 +1,6 @@
 """What the command refuses, and what it leaves behind then: nothing."""
 
+import html
 import json
 import signal
 import socket
@@ -152,6 +153,30 @@ def test_check_of_a_healthy_network_finds_its_learning_rates(tmp_path: Path) -> 
     assert command.status == 0
     low, high = command.result["checks"]["learning_rate_band"]
     assert 1e-4 < low < high <= 3.2
+    assert command.result["mutation_score"] is None
+    assert "checks, none failed" in Path(command.result["report"]).read_text()
+
+
+def test_check_plants_faults_and_leaves_a_page_that_tells_them(tmp_path: Path) -> None:
+    small = tmp_path / "small.yaml"
+    small.write_text("name: small\ndata: {source: digits}\nnetwork: {kind: two_layer, hidden: 16}\n")
+    command = sanefit("check", str(small), "--mutate", "--json", "--workdir", str(tmp_path / "runs"))
+    assert command.status == 0
+    planted = {one["fault"]: one for one in command.result["planted"]}
+    assert planted["batch norm with momentum 0"]["verdict"] == "not applicable"
+    applicable = [one for one in planted.values() if one["verdict"] != "not applicable"]
+    assert command.result["mutation_score"] == sum(one["verdict"] == "caught" for one in applicable) / len(applicable)
+    assert command.result["mutation_score"] > 0.95
+    page = html.unescape(Path(command.result["report"]).read_text())
+    assert "Planted faults" in page
+    assert all(name in page for name in planted)
+
+
+def test_a_set_up_that_fails_the_checks_gets_no_planted_faults(tmp_path: Path) -> None:
+    command = sanefit("check", "--mutate", "--json", "--workdir", str(tmp_path / "runs"), sets=["network.init=zeros"])
+    assert command.status == 1
+    assert command.result["planted"] is None
+    assert "checks failed" in Path(command.result["report"]).read_text()
 
 
 def test_report_names_the_known_runs(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.schemas.checks import CheckReport, GateResult, LayerSignal
 from sanefit.components.foundation.schemas.final_model import Judgement, TrainedModel
 from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.mutations import MutationReport, PlantedResult
 from sanefit.components.foundation.schemas.run_record import StepRecord
 from sanefit.components.foundation.schemas.runs import Registration, RunReference
 from sanefit.components.foundation.schemas.search import PackResult, Ranking, SearchRange, TrialResult, TrialSetting
@@ -82,6 +83,23 @@ def test_a_page_before_the_search_does_not_claim_a_result(digits: DatasetReferen
 def test_the_same_findings_give_the_same_page(digits: DatasetReference, digits_stats: ChannelStats) -> None:
     findings = Findings(RUN, digits, digits_stats, checks("pass"))
     assert render(findings) == render(findings)
+
+
+def test_the_page_of_the_checks_alone_tells_the_planted_faults(
+    digits: DatasetReference, digits_stats: ChannelStats, tmp_path: Path, said: Said
+) -> None:
+    planted = [
+        PlantedResult(fault="labels <shuffled>", verdict="caught", check="carries_over", measured="accuracy 0.1"),
+        PlantedResult(fault="softmax", verdict="missed"),
+        PlantedResult(fault="momentum 0", verdict="not applicable"),
+    ]
+    run = RUN.model_copy(update={"storage": str(tmp_path)})
+    report = MutationReport(planted=planted)
+    page = write_report(Findings(run, digits, digits_stats, checks("pass"), mutations=report, alone=True), said)
+    assert (tmp_path / "checks" / "r" / "report.html").read_text() == page
+    for text in ("mutation score 0.500", "labels &lt;shuffled&gt;", "carries_over", "not applicable"):
+        assert text in page
+    assert "before the search" not in page
 
 
 @pytest.mark.parametrize("size", [(7, 5), (200, 90)])

@@ -1,6 +1,7 @@
 """What a network's operations make of each other: gates, layers that feed each other, bottlenecks."""
 
 from collections import Counter
+from collections.abc import Set
 
 from torch import Tensor, nn
 
@@ -70,6 +71,7 @@ LINEAR_AS_A_WHOLE = (
         *("interpolate", "zero", "double", "detach"),
     }
 )
+AVERAGING = {"avg_pool2d", "adaptive_avg_pool2d", "mean"}
 GATING = {"sigmoid", "hardsigmoid", "softmax", "tanh", "clamp", "expit"}
 
 
@@ -91,8 +93,19 @@ def computed_last(trace: Trace) -> Operation | None:
     """The operation that computed the output, but for a change of its shape and dropout; None where it was not seen."""
     if trace.output is None:
         return None
-    number = trace.output
-    while (one := trace.operations[number]).name in RESHAPING | DROPOUTS and one.given:
+    return _before(trace, trace.output, RESHAPING | DROPOUTS)
+
+
+def averaged_last(trace: Trace) -> Operation | None:
+    """What computed the values of which the output is the mean over an image, as in SqueezeNet; None if it is none."""
+    last = computed_last(trace)
+    if last is None or last.name not in AVERAGING or not last.given:
+        return None
+    return _before(trace, last.given[0], RESHAPING | DROPOUTS | AVERAGING)
+
+
+def _before(trace: Trace, number: int, passed_over: Set[str]) -> Operation | None:
+    while (one := trace.operations[number]).name in passed_over and one.given:
         number = one.given[0]
     return one if one.number else None
 
@@ -166,13 +179,13 @@ def is_affine(trace: Trace) -> bool:
 
 
 def unregistered(trace: Trace, network: nn.Module) -> list[Operation]:
-    """The operations that use trainable tensors which are not among the network's parameters."""
-    known = {id(parameter) for parameter in network.parameters()}
+    """The operations that use trainable tensors which are neither parameters of the network nor views of one."""
+    known = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
     return [
         one
         for one in trace.operations[1:]
         if any(
-            tensor.requires_grad and tensor.is_leaf and id(tensor) not in known
+            tensor.requires_grad and tensor.is_leaf and tensor.untyped_storage().data_ptr() not in known
             for tensor in tensors_in((one.arguments, dict(one.keywords)))
         )
     ]

@@ -28,9 +28,9 @@ class Storage:
         """What one run wrote."""
         return RunFolder(join(self.uri, "runs", run_name))
 
-    def checked(self, run_name: str) -> str:
-        """The folder of a run of the checks alone."""
-        return join(self.uri, "checks", run_name)
+    def checked(self, run_name: str) -> "RunFolder":
+        """What a run of the checks alone wrote."""
+        return RunFolder(join(self.uri, "checks", run_name))
 
     @property
     def snapshots(self) -> str:

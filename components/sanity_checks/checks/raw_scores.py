@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from sanefit.components.foundation.diagnosis.network_paths import computed_last
+from sanefit.components.foundation.diagnosis.activation_kinds import bounds_of
+from sanefit.components.foundation.diagnosis.network_paths import averaged_last, computed_last
 from sanefit.components.foundation.diagnosis.operations import Operation, Trace, trace
 from sanefit.components.foundation.errors import first_line
 from sanefit.components.sanity_checks.check import Measurement
@@ -86,7 +87,12 @@ def _problem(scores: object, passed: Trace, images: int, classes: int) -> tuple[
         return f"{share:.0%} of the scores are not finite", (
             "look for a logarithm or a root of what is not above 0, and for a division by 0"
         )
-    return _squashed(scores, computed_last(passed))
+    averaged = averaged_last(passed)
+    if (
+        averaged is not None and bounds_of(averaged) is None and averaged.name not in SOFTMAX
+    ):  # a ReLU before the mean over an image is SqueezeNet's
+        return "", ""
+    return _squashed(scores, averaged or computed_last(passed))
 
 
 def _squashed(scores: Tensor, last: Operation | None) -> tuple[str, str]:
