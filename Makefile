@@ -13,7 +13,7 @@ LOCKED = --constraint requirements.lock --editable '.[dev]'
 ON_EVERY_CORE = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-containers k8s-check zoo bench-start bench-checks bench-data bench-search bench-long-tail bench-predict bench-gpu check format lock images pin-base push clean
+.PHONY: help setup run test test-fast test-containers k8s-check zoo bench-start bench-checks bench-null-control bench-data bench-search bench-long-tail bench-predict bench-gpu check format lock images pin-base push clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ zoo: $(INSTALLED)  ## every set-up of the fault zoo in other people's style: an 
 bench-checks: $(INSTALLED)  ## faults found and false alarms, ours beside public checkers (ARGS="--cifar10 ARCHIVE")
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev,bench]'
 	PYTHONPATH=tests:tests/fault_zoo $(BIN)/python tests/benchmarks/bench_checks.py $(ARGS)
+
+bench-null-control: $(INSTALLED)  ## sets under permuted labels refused, sound ones not, 20 seeds each (ARGS="--cifar10 ARCHIVE")
+	OMP_NUM_THREADS= PYTHONPATH=tests:tests/fault_zoo $(BIN)/python tests/benchmarks/bench_null_control.py $(ARGS)
 
 bench-data: $(INSTALLED)  ## channel statistics beside the usual code (ARGS="--cifar10 ARCHIVE")
 	$(BIN)/python tests/benchmarks/bench_data.py $(ARGS)

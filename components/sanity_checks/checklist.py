@@ -1,9 +1,14 @@
 """All checks on the network and the data of the run."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
 from sanefit.components.foundation.classifiers.classifier import Classifier
+from sanefit.components.foundation.machine.cores import usable_cores
+from sanefit.components.foundation.machine.devices import CPU
+from sanefit.components.foundation.machine.memory import available_memory
+from sanefit.components.foundation.machine.threads import using_threads
 from sanefit.components.foundation.schemas.checks import (
     CheckReport,
     CheckSettings,
@@ -18,11 +23,14 @@ from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.sanity_checks.check import Check, Measurement
 from sanefit.components.sanity_checks.check_table import CHECKS
 from sanefit.components.sanity_checks.checks.signals import shown_layers
+from sanefit.components.sanity_checks.cost import threads_and_workers
 from sanefit.components.sanity_checks.exportable import require_exportable
 from sanefit.components.sanity_checks.probe.learning_rate_probe import learning_rate_band, recommended_rate
 from sanefit.components.sanity_checks.probe.probing import probed
 from sanefit.components.sanity_checks.setup import Setup, with_verdict
 from sanefit.components.sanity_checks.setup_of_run import setup_of
+
+IN_TIME = "a verdict, but the time for the checks was over"
 
 
 def run_checklist(inputs: TrainingInputs, coarse: CoarseSettings, settings: CheckSettings, say: Say) -> CheckReport:
@@ -35,7 +43,9 @@ def run_checklist(inputs: TrainingInputs, coarse: CoarseSettings, settings: Chec
         say: prints a line.
     """
     setup = setup_of(inputs, coarse, settings)
-    report = run_checks(setup, settings, say)
+    threads, workers = threads_and_workers(setup, usable_cores(), available_memory(CPU))
+    with using_threads(threads):
+        report = run_checks(replace(setup, workers=workers), settings, say)
     if not report.failures and isinstance(inputs.network, ModuleSettings | TorchvisionSettings):  # ours all can
         assert isinstance(setup.classifier, Classifier)
         warned = "; ".join(f"{gate.measured}: {gate.fix}" for gate in report.gates if gate.verdict == "warn")
@@ -50,11 +60,12 @@ def run_checks(setup: Setup, settings: CheckSettings, say: Say) -> CheckReport:
 
     Args:
         setup: network, data, and how they would be trained.
-        settings: thresholds, and what to skip.
-        say: prints a line for each check.
+        settings: thresholds, what to skip, and the time for it all.
+        say: prints a line for each check, and of progress.
     """
+    deadline = math.inf if settings.minutes is None else setup.clock() + 60 * settings.minutes
     gates, layers, probe = list[GateResult](), list[LayerSignal](), list[ProbedRate]()
-    for gate, measurement, seen in _results(replace(setup, thresholds=settings)):
+    for gate, measurement, seen in _results(replace(setup, thresholds=settings, say=say, deadline=deadline)):
         say(gate_line(gate))
         gates.append(gate)
         layers += measurement.layers
@@ -66,6 +77,7 @@ def run_checks(setup: Setup, settings: CheckSettings, say: Say) -> CheckReport:
         probe=probe,
         learning_rate_band=learning_rate_band(probe),
         recommended_learning_rate=rate,
+        out_of_time=any(gate.expected == IN_TIME for gate in gates),
     )
 
 
@@ -85,11 +97,11 @@ def _results(setup: Setup) -> Iterator[tuple[GateResult, Measurement, Setup]]:
     The probe is run before the checks that need it; where one failed before, neither is.
     """
     for check in CHECKS:
-        if check.after_probe and not setup.probe:
-            if "fail" in setup.verdicts.values():
-                return
+        if check.after_probe and "fail" in setup.verdicts.values() and not setup.probe:
+            return
+        if check.after_probe and not setup.probe and not setup.is_late:
             setup = probed(setup)
-        measurement = _skipped(check) if check.name in setup.thresholds.skip else check.run(setup)
+        measurement = _measured(check, setup)
         if measurement is None:
             continue
         gate = _gate(check, measurement)
@@ -113,12 +125,28 @@ def _gate(check: Check, measurement: Measurement) -> GateResult:
     )
 
 
+def _measured(check: Check, setup: Setup) -> Measurement | None:
+    if check.name in setup.thresholds.skip:
+        return _skipped(check)
+    return _too_late(setup) if setup.is_late else check.run(setup)
+
+
 def _skipped(check: Check) -> Measurement:
     return Measurement(
         verdict="skip",
         measured="not measured",
         expected="a verdict, but checks.skip names this check",
         fix=f"take {check.name} out of checks.skip",
+        reason="the configuration says so",
+    )
+
+
+def _too_late(setup: Setup) -> Measurement:
+    return Measurement(
+        verdict="unknown",
+        measured=f"not measured within checks.minutes={setup.thresholds.minutes:g}",
+        expected=IN_TIME,
+        fix="raise checks.minutes, or leave it out",
         reason="the configuration says so",
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from sanefit.components.foundation.training.loop.evaluation import evaluate, sco
 from sanefit.components.foundation.training.loop.training_images import Images
 from sanefit.components.sanity_checks.nearest_neighbours import nearest_neighbours, thumbnails
 from sanefit.components.sanity_checks.probe.learning_rate_probe import probe_batches
+from sanefit.components.sanity_checks.progress import told
 from sanefit.components.sanity_checks.setup import Setup
 from sanefit.components.sanity_checks.short_training import short_training
 
@@ -22,7 +24,9 @@ TURNS, MOST_IN_TURNS = 3, 3000
 
 @dataclass(frozen=True)
 class Answers:
-    """To validation images, float64 (images,): ``right``, 0 or 1; ``log_probability`` of the true class."""
+    """To validation images, float64 (images,): ``right``, 0 or 1; ``log_probability`` of the true class, less its mean
+    over all classes, so that how confident a network is in general does not count: of noise it is 0 on average.
+    """
 
     right: Tensor
     log_probability: Tensor
@@ -81,18 +85,29 @@ def turns_of(setup: Setup) -> list[HeldOut]:
     return turns
 
 
-def train_both(setup: Setup, turns: Sequence[HeldOut], rate: float, steps: int, size: int) -> NullControl:
+@dataclass(frozen=True)
+class Pace:
+    """Of a short training: ``rate``, its learning rate; ``steps``, of ``size`` images each."""
+
+    rate: float
+    steps: int
+    size: int
+
+
+def train_both(setup: Setup, turns: Sequence[HeldOut], pace: Pace) -> NullControl:
     """Two networks for each turn, of which the second gets permuted labels.
 
     Args:
         setup: network, and how it is trained.
         turns: what to train on and to ask.
-        rate, steps, size: learning rate, number of steps, images in each.
+        pace: of each training.
     """
-    real = [_trained(setup, turn, turn.train_labels, rate, steps, size) for turn in turns]
-    control = [_trained(setup, turn, turn.permuted, rate, steps, size) for turn in turns]
+    trainings = [partial(_trained, setup, turn, turn.train_labels, pace) for turn in turns]
+    trainings += [partial(_trained, setup, turn, turn.permuted, pace) for turn in turns]
+    trained = list(told(setup, "networks trained, half of them on permuted labels", trainings))
+    real, control = trained[: len(turns)], trained[len(turns) :]
     return NullControl(
-        steps,
+        pace.steps,
         real[0][0],
         _together([answers for _, answers in real]),
         _together([answers for _, answers in control]),
@@ -133,24 +148,25 @@ def nearest_images_say(found: NullControl, *, permuted: bool) -> Answers:
     return _together(answers)
 
 
-def _trained(setup: Setup, turn: HeldOut, labels: Tensor, rate: float, steps: int, size: int) -> tuple[float, Answers]:
+def _trained(setup: Setup, turn: HeldOut, labels: Tensor, pace: Pace) -> tuple[float, Answers]:
     """Accuracy on training images, and the answers to those that are asked."""
     classifier = setup.copy()
     training = short_training(
         classifier,
         turn.train_pixels,
         labels,
-        rate,
+        pace.rate,
         loss=setup.loss,
         step=setup.step,
         momentum=setup.momentum,
         optimizer=setup.optimizer,
     )
     seed = derive_seed(setup.seed, "carry over")
-    for indices in probe_batches(turn.train_pixels, labels, size, seed, steps).batches:
-        training.step(indices, rate)
-    train = evaluate(classifier, turn.train_pixels[:IMAGES], turn.train_labels[:IMAGES]).accuracy
+    for indices in probe_batches(turn.train_pixels, labels, pace.size, seed, pace.steps).batches:
+        training.step(indices, pace.rate)
+    again = slice(min(IMAGES, len(turn.labels)))
+    train = evaluate(classifier, turn.train_pixels[again], turn.train_labels[again]).accuracy
     scores = scores_of(classifier, turn.pixels).double()
-    known = torch.log_softmax(scores, 1).gather(1, turn.labels.unsqueeze(1)).squeeze(1)
-    known = torch.nan_to_num(known, nan=-MOST_NATS).clamp_min(-MOST_NATS)
+    probable = torch.nan_to_num(torch.log_softmax(scores, 1), nan=-MOST_NATS).clamp_min(-MOST_NATS)
+    known = probable.gather(1, turn.labels.unsqueeze(1)).squeeze(1) - probable.mean(1)
     return train, Answers((scores.argmax(1) == turn.labels).double(), known)

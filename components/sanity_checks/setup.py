@@ -1,6 +1,8 @@
 """What the checks look at: a network, the data it would train on, and how."""
 
 import copy
+import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -8,8 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sanefit.components.foundation.clock import Clock
 from sanefit.components.foundation.schemas.checks import CheckName, CheckSettings, ProbedRate, Verdict
 from sanefit.components.foundation.schemas.training import OptimizerKind
+from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.training.loop.gradient_step import Loss, Step, gradient_step
 from sanefit.components.foundation.training.loop.training_images import Images
 from sanefit.components.sanity_checks.without_chance import without_chance
@@ -33,6 +37,8 @@ class Setup:
     ``choices``: the other set-ups that would be trained, by what is different, as in ``init=xavier``;
     ``not_looked_at``: names of what is searched beside.
     ``loss``, ``step``: what a training minimizes, and how it steps.
+    ``workers``: trainings side by side. ``say``: takes a line of progress; ``clock``: seconds, and ``deadline``, after
+    which nothing long is begun.
     """
 
     classifier: nn.Module
@@ -57,6 +63,15 @@ class Setup:
     not_looked_at: tuple[str, ...] = ()
     loss: Loss = functional.cross_entropy
     step: Step = gradient_step
+    workers: int = 1
+    say: Say = lambda _: None
+    clock: Clock = time.monotonic
+    deadline: float = math.inf
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the time for the checks is over."""
+        return self.clock() > self.deadline
 
     def images(self, most: int, values: int = MOST_VALUES) -> tuple[Tensor, Tensor]:
         """Training images and labels, drawn with the seed: files lie sorted by class in many a data set.

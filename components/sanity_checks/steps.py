@@ -29,6 +29,12 @@ def sanity(inputs: str, search: str, checks: str, code_digest: str, run: str = "
 
 def plant_faults(inputs: str, search: str, checks: str, run_name: str) -> str:
     """Plant faults into a set-up that passed; returns a reference to a MutationReport."""
+    from dataclasses import replace
+
+    from sanefit.components.foundation.machine.cores import usable_cores
+    from sanefit.components.foundation.machine.devices import CPU
+    from sanefit.components.foundation.machine.memory import available_memory
+    from sanefit.components.foundation.machine.threads import using_threads
     from sanefit.components.foundation.schemas.checks import CheckSettings
     from sanefit.components.foundation.schemas.search import SearchSettings
     from sanefit.components.foundation.schemas.training import TrainingParameters
@@ -36,6 +42,7 @@ def plant_faults(inputs: str, search: str, checks: str, run_name: str) -> str:
     from sanefit.components.foundation.storage.layout import Storage
     from sanefit.components.foundation.storage.results import store_result
     from sanefit.components.foundation.training.inputs import read_training_inputs
+    from sanefit.components.sanity_checks.cost import threads_and_workers
     from sanefit.components.sanity_checks.mutation.mutation_score import mutation_score
     from sanefit.components.sanity_checks.setup_of_run import setup_of
 
@@ -43,7 +50,9 @@ def plant_faults(inputs: str, search: str, checks: str, run_name: str) -> str:
         read = read_training_inputs(TrainingParameters.model_validate_json(inputs))
         settings = CheckSettings.model_validate_json(checks)
         setup = setup_of(read, SearchSettings.model_validate_json(search).coarse, settings)
-        report = mutation_score(setup, say)
+        threads, workers = threads_and_workers(setup, usable_cores(), available_memory(CPU))
+        with using_threads(threads):
+            report = mutation_score(replace(setup, workers=workers), say)
         return store_result(Storage(read.dataset.storage).checked(run_name).result("mutations"), report)
 
 

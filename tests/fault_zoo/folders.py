@@ -262,3 +262,19 @@ FOLDERS: dict[str, Callable[[Path], None]] = {
     "same_scene": lambda root: _write(root, _same_scene(600, 29)),
     "faint_shapes": lambda root: _write(root, _faint_shapes(600, 30)),
 }
+
+# As many pictures of a side, anew for each seed: sound sets from tiny to middling.
+GENERATED: dict[str, Callable[[int], list[tuple[str, np.ndarray]]]] = {
+    "60 hues": lambda seed: _balanced(
+        {n: d for n, d in _hues().items() if n in ("red", "green", "blue")}, 60, 16, seed
+    ),
+    "80 letters": lambda seed: _balanced(_letters("EO"), 80, 24, seed),
+    "100 directions": lambda seed: _balanced(_directions(4), 100, 16, seed),
+    "150 shapes": lambda seed: _balanced(_shapes(("disc", "cross", "star")), 150, 24, seed),
+    "200 grains": lambda seed: _balanced(_grains(0.4, 1.6, 4.2), 200, 24, seed),
+    "400 spots": lambda seed: _balanced(_counts(), 400, 24, seed),
+    "600 boards": lambda seed: _balanced(_boards(), 600, 16, seed),
+    "900 moods": lambda seed: _balanced(_moods(), 900, 32, seed),
+    "2,000 letters": lambda seed: _balanced(_letters("ABCEHKMRSTXZ"), 2000, 24, seed),
+    "5,000 shapes": lambda seed: _balanced(_shapes(SIX), 5000, 24, seed),
+}

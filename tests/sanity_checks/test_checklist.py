@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,11 +17,14 @@ from sanefit.components.foundation.schemas.networks import ConvNetSettings, Netw
 from sanefit.components.foundation.schemas.search import CoarseSettings
 from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
 from sanefit.components.foundation.schemas.training import OptimizerSettings
+from sanefit.components.foundation.storage.results import load_result
 from sanefit.components.foundation.training.loop import training_images
 from sanefit.components.sanity_checks import checklist
 from sanefit.components.sanity_checks.check_table import CHECKS
-from sanefit.components.sanity_checks.checklist import run_checklist
+from sanefit.components.sanity_checks.checked_before import check_once
+from sanefit.components.sanity_checks.checklist import run_checklist, run_checks
 from sanefit.components.sanity_checks.gate import require_passed
+from sanefit.components.sanity_checks.setup_of_run import setup_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
@@ -86,7 +90,8 @@ def test_a_sound_network_passes_all_gates_and_is_probed(network: NetworkSettings
     good = [rate.learning_rate for rate in report.probe if rate.verdict == "good"]
     assert band[0] <= good[0] <= band[1]
     assert band[0] <= (report.recommended_learning_rate or 0) <= band[1]
-    assert [line.split()[:2] for line in said] == [["pass", gate.row] for gate in report.gates]
+    verdicts = [line for line in said if not line.endswith("s left")]
+    assert [line.split()[:2] for line in verdicts] == [["pass", gate.row] for gate in report.gates]
     assert CheckReport.model_validate_json(report.model_dump_json()) == report
 
 
@@ -190,3 +195,28 @@ def test_a_search_over_nothing_but_zeros_is_refused(digits: DatasetReference, di
     inputs = inputs_of(digits, digits_stats, CONVNET, OptimizerSettings(kind="adam"))
     report = run_checklist(inputs, CoarseSettings.model_validate({"init": ["zeros"]}), DEFAULTS, Said())
     assert "neurons_differ" in [gate.name for gate in report.failures]
+
+
+def test_what_there_is_no_time_for_is_unknown_and_refuses_nothing(check: Check, tmp_path: Path) -> None:
+    report, said = check(TWO_LAYER, checks=CheckSettings(minutes=1e-9))
+    assert {gate.verdict for gate in report.gates} == {"unknown"}
+    assert report.out_of_time
+    assert report.probe == []
+    assert "checks.minutes=1e-09" in report.gates[0].measured
+    require_passed(report, said)
+    stored = [check_once(str(tmp_path), "key", lambda: report, said) for _ in range(2)]
+    assert "found before" not in " ".join(said)
+    assert load_result(CheckReport, stored[0]).out_of_time
+
+
+def test_enough_time_changes_nothing(check: Check) -> None:
+    assert check(TWO_LAYER, checks=CheckSettings(minutes=1e6))[0] == check(TWO_LAYER)[0]
+
+
+def test_trainings_side_by_side_find_what_one_after_the_other_does(
+    digits: DatasetReference, digits_stats: ChannelStats
+) -> None:
+    coarse = CoarseSettings.model_validate({"init": ["he", "xavier"], "optimizer": ["sgd", "adam"]})
+    setup = setup_of(inputs_of(digits, digits_stats, CONVNET, OPTIMIZER, 0), coarse, DEFAULTS)
+    one, two = (run_checks(replace(setup, workers=workers), DEFAULTS, Said()) for workers in (1, 2))
+    assert one == two

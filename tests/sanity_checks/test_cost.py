@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sanefit.components.sanity_checks.cost import operations_for_an_image
+from sanefit.components.sanity_checks.cost import FOR_ONE_THREAD, cost_of, threads_and_workers
 from sanefit.components.sanity_checks.probe.learning_rate_probe import RATES, STEPS, plan_probe
 from sanefit.components.sanity_checks.setup import Setup
 
@@ -38,7 +38,7 @@ def test_operations_are_those_that_torch_counts(network: nn.Module) -> None:
     with FlopCounterMode(display=False) as counter:
         classifier(pixels[:1])
     setup = Setup(classifier, 4, pixels, labels, pixels, labels)
-    assert operations_for_an_image(setup) == pytest.approx(3 * counter.get_total_flops())
+    assert cost_of(setup).operations == pytest.approx(3 * counter.get_total_flops())
 
 
 @given(batch_size=st.integers(4, 1024), each=st.floats(1, 1e11), budget=st.floats(1e9, 1e13))
@@ -51,3 +51,31 @@ def test_a_probe_is_whole_where_it_can_be_and_small_where_it_must(batch_size: in
     assert (plan.rates == RATES and plan.steps == STEPS and plan.batch_size == batch_size) == (whole <= budget)
     if whole > budget:
         assert len(plan.rates) * plan.steps * plan.batch_size * each < whole
+
+
+def setup_of_width(width: int, batch_size: int) -> Setup:
+    pixels, labels = torch.zeros((4, 8, 8, 3), dtype=torch.uint8), torch.arange(4)
+    network = FromPixels(nn.Sequential(nn.Flatten(), nn.Linear(192, width), nn.ReLU(), nn.Linear(width, 4)))
+    return Setup(network, 4, pixels, labels, pixels, labels, batch_size=batch_size)
+
+
+def test_a_small_network_is_computed_by_one_thread_and_a_large_one_by_all() -> None:
+    small, large = setup_of_width(16, 64), setup_of_width(65536, 512)
+    assert cost_of(small).operations * 64 < FOR_ONE_THREAD < cost_of(large).operations * 512
+    assert threads_and_workers(small, 8, 2**40) == (1, 8)
+    assert threads_and_workers(large, 8, 2**40) == (8, 8)
+
+
+def test_as_many_trainings_side_by_side_as_memory_holds() -> None:
+    setup = setup_of_width(1000, 100)
+    cost = cost_of(setup)
+    of_one = cost.bytes * 100 + cost.weights
+    assert cost.bytes >= 4 * 2 * (1000 + 1000 + 4)
+    assert threads_and_workers(setup, 8, int(2.1 * 3 * of_one))[1] == 3
+    assert threads_and_workers(setup, 8, 0)[1] == 1
+
+
+def test_a_network_that_cannot_be_run_is_left_to_the_checks() -> None:
+    setup = setup_of_width(16, 64)
+    broken = Setup(nn.Linear(3, 3), 4, setup.train_pixels, setup.train_labels, setup.train_pixels, setup.train_labels)
+    assert threads_and_workers(broken, 8, 2**40) == (1, 1)

@@ -40,6 +40,7 @@ class CheckSettings(Settings):
     ``first_loss_warn``, ``first_loss_fail``: largest distance from the expected first loss, as a share of it.
     ``overfit_loss``, ``overfit_epochs``: what 20 samples must reach, and in how many full-batch steps.
     ``saturated_share``, ``dead_share``: of a layer's values or neurons, from which on it is called so.
+    ``minutes``: after these no check is begun, and what is not known then is unknown; None: as long as it takes.
     """
 
     skip: Annotated[tuple[CheckName, ...], AfterValidator(_in_one_order)] = ()
@@ -49,6 +50,7 @@ class CheckSettings(Settings):
     overfit_epochs: PositiveInt = 200  # the lecture's
     saturated_share: Share = 0.5
     dead_share: Share = 0.5
+    minutes: PositiveFinite | None = None
 
 
 class GateResult(Artifact):
@@ -102,13 +104,17 @@ class LayerSignal(Artifact):
 
 
 class CheckReport(Artifact):
-    """The gates' verdicts, the layers' signals, and the learning rates worth searching."""
+    """The gates' verdicts, the layers' signals, and the learning rates worth searching.
+
+    ``out_of_time``: whether ``checks.minutes`` ended before all was known.
+    """
 
     gates: list[GateResult]
     layers: list[LayerSignal] = Field(default=[])
     probe: list[ProbedRate]
     learning_rate_band: tuple[float, float] | None
     recommended_learning_rate: float | None = None
+    out_of_time: bool = False
 
     @property
     def failures(self) -> list[GateResult]:

@@ -5,13 +5,13 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
 
 from sanefit.components.foundation.machine.parallel_work import end_with_parent
 from sanefit.components.foundation.machine.termination import listen_for_sigterm
+from sanefit.components.foundation.machine.threads import using_threads
 from sanefit.components.foundation.schemas.search import TrialResult
 from sanefit.components.foundation.training.loop.training_data import data_on
 from sanefit.components.hyperparameter_search.pack.chunk_training import (
@@ -24,17 +24,6 @@ from sanefit.components.hyperparameter_search.pack.chunk_training import (
 )
 
 _context: PackContext | None = None  # of this worker
-
-
-@contextmanager
-def using_threads(threads: int) -> Iterator[None]:
-    """Let torch compute with so many threads; afterwards with as many as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def train_chunks(

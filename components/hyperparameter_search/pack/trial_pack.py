@@ -11,6 +11,7 @@ from sanefit.components.foundation.clock import Clock
 from sanefit.components.foundation.image_dataset.shards import BUNDLE, read_index
 from sanefit.components.foundation.machine.arithmetic import arithmetic_of
 from sanefit.components.foundation.machine.devices import CPU
+from sanefit.components.foundation.machine.threads import using_threads
 from sanefit.components.foundation.randomness import derive_seed
 from sanefit.components.foundation.schemas.runs import RunReference
 from sanefit.components.foundation.schemas.search import PackPlan, PackResult, TrialResult
@@ -25,7 +26,6 @@ from sanefit.components.hyperparameter_search.pack.chunk_training import PackCon
 from sanefit.components.hyperparameter_search.pack.folds import assign_folds
 from sanefit.components.hyperparameter_search.pack.pack_progress import TrialCount
 from sanefit.components.hyperparameter_search.pack.pack_rounds import TrialsOfPack
-from sanefit.components.hyperparameter_search.pack.pack_workers import using_threads
 from sanefit.components.hyperparameter_search.pack.trial_log import TrialLog, shown
 from sanefit.components.hyperparameter_search.pack.trial_store import open_store
 from sanefit.components.hyperparameter_search.plan.next_round import draw_next_round

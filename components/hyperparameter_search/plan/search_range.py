@@ -29,7 +29,8 @@ def coarse_range(settings: CoarseSettings, band: tuple[float, float] | None) -> 
         rates, reason = band, "the learning-rate probe"
     else:
         raise RunFailedError(
-            "no learning rate between 1e-7 and 10 was good in the probe, and search.coarse.learning_rate is not set; "
+            "no learning rate between 1e-7 and 10 was good in the probe, or there was no time for it, "
+            "and search.coarse.learning_rate is not set; "
             "expected a range to search; look at the probe in the report, or set search.coarse.learning_rate"
         )
     searched = SearchRange(

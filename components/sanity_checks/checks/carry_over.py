@@ -1,13 +1,18 @@
 """M2: a short training learns something that holds for validation images, and that permuted labels do not give."""
 
+from dataclasses import replace
+
+from torch import Tensor
+
 from sanefit.components.foundation.schemas.checks import Verdict
 from sanefit.components.sanity_checks.check import Measurement
-from sanefit.components.sanity_checks.cost import CARRY_OVER, affordable, operations_for_an_image
+from sanefit.components.sanity_checks.cost import CARRY_OVER, OF_A_STEP, affordable, cost_of
 from sanefit.components.sanity_checks.null_control import (
     IMAGES,
     STANDARD_ERRORS,
     HeldOut,
     NullControl,
+    Pace,
     class_weights,
     is_better,
     nearest_images_say,
@@ -18,7 +23,8 @@ from sanefit.components.sanity_checks.probe.learning_rate_probe import recommend
 from sanefit.components.sanity_checks.setup import Setup
 
 STEPS = 150
-FEWEST = 16  # images in a batch
+FEWEST = 8  # images in a batch
+FEWEST_STEPS, FEWEST_ASKED = 60, 500
 LONGER = 4  # times, where that was not enough
 TELLS = 0.1  # three standard errors between two accuracies at chance: with more, the set is too small
 PASSED: tuple[Verdict, str] = ("pass", "")
@@ -36,36 +42,33 @@ def check_recommended_rate(setup: Setup) -> Measurement | None:
 def check_carry_over(setup: Setup, learning_rate: float) -> Measurement:
     """Train for 150 steps at the recommended rate, and once more on permuted labels: a null control.
 
-    What is learned from the labels must answer validation images better than what is learned from noise, by three
-    standard errors over these images, each class weighing the same: in its answers, or in the probability that it
-    gives the true class. A network that learns slowly gets four times the steps first, and then answers training
-    images that are held out, too, in three turns. Fails where the nearest training images tell no more than permuted
-    labels either; where they do, it is the network that learns nothing: it warns. Where there are too few images to
-    tell, that is said.
+    A costly network makes fewer steps. What is learned from the labels must answer validation images better than what
+    is learned from noise, by three standard errors over these images, each class weighing the same: in its answers, or
+    in how much more probable it finds the true class than the others. A network that learns slowly gets four times the
+    steps first, and then, where validation images are few, answers training images that are held out, too, in three
+    turns. Fails where the nearest training images tell no more than permuted labels either; where they do, it is the
+    network that learns nothing: it warns. Where there are too few images to tell, that is said.
 
     Args:
         setup: network and data.
         learning_rate: constant over the steps.
     """
-    each = operations_for_an_image(setup)
-    size = affordable(CARRY_OVER / 2, STEPS, each, setup.batch_size, min(FEWEST, setup.batch_size))
-    costly = size < setup.batch_size
+    pace, asked = _plan(setup, learning_rate)
+    costly = pace.size < setup.batch_size
+    longer = replace(pace, steps=LONGER * pace.steps)
     validation = HeldOut(
-        setup.train_pixels,
-        setup.train_labels,
-        setup.validation_pixels[:IMAGES],
-        setup.validation_labels[:IMAGES],
+        setup.train_pixels, setup.train_labels, setup.validation_pixels[:asked], setup.validation_labels[:asked]
     )
-    seen = [train_both(setup, [validation], learning_rate, STEPS, size)]
+    seen = [train_both(setup, [validation], pace)]
     if not seen[-1].is_better and not costly:
-        seen.append(train_both(setup, [validation], learning_rate, LONGER * STEPS, size))
-        if not seen[-1].is_better:
-            seen.append(train_both(setup, [validation, *turns_of(setup)], learning_rate, LONGER * STEPS, size))
+        seen.append(train_both(setup, [validation], longer))
+        if not seen[-1].is_better and _three_errors(validation.labels) > TELLS / 2:
+            seen.append(train_both(setup, [validation, *turns_of(setup)], longer))
     last = seen[-1]
     verdict, fix = PASSED if last.is_better else _why_not(last, costly=costly)
     return Measurement(
         verdict=verdict,
-        measured=f"after {last.steps} steps of {size} images at {learning_rate:.1e}: accuracy {last.train:.3f} in "
+        measured=f"after {last.steps} steps of {pace.size} images at {learning_rate:.1e}: accuracy {last.train:.3f} in "
         f"training, {last.accuracy:.3f} in validation, {last.of_control:.3f} after the same on permuted labels (mean "
         "over classes)",
         expected=f"better than on permuted labels by {STANDARD_ERRORS:g} standard errors, over {len(last.labels)} "
@@ -75,11 +78,17 @@ def check_carry_over(setup: Setup, learning_rate: float) -> Measurement:
     )
 
 
+def _plan(setup: Setup, learning_rate: float) -> tuple[Pace, int]:
+    """What a network of its cost is given: the pace of a training, and how many validation images it is asked."""
+    each, budget = cost_of(setup).operations, CARRY_OVER / 2
+    size = affordable(budget, STEPS, each, setup.batch_size, min(FEWEST, setup.batch_size))
+    steps = max(FEWEST_STEPS, min(STEPS, int(budget / (size * each))))
+    asked = max(FEWEST_ASKED, min(IMAGES, int(budget / (each / OF_A_STEP))))
+    return Pace(learning_rate, steps, size), asked
+
+
 def _why_not(found: NullControl, *, costly: bool) -> tuple[Verdict, str]:
-    weights = class_weights(found.labels)
-    chance = 1 / len(found.labels.unique())
-    error = (2 * chance * (1 - chance) * weights.square().sum()).sqrt().item()
-    if STANDARD_ERRORS * error > TELLS:
+    if _three_errors(found.labels) > TELLS:
         return "unknown", f"{len(found.labels)} images are too few to tell: the whole training will"
     if is_better(nearest_images_say(found, permuted=False), nearest_images_say(found, permuted=True), found.labels):
         return "unknown" if costly else "warn", (
@@ -90,3 +99,9 @@ def _why_not(found: NullControl, *, costly: bool) -> tuple[Verdict, str]:
         "null control: labels that were permuted at random teach as much. Are labels shuffled or those of other "
         "images, are the splits read differently, can anybody tell these classes apart?"
     )
+
+
+def _three_errors(labels: Tensor) -> float:
+    """Three standard errors of the difference of two accuracies at chance, each class weighing the same."""
+    weights, chance = class_weights(labels), 1 / len(labels.unique())
+    return STANDARD_ERRORS * float((2 * chance * (1 - chance) * weights.square().sum()).sqrt())

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import sys
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,7 @@ from sanefit.components.foundation.schemas.training import OptimizerKind
 from sanefit.components.foundation.training.loop.gradient_step import Step, gradient_step
 from sanefit.components.sanity_checks.check import Measurement
 from sanefit.components.sanity_checks.checks.overfit_failure import why_it_cannot
+from sanefit.components.sanity_checks.cost import OVERFIT, cost_of
 from sanefit.components.sanity_checks.setup import Setup
 from sanefit.components.sanity_checks.short_training import short_training
 
@@ -23,6 +25,7 @@ DEFAULTS = CheckSettings()
 RATES = (1e-1, 3e-2, 3e-1, 1e-2, 1e-3, 1.0, 3e-3, 1e-4, 3.0)
 ADAM_RATES = (1e-3, 3e-3, 3e-4, 1e-2, 1e-4)
 LONGER = 5  # times the epochs, for a loss that still falls
+FEWEST_EPOCHS = 10
 LAST_PART = 0.25  # of the epochs
 STILL_FALLING = 0.05  # of the loss, over the last part
 FLAT_EPOCHS, FLAT = 50, 0.01  # a loss that has not fallen by this share in so many will not
@@ -32,12 +35,13 @@ FLAT_EPOCHS, FLAT = 50, 0.01  # a loss that has not fallen by this share in so m
 class Overfitted:
     """Loss and accuracy on the samples after training; (inf, 0) when it exploded.
 
-    ``falling``: how much of its loss the last quarter of the epochs took away, at most 1.
+    ``falling``: how much of its loss the last quarter of the epochs took away, at most 1. ``epochs``: that it took.
     """
 
     loss: float
     accuracy: float
     falling: float = 0.0
+    epochs: int = 0
 
 
 def check_few_samples(setup: Setup) -> Measurement:
@@ -45,7 +49,8 @@ def check_few_samples(setup: Setup) -> Measurement:
     chosen = overfit_samples(setup.train_labels)
     pixels, labels = setup.train_pixels[chosen], setup.train_labels[chosen]
     own = (setup.optimizer, setup.momentum)
-    return check_overfit(setup.copy(dropout=False), pixels, labels, setup.thresholds, setup.step, own)
+    most = int(OVERFIT / (len(labels) * cost_of(setup).operations))
+    return check_overfit(setup.copy(dropout=False), pixels, labels, setup.thresholds, setup.step, own, most)
 
 
 def check_overfit(
@@ -55,13 +60,15 @@ def check_overfit(
     settings: CheckSettings = DEFAULTS,
     step: Step = gradient_step,
     own: tuple[OptimizerKind, float] = PLAIN,
+    most_epochs: int | None = None,
 ) -> Measurement:
     """Train on 20 samples, all at once, on the cross-entropy without regularization, at several rates.
 
     By plain SGD first, as in the lecture, then by the run's own optimizer; at last the best of these goes on while its
     loss falls, for up to five times the epochs. Passes where accuracy is 1 and the loss as asked for, by default 0.01
     in 200 epochs; or still falling then ("fits, slowly"). Warns when accuracy 1 was reached but the loss stays, or when
-    it fell to the end ("not yet"); fails otherwise ("cannot fit").
+    it fell to the end ("not yet"); fails otherwise ("cannot fit"). Unknown where the network is so costly that not all
+    of this could be tried.
 
     Args:
         classifier: freshly initialized, without dropout; it is not changed.
@@ -70,22 +77,34 @@ def check_overfit(
         settings: loss and epochs.
         step: of the training.
         own: the run's optimizer, and its momentum.
+        most_epochs: in all tries together; None: as many as they take.
     """
     tries = [(rate, PLAIN) for rate in RATES]
     if own != PLAIN:
         tries += [(rate, own) for rate in (RATES[:5] if own[0] == "sgd" else ADAM_RATES)]
-    best = Attempt(Overfitted(math.inf, 0.0), *tries[0], settings.overfit_epochs)
+    left = sys.maxsize if most_epochs is None else most_epochs
+    best, cut = Attempt(Overfitted(math.inf, 0.0), *tries[0], 0), False
     for rate, how in tries:
-        got = _attempt(classifier, pixels, labels, settings, step, rate, how)
+        epochs = min(settings.overfit_epochs, max(left // 2, FEWEST_EPOCHS))  # half: one bad rate leaves some to others
+        cut = cut or epochs < settings.overfit_epochs
+        got = _attempt(classifier, pixels, labels, settings, step, rate, how, epochs)
+        left -= got.got.epochs
         best = max(best, got, key=_goodness)
-        if _fits(best.got, settings):
+        if _fits(best.got, settings) or left < FEWEST_EPOCHS:
             break
-    if not _fits(best.got, settings) and best.got.falling > STILL_FALLING:
-        longer = settings.model_copy(update={"overfit_epochs": LONGER * settings.overfit_epochs})
-        best = max(best, _attempt(classifier, pixels, labels, longer, step, best.rate, best.how), key=_goodness)
+    wanted = LONGER * settings.overfit_epochs
+    if not _fits(best.got, settings) and best.got.falling > STILL_FALLING and left >= FEWEST_EPOCHS:
+        cut = cut or wanted > left
+        longer = _attempt(classifier, pixels, labels, settings, step, best.rate, best.how, min(wanted, left))
+        best = max(best, longer, key=_goodness)
     verdict, title, fix = _judge(best.got, settings)
-    if verdict == "fail":
-        fix = why_it_cannot(classifier, pixels, labels, len(labels.unique())) or fix
+    reason = why_it_cannot(classifier, pixels, labels, len(labels.unique())) if verdict == "fail" else ""
+    if cut and verdict != "pass" and not reason:
+        verdict, title, reason = (
+            "unknown",
+            "",
+            "too costly a network to try everything: its training will tell",
+        )
     kind = "plain SGD" if best.how == PLAIN else f"{best.how[0]} with momentum {best.how[1]:g}"
     return Measurement(
         verdict=verdict,
@@ -93,7 +112,7 @@ def check_overfit(
         f"({kind}, {best.epochs} epochs)",
         expected=f"loss below {settings.overfit_loss:g}, accuracy 1.00 within {settings.overfit_epochs} epochs "
         f"at one of {len(RATES)} rates, or a loss that goes on falling",
-        fix=fix,
+        fix=reason or fix,
         title=f"{len(labels)} samples can be overfitted{title}",
     )
 
@@ -116,8 +135,9 @@ def _attempt(
     step: Step,
     rate: float,
     how: tuple[OptimizerKind, float],
+    epochs: int,
 ) -> Attempt:
-    epochs, twin = settings.overfit_epochs, copy.deepcopy(classifier)
+    twin = copy.deepcopy(classifier)
     got = overfit(twin, pixels, labels, rate, epochs, step, how, enough=settings.overfit_loss)
     return Attempt(got, rate, how, epochs)
 
@@ -207,7 +227,7 @@ def overfit(
     for _ in range(epochs):
         loss, right = training.step(everything, rate)
         if not math.isfinite(loss.item()):
-            return Overfitted(math.inf, 0.0)
+            return Overfitted(math.inf, 0.0, epochs=len(losses) + 1)
         losses.append(loss.item())
         if loss.item() < enough and right.item() == len(labels):
             break
@@ -221,8 +241,8 @@ def overfit(
         scores = classifier(pixels)
     after = functional.cross_entropy(scores, labels).item()
     if not math.isfinite(after):
-        return Overfitted(math.inf, 0.0)
+        return Overfitted(math.inf, 0.0, epochs=len(losses))
     accuracy = (scores.argmax(dim=1) == labels).double().mean().item()
     before = losses[int((1 - LAST_PART) * len(losses))]
     falling = (before - after) / before if before > 0 else 0.0
-    return Overfitted(after, accuracy, falling)
+    return Overfitted(after, accuracy, falling, len(losses))

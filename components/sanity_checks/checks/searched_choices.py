@@ -1,6 +1,7 @@
 """L1: what is checked is what will be trained: each choice of the search, not only the first."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from sanefit.components.foundation.schemas.checks import CheckName, Verdict
 from sanefit.components.sanity_checks.check import Measurement
@@ -14,6 +15,7 @@ from sanefit.components.sanity_checks.checks.raw_scores import check_raw_scores
 from sanefit.components.sanity_checks.checks.signals import check_signals
 from sanefit.components.sanity_checks.checks.symmetry import check_symmetry
 from sanefit.components.sanity_checks.probe.probing import probed
+from sanefit.components.sanity_checks.progress import told
 from sanefit.components.sanity_checks.setup import Setup, with_verdict
 
 OF_THE_NETWORK: tuple[tuple[CheckName, Callable[[Setup], Measurement]], ...] = (
@@ -36,19 +38,29 @@ def check_searched_choices(setup: Setup) -> Measurement | None:
     """
     if not setup.choices:
         return None
-    problems = [(words, *problem) for words, choice in setup.choices.items() for problem in _problems(choice())]
+    pieces = [partial(_problems_of, choice) for choice in setup.choices.values()]
+    problems, unseen = [], list(setup.choices)
+    for got in told(setup, "further choices checked", pieces):
+        words = unseen.pop(0)
+        problems += [(words, *problem) for problem in got]
+        if setup.is_late:
+            break
     worst: Verdict = "pass"
     if problems:
         worst = "fail" if any(verdict == "fail" for _, verdict, _ in problems) else "warn"
-    told = [f"with {words}: {found.measured}" for words, _, found in problems[:SHOWN]]
+    shown = [f"with {words}: {found.measured}" for words, _, found in problems[:SHOWN]]
     ill = len({words for words, _, _ in problems})
     return Measurement(
         verdict=worst,
-        measured="; ".join([f"{len(setup.choices) - ill} of {len(setup.choices)} further choices hold", *told]),
+        measured="; ".join([f"{len(setup.choices) - ill} of {len(setup.choices)} further choices hold", *shown]),
         expected=f"each choice holds as the first does: {', '.join(setup.choices)}; not looked at: "
-        f"{', '.join(setup.not_looked_at) or 'none'}",
+        f"{', '.join([*unseen, *setup.not_looked_at]) or 'none'}",
         fix=f"take {problems[0][0]} out of search.coarse, or: {problems[0][2].fix}" if problems else "",
     )
+
+
+def _problems_of(choice: Callable[[], Setup]) -> list[tuple[Verdict, Measurement]]:
+    return list(_problems(choice()))
 
 
 def _problems(choice: Setup) -> Iterator[tuple[Verdict, Measurement]]:

@@ -3,8 +3,10 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from sanefit.components.foundation.clock import Clock
+from sanefit.components.foundation.machine.forked_work import side_by_side
 from sanefit.components.foundation.schemas.checks import GateResult
 from sanefit.components.foundation.schemas.mutations import MutationReport, PlantedResult
 from sanefit.components.foundation.step_lines.step_log import Say
@@ -33,13 +35,14 @@ def mutation_score(setup: Setup, say: Say, clock: Clock = time.time) -> Mutation
         say: prints a line for each fault.
         clock: for the time that is left.
     """
-    sound = replace(_sampled(setup), choices={}, not_looked_at=())
+    sound = replace(_sampled(setup), choices={}, not_looked_at=(), workers=1)
     known: set[tuple[str, str]] = {(gate.name, gate.fix) for gate in gates_of(sound) if gate.verdict in ALARMS}
     started, results = clock(), list[PlantedResult]()
-    for number, fault in enumerate(FAULTS):
-        results.append(_result(fault, sound, known))
-        left = (clock() - started) / (number + 1) * (len(FAULTS) - number - 1)
-        say(f"{planted_line(results[-1])} ({number + 1} of {len(FAULTS)}, about {left:.0f} s left)")
+    pieces = [partial(_result, fault, sound, known) for fault in FAULTS]
+    for number, result in enumerate(side_by_side(pieces, setup.workers), start=1):
+        results.append(result)
+        left = (clock() - started) / number * (len(FAULTS) - number)
+        say(f"{planted_line(result)} ({number} of {len(FAULTS)}, about {left:.0f} s left)")
     report = MutationReport(planted=results)
     say(
         f"mutation score {report.mutation_score:.3f}: {report.caught} of {len(report.applicable)} planted faults caught"

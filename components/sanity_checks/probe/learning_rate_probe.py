@@ -2,8 +2,9 @@
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from torch import Tensor, nn
@@ -71,6 +72,14 @@ def probe_batches(pixels: Images, labels: Tensor, batch_size: int, seed: int, st
     return ProbeBatches(pixels, labels, tuple(chosen[:steps]))
 
 
+Losses = tuple[float, float]  # first and last
+
+
+def one_by_one(pieces: Iterable[Callable[[], Losses]]) -> list[Losses]:
+    """In this process."""
+    return [piece() for piece in pieces]
+
+
 def probe_learning_rates(
     classifier: nn.Module,
     data: ProbeBatches,
@@ -79,6 +88,7 @@ def probe_learning_rates(
     step: Step = gradient_step,
     optimizer: OptimizerKind = "sgd",
     rates: Sequence[float] = RATES,
+    run: Callable[[list[Callable[[], Losses]]], Iterable[Losses]] = one_by_one,
 ) -> list[ProbedRate]:
     """Train a copy of the network on the batches at each rate, without regularization.
 
@@ -93,17 +103,18 @@ def probe_learning_rates(
         momentum: as in the search.
         loss, step, optimizer: of the training.
         rates: rising.
+        run: measures the rates, which are independent of each other; in their order.
 
     Returns:
         One verdict per rate.
     """
-    measured = [
-        (rate, *_first_and_last_loss(copy.deepcopy(classifier), data, rate, momentum, loss, step, optimizer))
-        for rate in rates
+    pieces: list[Callable[[], Losses]] = [
+        partial(_first_and_last_loss, classifier, data, rate, momentum, loss, step, optimizer) for rate in rates
     ]
-    falls = [(first - last if math.isfinite(last) else -math.inf, rate) for rate, first, last in measured]
+    measured = list(zip(rates, run(pieces), strict=True))
+    falls = [(first - last if math.isfinite(last) else -math.inf, rate) for rate, (first, last) in measured]
     best_fall, best_rate = max(falls)
-    return [_judge(rate, first, last, best_fall, best_rate, len(data.batches)) for rate, first, last in measured]
+    return [_judge(rate, first, last, best_fall, best_rate, len(data.batches)) for rate, (first, last) in measured]
 
 
 def learning_rate_band(probe: Sequence[ProbedRate]) -> tuple[float, float] | None:
@@ -136,7 +147,8 @@ def _first_and_last_loss(
     minimized: Loss,
     step: Step,
     optimizer: OptimizerKind,
-) -> tuple[float, float]:
+) -> Losses:
+    classifier = copy.deepcopy(classifier)
     training = short_training(
         classifier, data.pixels, data.labels, rate, loss=minimized, step=step, momentum=momentum, optimizer=optimizer
     )
