@@ -11,6 +11,7 @@ from sanefit.components.foundation.diagnosis.operations import Trace, trace
 from sanefit.components.sanity_checks.check import Measurement
 from sanefit.components.sanity_checks.setup import Setup
 from sanefit.components.sanity_checks.short_training import take_steps
+from sanefit.components.sanity_checks.zero_start import wake
 
 IMAGES = 64
 SAME_WITHIN = 1e-3  # of the scores' spread
@@ -114,11 +115,13 @@ def _evaluation_problem(setup: Setup, half: Tensor, other: Tensor) -> tuple[str,
 
 
 def _after_some_steps(setup: Setup, pixels: Tensor, *, chance: bool = True) -> nn.Module:
-    """A copy in training mode that has stepped a few times."""
+    """A copy in training mode whose parts all do something, and which has stepped a few times."""
     labels = torch.arange(len(pixels)) % setup.classes
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(setup.seed)
-        return take_steps(setup.copy(dropout=chance), pixels, labels, SMALL_RATE, STEPS_BEFORE)
+        classifier = setup.copy(dropout=chance)
+        wake(classifier, setup.seed)
+        return take_steps(classifier, pixels, labels, SMALL_RATE, STEPS_BEFORE)
 
 
 @torch.no_grad()

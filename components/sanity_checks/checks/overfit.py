@@ -17,6 +17,7 @@ from sanefit.components.sanity_checks.checks.overfit_failure import why_it_canno
 from sanefit.components.sanity_checks.cost import OVERFIT, cost_of
 from sanefit.components.sanity_checks.setup import Setup
 from sanefit.components.sanity_checks.short_training import short_training
+from sanefit.components.sanity_checks.zero_start import zero_parts
 
 SAMPLES = 20
 PLAIN: tuple[OptimizerKind, float] = ("sgd", 0.0)
@@ -223,6 +224,7 @@ def overfit(
         momentum=how[1],
     )
     everything = torch.arange(len(labels))
+    patient = bool(zero_parts(classifier))  # it leaves a saddle, where the loss is flat at first
     losses: list[float] = []
     for _ in range(epochs):
         loss, right = training.step(everything, rate)
@@ -232,7 +234,8 @@ def overfit(
         if loss.item() < enough and right.item() == len(labels):
             break
         if (
-            len(losses) > FLAT_EPOCHS
+            not patient
+            and len(losses) > FLAT_EPOCHS
             and enough
             and min(losses[-FLAT_EPOCHS:]) > (1 - FLAT) * min(losses[:-FLAT_EPOCHS])
         ):
