@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
 
 from sanefit.components.foundation.diagnosis.layer_signals import measure_signals
 from sanefit.components.foundation.diagnosis.network_paths import (
+    averaged_last,
     beside_gates,
     bottleneck,
     computed_last,
@@ -196,6 +198,27 @@ def test_weights_that_are_not_registered_are_found_where_they_are_used() -> None
     assert found.arguments[1] is network.hidden[0].weight
     registered = nn.Sequential(nn.Linear(4, 4))
     assert unregistered(trace(registered, torch.randn(3, 4))[1], registered) == []
+
+
+def test_views_of_parameters_are_registered() -> None:
+    """Spectral norm multiplies by the transpose of its weight outside autograd."""
+    network = nn.Sequential(spectral_norm(nn.Linear(4, 4)), nn.ReLU(), nn.Linear(4, 2))
+    assert unregistered(trace(network, torch.randn(3, 4))[1], network) == []
+
+
+@pytest.mark.parametrize(
+    ("layers", "found"),
+    [
+        ([nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()], "relu"),
+        ([nn.Sigmoid(), nn.AvgPool2d(4), nn.Flatten()], "sigmoid"),
+        ([nn.AdaptiveAvgPool2d(1), nn.Flatten()], "conv2d"),
+        ([nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.ReLU()], None),
+    ],
+)
+def test_what_is_averaged_at_the_end_is_seen(layers: list[nn.Module], found: str | None) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 2, 1), *layers)
+    averaged = averaged_last(trace(network, torch.randn(2, 3, 4, 4))[1])
+    assert (averaged.name if averaged else None) == found
 
 
 def test_the_network_is_left_as_it_was() -> None:
