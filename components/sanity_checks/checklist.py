@@ -23,7 +23,7 @@ from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.sanity_checks.check import Check, Measurement
 from sanefit.components.sanity_checks.check_table import CHECKS
 from sanefit.components.sanity_checks.checks.signals import shown_layers
-from sanefit.components.sanity_checks.cost import threads_and_workers
+from sanefit.components.sanity_checks.cost import fitted
 from sanefit.components.sanity_checks.exportable import require_exportable
 from sanefit.components.sanity_checks.probe.learning_rate_probe import learning_rate_band, recommended_rate
 from sanefit.components.sanity_checks.probe.probing import probed
@@ -42,10 +42,9 @@ def run_checklist(inputs: TrainingInputs, coarse: CoarseSettings, settings: Chec
         settings: thresholds, and what to skip.
         say: prints a line.
     """
-    setup = setup_of(inputs, coarse, settings)
-    threads, workers = threads_and_workers(setup, usable_cores(), available_memory(CPU))
+    setup, threads = fitted(setup_of(inputs, coarse, settings), usable_cores(), available_memory(CPU))
     with using_threads(threads):
-        report = run_checks(replace(setup, workers=workers), settings, say)
+        report = run_checks(setup, settings, say)
     if not report.failures and isinstance(inputs.network, ModuleSettings | TorchvisionSettings):  # ours all can
         assert isinstance(setup.classifier, Classifier)
         warned = "; ".join(f"{gate.measured}: {gate.fix}" for gate in report.gates if gate.verdict == "warn")

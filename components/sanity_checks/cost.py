@@ -1,6 +1,6 @@
 """What a check may cost, counted in operations rather than seconds, so that verdicts do not depend on the clock."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -18,6 +18,7 @@ FOR_ONE_THREAD = 1e10  # of a training step: with less, threads wait for each ot
 BYTES = 4  # of a value
 KEPT = 2  # times what a forward pass gives: backward makes gradients of it
 OF_MEMORY = 0.5  # that is free, for all workers together
+FEWEST = 8  # images in a batch, whatever it takes
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,10 @@ def affordable(budget: float, steps: int, each: float, most: int, fewest: int) -
     return max(min(most, fewest), min(most, int(budget / (steps * each))))
 
 
-def threads_and_workers(setup: Setup, cores: int, free: int) -> tuple[int, int]:
-    """How many threads compute a step, and how many trainings go on side by side, each with one thread.
+def fitted(setup: Setup, cores: int, free: int) -> tuple[Setup, int]:
+    """The same for a machine: trainings side by side, each with one thread, and batches that fit; threads for the rest.
 
-    One of each for a network that cannot even be run: a check will say why.
+    Unchanged, and one thread, for a network that cannot even be run: a check will say why.
 
     Args:
         setup: whose network is trained.
@@ -72,7 +73,10 @@ def threads_and_workers(setup: Setup, cores: int, free: int) -> tuple[int, int]:
     try:
         cost = cost_of(setup)
     except Exception:  # whatever the user's network raises
-        return 1, 1
+        return setup, 1
+    of_an_image = max(cost.bytes, 1.0)
+    room = OF_MEMORY * free
+    workers = max(1, min(cores, int(room / (of_an_image * setup.batch_size + cost.weights))))
+    images = max(FEWEST, min(setup.batch_size, int((room - cost.weights) / of_an_image)))
     threads = 1 if cost.operations * setup.batch_size < FOR_ONE_THREAD else cores
-    of_a_worker = cost.bytes * setup.batch_size + cost.weights
-    return threads, max(1, min(cores, int(OF_MEMORY * free / max(of_a_worker, 1.0))))
+    return replace(setup, workers=workers, batch_size=min(setup.batch_size, images)), threads

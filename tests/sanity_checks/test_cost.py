@@ -1,5 +1,7 @@
 """Operations against torch's own count, and what is made of them."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sanefit.components.sanity_checks.cost import FOR_ONE_THREAD, cost_of, threads_and_workers
+from sanefit.components.sanity_checks.cost import FEWEST, FOR_ONE_THREAD, cost_of, fitted
 from sanefit.components.sanity_checks.probe.learning_rate_probe import RATES, STEPS, plan_probe
 from sanefit.components.sanity_checks.setup import Setup
 
@@ -62,8 +64,8 @@ def setup_of_width(width: int, batch_size: int) -> Setup:
 def test_a_small_network_is_computed_by_one_thread_and_a_large_one_by_all() -> None:
     small, large = setup_of_width(16, 64), setup_of_width(65536, 512)
     assert cost_of(small).operations * 64 < FOR_ONE_THREAD < cost_of(large).operations * 512
-    assert threads_and_workers(small, 8, 2**40) == (1, 8)
-    assert threads_and_workers(large, 8, 2**40) == (8, 8)
+    assert fitted(small, 8, 2**40) == (replace(small, workers=8), 1)
+    assert fitted(large, 8, 2**40) == (replace(large, workers=8), 8)
 
 
 def test_as_many_trainings_side_by_side_as_memory_holds() -> None:
@@ -71,11 +73,13 @@ def test_as_many_trainings_side_by_side_as_memory_holds() -> None:
     cost = cost_of(setup)
     of_one = cost.bytes * 100 + cost.weights
     assert cost.bytes >= 4 * 2 * (1000 + 1000 + 4)
-    assert threads_and_workers(setup, 8, int(2.1 * 3 * of_one))[1] == 3
-    assert threads_and_workers(setup, 8, 0)[1] == 1
+    assert fitted(setup, 8, int(2.1 * 3 * of_one))[0] == replace(setup, workers=3)
+    assert fitted(setup, 8, 0)[0] == replace(setup, workers=1, batch_size=FEWEST)
+    half = fitted(setup, 8, int(2 * (cost.weights + 50.5 * cost.bytes)))[0]
+    assert (half.workers, half.batch_size) == (1, 50)
 
 
 def test_a_network_that_cannot_be_run_is_left_to_the_checks() -> None:
     setup = setup_of_width(16, 64)
     broken = Setup(nn.Linear(3, 3), 4, setup.train_pixels, setup.train_labels, setup.train_pixels, setup.train_labels)
-    assert threads_and_workers(broken, 8, 2**40) == (1, 1)
+    assert fitted(broken, 8, 2**40) == (broken, 1)

@@ -96,7 +96,7 @@ def _without_the_network(setup: Setup, validation: HeldOut) -> tuple[Verdict, st
     other = stand_in(setup)
     if other is None:
         return "unknown", "a costly network learns too little in so few steps: the whole training will tell"
-    found = train_both(other, [validation, *turns_of(setup)], Pace(RATE, LONGER * STEPS, BATCH))
+    found = train_both(other, [validation, *turns_of(setup)], Pace(RATE, 2 * STEPS, BATCH))
     verdict, fix = PASSED if found.is_better else _why_not(found)
     if verdict == "fail":
         return verdict, f"{fix} (A small convnet stood in.)"

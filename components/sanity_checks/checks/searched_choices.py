@@ -1,6 +1,7 @@
 """L1: what is checked is what will be trained: each choice of the search, not only the first."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 from sanefit.components.foundation.schemas.checks import CheckName, Verdict
@@ -38,7 +39,7 @@ def check_searched_choices(setup: Setup) -> Measurement | None:
     """
     if not setup.choices:
         return None
-    pieces = [partial(_problems_of, choice) for choice in setup.choices.values()]
+    pieces = [partial(_problems_of, choice, setup.batch_size) for choice in setup.choices.values()]
     problems, unseen = [], list(setup.choices)
     for got in told(setup, "further choices checked", pieces):
         words = unseen.pop(0)
@@ -59,8 +60,10 @@ def check_searched_choices(setup: Setup) -> Measurement | None:
     )
 
 
-def _problems_of(choice: Callable[[], Setup]) -> list[tuple[Verdict, Measurement]]:
-    return list(_problems(choice()))
+def _problems_of(choice: Callable[[], Setup], most: int) -> list[tuple[Verdict, Measurement]]:
+    """``most``: images that fit in a batch."""
+    setup = choice()
+    return list(_problems(replace(setup, batch_size=min(setup.batch_size, most))))
 
 
 def _problems(choice: Setup) -> Iterator[tuple[Verdict, Measurement]]:
