@@ -140,7 +140,7 @@ def summarize(findings: Findings) -> RunSummary:
     return RunSummary(
         run_name=findings.run.run_name,
         fingerprint=findings.dataset.fingerprint,
-        failed_checks=[f"{gate.row} {gate.measured}; {gate.fix}" for gate in findings.checks.failures],
+        failed_checks=[f"{gate.row} {gate.title}: {gate.measured}; {gate.fix}" for gate in findings.checks.failures],
         validation_accuracy=trained.validation_accuracy if trained else None,
         test_accuracy=trained.test_accuracy if trained else None,
         validation=trained.validation if trained else None,

@@ -37,7 +37,7 @@ CHECKS = (
         name="splits_apart",
         row="D4",
         title="no image is in two splits",
-        reason="on images that were trained on, accuracy says what was learned by heart",
+        reason="accuracy on images that were trained on measures memorization, not what holds for new images",
         run=check_splits_apart,
     ),
     Check(
@@ -82,8 +82,8 @@ CHECKS = (
         name="modes",
         row="B3",
         title="training and evaluation mode differ as they should",
-        reason="one input does not always give one output in training: batch norm uses its batch; evaluation must "
-        "not depend on who else is in the batch",
+        reason="batch norm uses the batch's statistics and dropout is random, but in training only: in evaluation a "
+        "score must depend on its own image alone",
         run=check_modes,
     ),
     Check(
@@ -132,8 +132,8 @@ CHECKS = (
     Check(
         name="learning_rates",
         row="R4",
-        title="learning rates",
-        reason="a rate too small hardly moves the cost, a rate too big explodes: the search starts between",
+        title="some learning rates work, and the search covers them",
+        reason="too small a rate hardly lowers the loss, too large a rate makes it explode: search in between",
         run=check_learning_rates,
         after_probe=True,
     ),

@@ -13,9 +13,9 @@ def require_passed(report: CheckReport, say: Say) -> None:
     """
     if report.failures:
         raise ChecksFailedError(
-            "the network failed the checks, no trial was started: "
+            "the network failed the checks, so no trial was started: "
             + " | ".join(
-                f"{gate.row} {gate.measured}, expected {gate.expected}; {gate.reason}; {gate.fix}"
+                f"{gate.row} {gate.title}: {gate.measured}, expected {gate.expected}; {gate.reason}; {gate.fix}"
                 for gate in report.failures
             )
         )
@@ -23,7 +23,7 @@ def require_passed(report: CheckReport, say: Say) -> None:
         [gate for gate in report.gates if gate.verdict == verdict] for verdict in ("warn", "skip", "unknown")
     )
     for gate in warned:
-        say(f"warning: {gate.row} {gate.measured}, expected {gate.expected}; {gate.fix}")
+        say(f"warning: {gate.row} {gate.title}: {gate.measured}, expected {gate.expected}; {gate.reason}; {gate.fix}")
     held = len(report.gates) - len(warned) - len(skipped) - len(unknown)
     say(
         f"open: {held} of {len(report.gates)} checks hold"

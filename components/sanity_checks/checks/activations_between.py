@@ -30,7 +30,7 @@ def check_activations(setup: Setup) -> Measurement:
     affine = is_affine(passed) if passed.between() else len(layers) > 1 and bend < AFFINE_BELOW
     fix = "put an activation (network.activation=relu) after every layer but the last"
     verdict: Verdict = "pass"
-    measured = f"the scores bend by {bend:.2g} of their spread between two images"
+    measured = f"halfway between two images, scores are off the straight line by {bend:.2g} of their spread (the bend)"
     if affine:
         verdict = "fail"
         measured = f"missing activation: {len(layers)} layers make one affine function, bend {bend:.1g}"
@@ -38,8 +38,8 @@ def check_activations(setup: Setup) -> Measurement:
         first, second = links[0]
         verdict = "warn"
         measured = (
-            f"missing activation: {len(links)} of {len(layers)} layers get a linear function of another, first "
-            f"{first.place} feeds {second.place}"
+            f"missing activation: {len(links)} of {len(layers)} layers follow another layer with nothing nonlinear "
+            f"between them, first {second.place} after {first.place}"
         )
     return Measurement(
         verdict=verdict,

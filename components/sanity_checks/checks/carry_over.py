@@ -75,8 +75,8 @@ def check_carry_over(setup: Setup, learning_rate: float) -> Measurement:
         measured=f"after {last.steps} steps of {pace.size} images at {learning_rate:.1e}: accuracy {last.train:.3f} in "
         f"training, {last.accuracy:.3f} in validation, {last.of_control:.3f} after the same on permuted labels (mean "
         "over classes)",
-        expected=f"better than on permuted labels by {STANDARD_ERRORS:g} standard errors, over {len(last.labels)} "
-        "images",
+        expected="an accuracy, or a probability of the true class, above that after permuted labels by "
+        f"{STANDARD_ERRORS:g} standard errors, over {len(last.labels)} images",
         fix=fix,
         learned=seen[0].accuracy,
     )
@@ -95,25 +95,26 @@ def _without_the_network(setup: Setup, validation: HeldOut) -> tuple[Verdict, st
     """Where a costly one has not learned enough to tell in the steps that it was given."""
     other = stand_in(setup)
     if other is None:
-        return "unknown", "a costly network learns too little in so few steps: the whole training will tell"
+        return "unknown", "nothing to change yet: so costly a network gets too few steps here; the search will tell"
     found = train_both(other, [validation, *turns_of(setup)], Pace(RATE, 2 * STEPS, BATCH))
     verdict, fix = PASSED if found.is_better else _why_not(found)
     if verdict == "fail":
         return verdict, f"{fix} (A small convnet stood in.)"
-    return "unknown", "so few steps teach a costly network too little to tell: the whole training will"
+    return "unknown", "nothing to change yet: so costly a network gets too few steps here; the search will tell"
 
 
 def _why_not(found: NullControl) -> tuple[Verdict, str]:
     if _three_errors(found.labels) > TELLS:
-        return "unknown", f"{len(found.labels)} images are too few to tell: the whole training will"
+        return "unknown", f"{len(found.labels)} images are too few to tell: add some, or let the search tell"
     if is_better(nearest_images_say(found, permuted=False), nearest_images_say(found, permuted=True), found.labels):
         return "warn", (
-            "the images tell the classes apart, but what the network learned of them does not hold for validation "
-            "images: are the splits read differently, is batch norm's average wrong in evaluation, is the network slow?"
+            "the nearest training images tell the classes apart, but what the network learned does not hold for "
+            "validation images: check that the splits are not read differently and that batch norm's running averages "
+            "are right; a network that learns slowly only needs more steps"
         )
     return "fail", (
-        "null control: labels that were permuted at random teach as much. Are labels shuffled or those of other "
-        "images, are the splits read differently, can anybody tell these classes apart?"
+        "null control: labels that were permuted at random teach as much; check that labels are not shuffled or those "
+        "of other images, that the splits are not read differently, and that a person can tell these classes apart"
     )
 
 

@@ -46,7 +46,7 @@ def check_first_loss(setup: Setup) -> Measurement:
         verdict=verdict,
         measured=f"{first:.4f}",
         expected=f"{expected:.4f} = {why}, within {warn:.0%} (fails beyond {fail:.0%})"
-        + (", where 20 samples do not say that it cannot learn" if learns else ""),
+        + ("; these bounds are wide because the network was not seen failing on 20 samples" if learns else ""),
         fix="" if verdict == "pass" else fix,
         title=f"first loss is {why}",
         reason=f"a network that knows nothing gives each of {setup.classes} classes probability 1/{setup.classes}"
@@ -81,7 +81,7 @@ def check_regularization(setup: Setup) -> Measurement:
     return Measurement(
         verdict="pass" if goes_up else "fail",
         measured=f"{without:.4f} at 0, {raised:.4f} at {RAISED_REGULARIZATION:g}",
-        expected=f"above {without:.4f} at {RAISED_REGULARIZATION:g}",
+        expected=f"above {without:.4f} at weight decay {RAISED_REGULARIZATION:g}",
         fix="" if goes_up else "the weights are all 0 or not finite: set network.init=he or xavier",
     )
 
@@ -102,8 +102,8 @@ def check_weight_decays(setup: Setup) -> Measurement | None:
         verdict="warn" if drowned else "pass",
         measured=f"at weight decay {lowest:.1e}, the lowest asked for, the penalty is {added:.3g}, the loss {loss:.4f}",
         expected=f"a penalty of at most {DROWNED_BEYOND:g} times the loss",
-        fix=f"regularization is huge: search weight decays from below {lowest * loss / added:.1e} "
-        "(search.coarse.weight_decay)"
+        fix="regularization is huge: let search.coarse.weight_decay start at or below "
+        f"{lowest * loss / added:.1e}, where the penalty equals the loss"
         if drowned
         else "",
     )

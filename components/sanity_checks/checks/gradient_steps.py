@@ -47,8 +47,8 @@ def check_gradient_step(setup: Setup) -> Measurement:
     return Measurement(
         verdict=problem[0] if problem else "pass",
         measured=measured,
-        expected=f"cosine above {DIRECTION} with the descent direction, length within a factor {LENGTH:g}, "
-        "no weight that stays",
+        expected=f"steps with a cosine above {DIRECTION} to the negative gradient, as long as learning rate times "
+        f"gradient within a factor of {LENGTH:g}, and no weight left where it was",
         fix=fix,
     )
 
@@ -58,7 +58,7 @@ def _problem(setup: Setup) -> tuple[tuple[Verdict, str] | None, str]:
         first, *later = steps_seen(setup)
     except RuntimeError as error:
         return ("fail", f"the step raised: {first_line(error)[:150]}"), (
-            "the graph is detached: no detach(), .data or no_grad() before the loss"
+            "most likely the graph is detached: remove any detach(), .data or no_grad() before the loss"
         )
     second = later[0]
     if first.cosine < -DIRECTION:
@@ -68,7 +68,8 @@ def _problem(setup: Setup) -> tuple[tuple[Verdict, str] | None, str]:
         ), "the loss has the wrong sign: minimize it, not its negative"
     if first.ratio == 0:
         return ("fail", "no weight moves"), (
-            "no gradient reaches the weights: all are frozen, or the optimizer does not have them"
+            "no gradient reaches the weights, all are frozen, or the optimizer does not have them: set "
+            "requires_grad=True, and give the optimizer parameters()"
         )
     if first.cosine < DIRECTION:
         return ("fail", f"the step goes elsewhere: cosine {first.cosine:.2f}"), (
@@ -90,7 +91,8 @@ def _problem(setup: Setup) -> tuple[tuple[Verdict, str] | None, str]:
         )
     if still := sorted(set(first.still).intersection(*(step.still for step in later))):
         named = ", ".join(map(repr, still[:3]))
-        return ("warn", f"{len(still)} weights stay in {len(later) + 1} steps, as {named}"), _why_still(setup, still)
+        measured = f"{len(still)} weights stay as they were over {len(later) + 1} steps, among them {named}"
+        return ("warn", measured), _why_still(setup, still)
     return None, ""
 
 
@@ -110,8 +112,8 @@ def _why_still(setup: Setup, still: list[str]) -> str:
     if all(id(weights[name]) not in used for name in still):
         return "forward() never uses them: call these layers, or remove them"
     return (
-        "no gradient reaches these layers: a detach(), no_grad(), .data, argmax or rounding stands behind them, or "
-        "what they give is not used"
+        "no gradient reaches these layers: remove the detach(), no_grad(), .data, argmax or rounding that follows "
+        "them, or use their output"
     )
 
 

@@ -35,7 +35,8 @@ def check_inputs(setup: Setup) -> Measurement | None:
         fix += "; images that hardly differ, normalizing twice and dividing by 255 twice give so small a spread"
     return Measurement(
         verdict="pass" if centered and scaled else "warn",
-        measured=f"mean {mean:.4g} off 0, std {std:.4g}: {off:.2f} standard deviations, where {layer.place} takes them",
+        measured=f"largest channel mean {mean:.4g} away from 0, std {std:.4g}: {off:.2f} standard deviations, at the "
+        f"input of {layer.place}",
         expected=f"within {OFF_CENTER} standard deviations of 0, std from {SMALLEST_STD} to {LARGEST_STD:g}",
         fix=fix,
     )

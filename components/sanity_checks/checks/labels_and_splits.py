@@ -65,9 +65,10 @@ def check_splits_alike(setup: Setup) -> Measurement:
     shown = ", ".join(f"{a:.1f} and {b:.1f}" for a, b in zip(train.mean(0), validation.mean(0), strict=True))
     return Measurement(
         verdict="warn" if apart else "pass",
-        measured=f"channel means {shown} in training and validation, {errors.max():.1f} standard errors apart",
-        expected=f"within {ALIKE_WITHIN:g} standard errors, or within {ALIKE_SHARE * 255:.1f} of 255",
-        fix="the splits are read differently (channels swapped: RGB and BGR? another scale?) or come from "
+        measured=f"channel means in training and validation {shown}: at most {errors.max():.1f} standard errors apart",
+        expected=f"within {ALIKE_WITHIN:g} standard errors (chance reaches 5 once in a million), or within "
+        f"{ALIKE_SHARE * 255:.1f} of 255 gray levels",
+        fix="the splits are read differently (channels swapped, as RGB and BGR, or scaled differently) or come from "
         "different sources: read both the same way, and split at random"
         if apart
         else "",

@@ -22,7 +22,13 @@ def check_learning_rates(setup: Setup) -> Measurement:
     return Measurement(
         verdict=verdict,
         measured=describe_probe(setup.probe),
-        expected="some good rates" + (f", among {asked[0]:.1e} to {asked[1]:.1e}" if asked else ""),
+        expected="a good rate: the loss falls by at least 1%, and by at least half of the largest fall"
+        + (
+            f"; the searched range {asked[0]:.1e} to {asked[1]:.1e} overlaps the good rates, or comes within a factor "
+            f"of {SLOWER:g} below them"
+            if asked
+            else ""
+        ),
         fix=fix,
     )
 

@@ -36,7 +36,7 @@ def check_modes(setup: Setup) -> Measurement:
         verdict="fail" if problem else "pass",
         measured=problem or f"as expected with {norms} batch norm and {dropouts} dropout layers",
         expected="in training, scores depend on the batch (batch norm) and on chance (dropout); in evaluation "
-        f"on neither, within {SAME_WITHIN:g} of their spread",
+        f"on neither, within {SAME_WITHIN:g} of their spread; dropout of at most {MOST_DROPOUT:g}",
         fix=fix,
     )
 
@@ -143,9 +143,9 @@ def _mismatch(setup: Setup, half: Tensor, _other: Tensor) -> tuple[str, str]:
         allowed = max(allowed, 0.05)
     if apart > allowed:
         return (
-            f"training and evaluation scores differ by {apart:.2g} of their spread, beyond batch norm, dropout and "
-            "chance",
-            "the network treats its input differently in training: normalize and scale in both modes alike",
+            f"training and evaluation scores differ by {apart:.2g} of their spread, beyond the "
+            f"{allowed:.2g} that is allowed for batch norm and chance",
+            "forward() does something in one mode only: normalize and scale the input the same way in both",
         )
     return "", ""
 

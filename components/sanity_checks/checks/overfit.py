@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from sanefit.components.foundation.schemas.checks import CheckSettings, Verdict
 from sanefit.components.foundation.schemas.training import OptimizerKind
@@ -15,34 +14,16 @@ from sanefit.components.foundation.training.loop.gradient_step import Step, grad
 from sanefit.components.sanity_checks.check import Measurement
 from sanefit.components.sanity_checks.checks.overfit_failure import why_it_cannot
 from sanefit.components.sanity_checks.cost import OVERFIT, cost_of
+from sanefit.components.sanity_checks.overfitting import DEFAULTS, PLAIN, Overfitted, overfit
 from sanefit.components.sanity_checks.setup import Setup
-from sanefit.components.sanity_checks.short_training import short_training
-from sanefit.components.sanity_checks.zero_start import zero_parts
 
 SAMPLES = 20
-PLAIN: tuple[OptimizerKind, float] = ("sgd", 0.0)
-DEFAULTS = CheckSettings()
 # The lecture uses 1e-3 on pixels 0-255; normalized pixels need about 100 times more.
 RATES = (1e-1, 3e-2, 3e-1, 1e-2, 1e-3, 1.0, 3e-3, 1e-4, 3.0)
 ADAM_RATES = (1e-3, 3e-3, 3e-4, 1e-2, 1e-4)
 LONGER = 5  # times the epochs, for a loss that still falls
 FEWEST_EPOCHS = 10
-LAST_PART = 0.25  # of the epochs
 STILL_FALLING = 0.05  # of the loss, over the last part
-FLAT_EPOCHS, FLAT = 50, 0.01  # a loss that has not fallen by this share in so many will not
-
-
-@dataclass(frozen=True)
-class Overfitted:
-    """Loss and accuracy on the samples after training; (inf, 0) when it exploded.
-
-    ``falling``: how much of its loss the last quarter of the epochs took away, at most 1. ``epochs``: that it took.
-    """
-
-    loss: float
-    accuracy: float
-    falling: float = 0.0
-    epochs: int = 0
 
 
 def check_few_samples(setup: Setup) -> Measurement:
@@ -104,7 +85,7 @@ def check_overfit(
         verdict, title, reason = (
             "unknown",
             "",
-            "too costly a network to try everything: its training will tell",
+            "nothing to change yet: so costly a network gets too few tries and epochs here; the search will tell",
         )
     kind = "plain SGD" if best.how == PLAIN else f"{best.how[0]} with momentum {best.how[1]:g}"
     return Measurement(
@@ -112,7 +93,7 @@ def check_overfit(
         measured=f"loss {best.got.loss:.4f}, accuracy {best.got.accuracy:.2f} at learning rate {best.rate:g} "
         f"({kind}, {best.epochs} epochs)",
         expected=f"loss below {settings.overfit_loss:g}, accuracy 1.00 within {settings.overfit_epochs} epochs "
-        f"at one of {len(RATES)} rates, or a loss that goes on falling",
+        f"at one of {len(RATES)} rates, or accuracy 1.00 and a loss that still falls",
         fix=reason or fix,
         title=f"{len(labels)} samples can be overfitted{title}",
     )
@@ -161,8 +142,8 @@ def _judge(best: Overfitted, settings: CheckSettings) -> tuple[Verdict, str, str
         return (
             "warn",
             "",
-            "it cannot fit further, though every sample is right: the scores are bounded; is there a tanh or another "
-            "activation after the output layer?",
+            "every sample is right, but the loss cannot fit further, as where the scores are bounded: remove any tanh "
+            "or other activation after the output layer",
         )
     if best.falling > STILL_FALLING:
         return (
@@ -191,61 +172,3 @@ def overfit_samples(labels: Tensor) -> Tensor:
     rank_in_class = torch.arange(len(labels)) - torch.searchsorted(ordered, ordered)
     turns = torch.argsort(rank_in_class, stable=True)
     return order[turns[:SAMPLES]]
-
-
-def overfit(
-    classifier: nn.Module,
-    pixels: Tensor,
-    labels: Tensor,
-    rate: float,
-    epochs: int = DEFAULTS.overfit_epochs,
-    step: Step = gradient_step,
-    how: tuple[OptimizerKind, float] = PLAIN,
-    enough: float = 0.0,
-) -> Overfitted:
-    """Train on the samples by full-batch steps, in place, and look at them again.
-
-    Args:
-        classifier, pixels, labels: as for ``check_overfit``.
-        rate: constant.
-        epochs: at most.
-        step: of the training.
-        how: optimizer and momentum.
-        enough: a loss below which it ends before, where every sample is right.
-    """
-    training = short_training(
-        classifier,
-        pixels,
-        labels,
-        rate,
-        loss=functional.cross_entropy,
-        step=step,
-        optimizer=how[0],
-        momentum=how[1],
-    )
-    everything = torch.arange(len(labels))
-    patient = bool(zero_parts(classifier))  # it leaves a saddle, where the loss is flat at first
-    losses: list[float] = []
-    for _ in range(epochs):
-        loss, right = training.step(everything, rate)
-        if not math.isfinite(loss.item()):
-            return Overfitted(math.inf, 0.0, epochs=len(losses) + 1)
-        losses.append(loss.item())
-        if loss.item() < enough and right.item() == len(labels):
-            break
-        if (
-            not patient
-            and len(losses) > FLAT_EPOCHS
-            and enough
-            and min(losses[-FLAT_EPOCHS:]) > (1 - FLAT) * min(losses[:-FLAT_EPOCHS])
-        ):
-            break
-    with torch.no_grad():
-        scores = classifier(pixels)
-    after = functional.cross_entropy(scores, labels).item()
-    if not math.isfinite(after):
-        return Overfitted(math.inf, 0.0, epochs=len(losses))
-    accuracy = (scores.argmax(dim=1) == labels).double().mean().item()
-    before = losses[int((1 - LAST_PART) * len(losses))]
-    falling = (before - after) / before if before > 0 else 0.0
-    return Overfitted(after, accuracy, falling, len(losses))

@@ -44,9 +44,15 @@ def why_it_cannot(classifier: nn.Module, pixels: Tensor, labels: Tensor, classes
             f"{'s' if narrowest[0] > 1 else ''} at {narrowest[1].place}, to tell {classes} classes apart; widen it"
         )
     if not scores.requires_grad:
-        return "the graph is detached: no gradient reaches any weight"
+        return (
+            "the graph is detached: no gradient reaches any weight; remove the detach(), .data, no_grad(), argmax or "
+            "rounding in forward()"
+        )
     functional.cross_entropy(scores, labels).backward()
     without = [name for name, weight in twin.named_parameters() if weight.grad is None or not weight.grad.any()]
     if without and not torch.equal(scores, torch.zeros_like(scores)):
-        return f"no gradient reaches {len(without)} weights, first {without[0].removeprefix('network.')!r}"
+        return (
+            f"no gradient reaches {len(without)} weights, first {without[0].removeprefix('network.')!r}; look after "
+            "it for a detach(), argmax or rounding, dead neurons, weights of 0, or an output that is not used"
+        )
     return ""

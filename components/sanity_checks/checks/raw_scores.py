@@ -54,7 +54,10 @@ def check_raw_scores(setup: Setup) -> Measurement:
         problem = (
             f"no scores for images of {tuple(pixels.shape[1:])}: {type(error).__name__}: {first_line(error)[:200]}"
         )
-        fix = "the network does not take images of this size or number of channels: set data.image_size, or correct it"
+        fix = (
+            "the forward pass raised this error: if it is about the images' size, set data.image_size; otherwise "
+            "correct the network"
+        )
     else:
         problem, fix = _problem(given, passed, len(pixels), setup.classes)
         scores = given if isinstance(given, Tensor) else scores
@@ -100,8 +103,8 @@ def _squashed(scores: Tensor, last: Operation | None) -> tuple[str, str]:
     if (last is not None and last.name in SOFTMAX) or (
         (scores >= 0).all() and torch.allclose(scores.sum(1), torch.ones(len(scores)), atol=1e-3)
     ):
-        return f"{named}every row of scores is positive and sums to 1: a softmax stands before the cross-entropy", (
-            "remove the softmax at the network's end"
+        return f"{named}no score is negative and every row sums to 1: a softmax stands before the cross-entropy", (
+            "remove the softmax at the network's end and return the raw scores (logits)"
         )
     if last is not None and last.name in SQUASHING:
         return (

@@ -48,11 +48,12 @@ def check_shortcuts(setup: Setup) -> Measurement | None:
             hidden.append(name)
     return Measurement(
         verdict="warn" if hidden else "pass",
-        measured=f"network {setup.learned:.3f}; " + ", ".join(f"{name} {value:.3f}" for name, value in told.items()),
-        expected=f"corner, border and files below {enough:.3f} ({NEARLY} below the network, or half the way from "
-        f"chance), or less than {MORE} above what the rest of the picture tells",
-        fix=f"a shortcut: {' and '.join(hidden)} alone tell{'s' * (len(hidden) == 1)} the classes; look how these "
-        f"images were made, and {_remedy(hidden)}"
+        measured=f"accuracy of the network {setup.learned:.3f}; of the nearest training images, compared by "
+        + ", ".join(f"{name} {value:.3f}" for name, value in told.items()),
+        expected=f"corner, border and files below {enough:.3f} (the higher of {NEARLY} below the network and halfway "
+        f"from chance to 1), or less than {MORE} above what the rest of the picture tells",
+        fix=f"a shortcut: {' and '.join(hidden)} alone can tell the classes apart; look at how these images were "
+        f"made, and {_remedy(hidden)}"
         if hidden
         else "",
     )
@@ -98,8 +99,8 @@ def _told(features: tuple[Tensor, Tensor], labels: tuple[Tensor, Tensor]) -> flo
 
 def _remedy(hidden: Sequence[str]) -> str:
     if set(hidden) & FILE_FEATURES.keys():
-        return "make the files of all classes in one way"
-    return "crop it away"
+        return "write the files of all classes in one way (size, format and quality)"
+    return "crop or mask that part in every image"
 
 
 def _inward(pixels: Tensor, place: int, axis: int, *, farther: bool) -> int:

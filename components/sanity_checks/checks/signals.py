@@ -21,12 +21,13 @@ SHOWN_LAYERS = 40
 
 LayerVerdict = Literal["healthy", "collapsing", "saturating", "exploding", "dying", "vanishing"]
 FIXES = {
-    "collapsing": "the weights are too small: network.init=he for ReLU, xavier for tanh, or batch norm",
-    "saturating": "the weights or the inputs are too big: network.init=xavier, normalized pixels, or batch norm",
-    "exploding": "the weights are too big: network.init=he or xavier, or batch norm",
-    "dying": "most neurons are below 0 for every image: network.init=he, biases of 0, network.activation=leaky_relu",
-    "vanishing": "gradients shrink on their way to the first layers: network.activation=relu, batch norm, fewer layers "
-    "or a resnet",
+    "collapsing": "the weights are too small: set network.init=he for ReLU, xavier for tanh, or use batch norm",
+    "saturating": "the weights or the inputs are too big: set network.init=xavier, normalized pixels or batch norm",
+    "exploding": "the weights are too big: set network.init=he or xavier, or use batch norm",
+    "dying": "these neurons stay below 0 for every image: set network.init=he, biases to 0, or "
+    "network.activation=leaky_relu",
+    "vanishing": "gradients shrink on their way to the first layers: set network.activation=relu, use batch norm, "
+    "fewer layers or a resnet",
 }
 
 
@@ -54,12 +55,13 @@ def check_signals(setup: Setup) -> Measurement:
     if layers:
         measured = f"std {_shown(layers[0].std)} to {_shown(layers[-1].std)} over {len(layers)} layers"
     if first is not None:
-        measured += f"; {len(ill)} of them ill, first {_quoted(first.layer)} {first.verdict}: {first.evidence}"
+        measured += f"; {len(ill)} of them unhealthy, first {_quoted(first.layer)}, {first.verdict}: {first.evidence}"
     return Measurement(
         verdict=_verdict(ill, fits=setup.verdicts.get("overfit") in ("pass", "unknown")),
         measured=measured,
-        expected=f"std from {COLLAPSED} to {EXPLODED:g} times the first layer's, above {HARDLY_ANY}; few values "
-        "saturated, few neurons dead; gradients in the first layer",
+        expected=f"std from {COLLAPSED} to {EXPLODED:g} times the first layer's and above {HARDLY_ANY}; under "
+        f"{setup.thresholds.saturated_share:.0%} of values saturated, under {setup.thresholds.dead_share:.0%} of "
+        f"neurons dead; gradients above {VANISHED:g} times the last layer's",
         fix=FIXES[first.verdict] if first is not None else "",
         layers=tuple(layers),
     )

@@ -34,8 +34,8 @@ def check_symmetry(setup: Setup) -> Measurement:
         )
     return Measurement(
         verdict="pass",
-        measured="no hidden layer of identical neurons",
-        expected="neurons with distinct weights",
+        measured="0 hidden layers of identical neurons",
+        expected="0: in every hidden layer more than 1 distinct weight vector",
     )
 
 

@@ -52,7 +52,7 @@ def mutation_score(setup: Setup, say: Say, clock: Clock = time.time) -> Mutation
 
 def planted_line(result: PlantedResult) -> str:
     """What is printed of one fault."""
-    by = f" by {result.check}: {result.measured}" if result.check else ""
+    by = f": {result.check} says {result.measured!r}" if result.check else ""
     return f"{result.verdict:14} {result.fault}{by}"
 
 

@@ -21,7 +21,8 @@ from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import ConvNetSettings, NetworkSettings, TwoLayerSettings
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.sanity_checks.checks import overfit as overfit_gate
-from sanefit.components.sanity_checks.checks.overfit import Overfitted, check_overfit, overfit, overfit_samples
+from sanefit.components.sanity_checks.checks.overfit import check_overfit, overfit_samples
+from sanefit.components.sanity_checks.overfitting import Overfitted, overfit
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 

@@ -168,6 +168,8 @@ def _folder_around(images: Iterable[tuple[str, ...]]) -> str:
     """The one folder that holds all class folders, if there is one that is no class itself and no split."""
     tops, seconds = set(), set()
     for parts in images:
+        if len(parts) < 2:  # in no folder at all, and so in no class
+            continue
         if len(parts) < 3:
             return ""
         tops.add(parts[0])
