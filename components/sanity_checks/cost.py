@@ -11,9 +11,10 @@ from sanefit.components.sanity_checks.setup import Setup
 TRACED = 2  # images
 OF_A_STEP = 3  # times a forward pass: backward costs twice as much
 # Floating-point operations of a check; a core makes 3e10 to 8e10 a second.
-PROBE = 2e12
+PROBE = 1e12
 CARRY_OVER = 2e12
 OVERFIT = 5e12
+MOST_IMAGES = 64  # in a batch of a short training: more of them tell little more
 FOR_ONE_THREAD = 1e10  # of a training step: with less, threads wait for each other rather than compute
 BYTES = 4  # of a value
 KEPT = 2  # times what a forward pass gives: backward makes gradients of it

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from sanefit.components.foundation.schemas.checks import Verdict
 from sanefit.components.sanity_checks.check import Measurement
-from sanefit.components.sanity_checks.cost import CARRY_OVER, OF_A_STEP, affordable, cost_of
+from sanefit.components.sanity_checks.cost import CARRY_OVER, MOST_IMAGES, OF_A_STEP, affordable, cost_of
 from sanefit.components.sanity_checks.null_control import (
     IMAGES,
     STANDARD_ERRORS,
@@ -56,7 +56,7 @@ def check_carry_over(setup: Setup, learning_rate: float) -> Measurement:
         learning_rate: constant over the steps.
     """
     pace, asked = _plan(setup, learning_rate)
-    costly = pace.size < setup.batch_size
+    costly = pace.size < min(setup.batch_size, MOST_IMAGES)
     longer = replace(pace, steps=LONGER * pace.steps)
     validation = HeldOut(
         setup.train_pixels, setup.train_labels, setup.validation_pixels[:asked], setup.validation_labels[:asked]
@@ -85,7 +85,8 @@ def check_carry_over(setup: Setup, learning_rate: float) -> Measurement:
 def _plan(setup: Setup, learning_rate: float) -> tuple[Pace, int]:
     """What a network of its cost is given: the pace of a training, and how many validation images it is asked."""
     each, budget = cost_of(setup).operations, CARRY_OVER / 2
-    size = affordable(budget, STEPS, each, setup.batch_size, min(FEWEST, setup.batch_size))
+    most = min(setup.batch_size, MOST_IMAGES)
+    size = affordable(budget, STEPS, each, most, min(FEWEST, most))
     steps = max(FEWEST_STEPS, min(STEPS, int(budget / (size * each))))
     asked = max(FEWEST_ASKED, min(IMAGES, int(budget / (each / OF_A_STEP))))
     return Pace(learning_rate, steps, size), asked

@@ -1,6 +1,7 @@
 """L1: a training step goes down the gradient of the loss, for every weight."""
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -66,6 +67,10 @@ def _problem(setup: Setup) -> tuple[tuple[Verdict, str] | None, str]:
             "fail",
             f"the step climbs: cosine {first.cosine:.2f}",
         ), "the loss has the wrong sign: minimize it, not its negative"
+    if not all(math.isfinite(step.ratio) for step in (first, *later)):
+        return ("fail", "the gradient is not finite"), (
+            "look for a root, logarithm or norm of 0 in forward(): its value is finite there, its slope is not"
+        )
     if first.ratio == 0:
         return ("fail", "no weight moves"), (
             "no gradient reaches the weights, all are frozen, or the optimizer does not have them: set "

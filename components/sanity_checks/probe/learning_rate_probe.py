@@ -44,7 +44,7 @@ def plan_probe(batch_size: int, each: float, budget: float) -> ProbePlan:
     """
     for rates, steps, fewest in (
         (RATES, STEPS, batch_size),
-        (RATES[4:-2], STEPS // 2, 16),
+        (RATES[4:-2], STEPS // 2, 12),
         (RATES[4:-2:2], 15, FEWEST),
     ):
         size = affordable(budget, len(rates) * steps, each, batch_size, min(fewest, batch_size))

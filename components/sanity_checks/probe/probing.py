@@ -4,7 +4,7 @@ import copy
 from dataclasses import replace
 from functools import partial
 
-from sanefit.components.sanity_checks.cost import PROBE, cost_of
+from sanefit.components.sanity_checks.cost import MOST_IMAGES, PROBE, cost_of
 from sanefit.components.sanity_checks.probe.learning_rate_probe import (
     learning_rate_band,
     plan_probe,
@@ -31,7 +31,7 @@ def probed(setup: Setup) -> Setup:
 
 
 def _probed(setup: Setup) -> Setup:
-    plan = plan_probe(setup.batch_size, cost_of(setup).operations, PROBE)
+    plan = plan_probe(min(setup.batch_size, MOST_IMAGES), cost_of(setup).operations, PROBE)
     batches = probe_batches(setup.train_pixels, setup.train_labels, plan.batch_size, setup.seed, plan.steps)
     probe = probe_learning_rates(
         setup.classifier,
