@@ -1,6 +1,7 @@
 """The check of the gradient step examines the trainer itself, not a step of its own."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,3 +59,22 @@ def test_a_trainer_that_penalizes_what_was_not_asked_for_is_found(monkeypatch: p
         Training, "_penalty", lambda self: weigh * torch.stack([w.square().sum() for w in self.weights]).sum()
     )
     assert "the step goes elsewhere" in check_gradient_step(sound()).measured
+
+
+class RootOfZero(torch.nn.Module):
+    """Distances of features to themselves: finite, with an infinite slope."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(16, 3)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        scores = self.layer(pixels.flatten(1).float() / 255)
+        return scores + ((scores - scores) ** 2).sum(1, keepdim=True).sqrt()
+
+
+def test_a_gradient_that_is_not_finite_is_said() -> None:
+    gate = check_gradient_step(replace(sound(), classifier=RootOfZero()))
+    assert gate.verdict == "fail"
+    assert "not finite" in gate.measured
+    assert "root" in gate.fix
