@@ -100,7 +100,7 @@ class _CentersInTraining(nn.Module):
         return values - 1.0 if self.training else values
 
 
-@fault("differently in training")
+@fault("training and evaluation scores differ")
 def shifts_its_input_in_training_alone() -> Setup:
     images = digits()
     layers = [_CentersInTraining(), nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)]

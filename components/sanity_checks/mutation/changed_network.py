@@ -14,10 +14,6 @@ from sanefit.components.sanity_checks.setup import Setup
 Rewrite = Callable[[str, tuple[Any, ...]], Any]
 
 
-class Then(nn.Sequential):
-    """A classifier, and something that is done with its scores."""
-
-
 class RewrittenOperations(nn.Module):
     """A classifier of which some operations do something else: modules' and functions' alike.
 
@@ -54,7 +50,7 @@ class _Rewriting(TorchFunctionMode):
 
 def with_head(setup: Setup, head: nn.Module) -> Setup:
     """The same with something behind its scores."""
-    return replace(setup, classifier=Then(copy.deepcopy(setup.classifier), head))
+    return replace(setup, classifier=nn.Sequential(copy.deepcopy(setup.classifier), head))
 
 
 def with_layers(setup: Setup, change: Callable[[nn.Module], bool]) -> Setup | None:
