@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from sanefit.components.dataset_snapshot.publishing import published
 from sanefit.components.dataset_snapshot.reading import ReadImage
+from sanefit.components.dataset_snapshot.rows_by_shard import rows_by_shard
 from sanefit.components.foundation.image_dataset.picture_content import THUMBNAIL_SIDE
 from sanefit.components.foundation.image_dataset.splits import digest_array, digest_rows
 from sanefit.components.foundation.schemas.images import DataSettings, Shard, SplitName
@@ -59,10 +60,8 @@ class DecodedImages:
     def thumbnails_of(self, digests: Sequence[bytes]) -> NDArray[np.uint8]:
         """Uint8 (len(digests), side, side)."""
         found = np.empty((len(digests), THUMBNAIL_SIDE, THUMBNAIL_SIDE), dtype=np.uint8)
-        places = np.array([self.place_of[digest] for digest in digests], dtype=np.int64).reshape(-1, 2)
-        for shard in np.unique(places[:, 0]).tolist():
-            of_shard = places[:, 0] == shard
-            found[of_shard] = self.thumbnails[shard][places[of_shard, 1]]
+        for shard, of_shard, rows in rows_by_shard(self.place_of, digests):
+            found[of_shard] = self.thumbnails[shard][rows]
         return found
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from sanefit.components.dataset_snapshot.decoded_images import DecodedImages
 from sanefit.components.dataset_snapshot.distinct import Distinct, ListedImage, storage_order
 from sanefit.components.dataset_snapshot.file_facts import formats_of, write_file_facts
+from sanefit.components.dataset_snapshot.rows_by_shard import rows_by_shard
 from sanefit.components.dataset_snapshot.splitting import ImagesInSplits
 from sanefit.components.dataset_snapshot.unusual_images import unusual_images
 from sanefit.components.foundation.image_dataset.shards import DIGEST
@@ -168,9 +169,7 @@ def _sizes_and_modes(
     """How many images there are of each width and height, and of each mode."""
     sizes: Counter[tuple[int, int]] = Counter()
     modes: Counter[str] = Counter()
-    places = np.array([decoded.place_of[image.digest] for image in images])
-    for shard in np.unique(places[:, 0]).tolist():
-        rows = places[places[:, 0] == shard, 1]
+    for shard, _, rows in rows_by_shard(decoded.place_of, [image.digest for image in images]):
         sizes.update(map(tuple, decoded.sizes[shard][rows].tolist()))
         modes.update(decoded.modes[shard][rows].tolist())
     return sizes, modes

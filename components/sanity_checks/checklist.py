@@ -5,9 +5,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from sanefit.components.foundation.classifiers.classifier import Classifier
-from sanefit.components.foundation.machine.cores import usable_cores
-from sanefit.components.foundation.machine.devices import CPU
-from sanefit.components.foundation.machine.memory import available_memory
 from sanefit.components.foundation.machine.threads import using_threads
 from sanefit.components.foundation.schemas.checks import (
     CheckReport,
@@ -23,14 +20,11 @@ from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.sanity_checks.check import Check, Measurement
 from sanefit.components.sanity_checks.check_table import CHECKS
 from sanefit.components.sanity_checks.checks.signals import shown_layers
-from sanefit.components.sanity_checks.cost import fitted
 from sanefit.components.sanity_checks.exportable import require_exportable
 from sanefit.components.sanity_checks.probe.learning_rate_probe import learning_rate_band, recommended_rate
 from sanefit.components.sanity_checks.probe.probing import probed
 from sanefit.components.sanity_checks.setup import Setup, with_verdict
-from sanefit.components.sanity_checks.setup_of_run import setup_of
-
-IN_TIME = "a verdict, but the time for the checks was over"
+from sanefit.components.sanity_checks.setup_of_run import fitted_setup_of
 
 
 def run_checklist(inputs: TrainingInputs, coarse: CoarseSettings, settings: CheckSettings, say: Say) -> CheckReport:
@@ -42,7 +36,7 @@ def run_checklist(inputs: TrainingInputs, coarse: CoarseSettings, settings: Chec
         settings: thresholds, and what to skip.
         say: prints a line.
     """
-    setup, threads = fitted(setup_of(inputs, coarse, settings), usable_cores(), available_memory(CPU))
+    setup, threads = fitted_setup_of(inputs, coarse, settings)
     with using_threads(threads):
         report = run_checks(setup, settings, say)
     if not report.failures and isinstance(inputs.network, ModuleSettings | TorchvisionSettings):  # ours all can
@@ -64,11 +58,12 @@ def run_checks(setup: Setup, settings: CheckSettings, say: Say) -> CheckReport:
     """
     deadline = math.inf if settings.minutes is None else setup.clock() + 60 * settings.minutes
     gates, layers, probe = list[GateResult](), list[LayerSignal](), list[ProbedRate]()
+    out_of_time = False
     for gate, measurement, seen in _results(replace(setup, thresholds=settings, say=say, deadline=deadline)):
         say(gate_line(gate))
         gates.append(gate)
         layers += measurement.layers
-        probe = list(seen.probe)
+        probe, out_of_time = list(seen.probe), seen.is_late
     rate = recommended_rate(probe)
     return CheckReport(
         gates=gates,
@@ -76,7 +71,7 @@ def run_checks(setup: Setup, settings: CheckSettings, say: Say) -> CheckReport:
         probe=probe,
         learning_rate_band=learning_rate_band(probe),
         recommended_learning_rate=rate,
-        out_of_time=any(gate.expected == IN_TIME for gate in gates),
+        out_of_time=out_of_time,
     )
 
 
@@ -144,7 +139,7 @@ def _too_late(setup: Setup) -> Measurement:
     return Measurement(
         verdict="unknown",
         measured=f"not measured within checks.minutes={setup.thresholds.minutes:g}",
-        expected=IN_TIME,
+        expected="a verdict, but the time for the checks was over",
         fix="raise checks.minutes, or leave it out",
         reason="the configuration says so",
     )

@@ -27,5 +27,9 @@ def told(
         now = setup.clock()
         if now - last >= EVERY and number < len(pieces):
             last = now
-            left = (now - started) / number * (len(pieces) - number)
-            setup.say(f"{what}: {number} of {len(pieces)}, about {left:.0f} s left")
+            setup.say(f"{what}: {progress(now - started, number, len(pieces))}")
+
+
+def progress(seconds: float, done: int, pieces: int) -> str:
+    """How many of the pieces are done after so many seconds, and how long the others may take."""
+    return f"{done} of {pieces}, about {seconds / done * (pieces - done):.0f} s left"

@@ -8,6 +8,9 @@ from torch import Tensor
 
 from sanefit.components.foundation.classifiers.classifier import build_classifier
 from sanefit.components.foundation.image_dataset.file_facts import read_file_facts
+from sanefit.components.foundation.machine.cores import usable_cores
+from sanefit.components.foundation.machine.devices import CPU
+from sanefit.components.foundation.machine.memory import available_memory
 from sanefit.components.foundation.randomness import derive_seed
 from sanefit.components.foundation.schemas.checks import CheckSettings
 from sanefit.components.foundation.schemas.images import SplitName
@@ -15,6 +18,7 @@ from sanefit.components.foundation.schemas.search import CoarseSettings
 from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
 from sanefit.components.sanity_checks.choices import Trained, first_choice, not_looked_at, other_choices
+from sanefit.components.sanity_checks.cost import fitted
 from sanefit.components.sanity_checks.setup import Setup
 
 
@@ -33,14 +37,20 @@ def setup_of(inputs: TrainingInputs, coarse: CoarseSettings, settings: CheckSett
         made(first_choice(inputs.network, inputs.optimizer, coarse)),
         choices={words: partial(made, trained) for words, trained in others},
         not_looked_at=not_looked_at(coarse),
+        train_files=_files(inputs, "train"),
+        validation_files=_files(inputs, "validation"),
     )
+
+
+def fitted_setup_of(inputs: TrainingInputs, coarse: CoarseSettings, settings: CheckSettings) -> tuple[Setup, int]:
+    """The same for this machine, with as many threads as are to compute; arguments as for ``setup_of``."""
+    return fitted(setup_of(inputs, coarse, settings), usable_cores(), available_memory(CPU))
 
 
 def _setup(
     inputs: TrainingInputs, data: TrainingData, coarse: CoarseSettings, settings: CheckSettings, trained: Trained
 ) -> Setup:
     network, optimizer = trained
-    train_files, validation_files = (_files(inputs, split) for split in ("train", "validation"))
     weights_seed = derive_seed(inputs.seed, "sanity")
     return Setup(
         classifier=build_classifier(network, inputs.manifest.image_shape, inputs.classes, inputs.stats, weights_seed),
@@ -49,8 +59,6 @@ def _setup(
         train_labels=data.train_labels,
         validation_pixels=data.validation_pixels,
         validation_labels=data.validation_labels,
-        train_files=train_files,
-        validation_files=validation_files,
         batch_size=optimizer.batch_size,
         momentum=optimizer.momentum,
         optimizer=optimizer.kind,

@@ -29,9 +29,6 @@ def sanity(inputs: str, search: str, checks: str, code_digest: str, run: str = "
 
 def plant_faults(inputs: str, search: str, checks: str, run_name: str) -> str:
     """Plant faults into a set-up that passed; returns a reference to a MutationReport."""
-    from sanefit.components.foundation.machine.cores import usable_cores
-    from sanefit.components.foundation.machine.devices import CPU
-    from sanefit.components.foundation.machine.memory import available_memory
     from sanefit.components.foundation.machine.threads import using_threads
     from sanefit.components.foundation.schemas.checks import CheckSettings
     from sanefit.components.foundation.schemas.search import SearchSettings
@@ -40,15 +37,13 @@ def plant_faults(inputs: str, search: str, checks: str, run_name: str) -> str:
     from sanefit.components.foundation.storage.layout import Storage
     from sanefit.components.foundation.storage.results import store_result
     from sanefit.components.foundation.training.inputs import read_training_inputs
-    from sanefit.components.sanity_checks.cost import fitted
     from sanefit.components.sanity_checks.mutation.mutation_score import mutation_score
-    from sanefit.components.sanity_checks.setup_of_run import setup_of
+    from sanefit.components.sanity_checks.setup_of_run import fitted_setup_of
 
     with running_step("mutate") as say:
         read = read_training_inputs(TrainingParameters.model_validate_json(inputs))
         settings = CheckSettings.model_validate_json(checks)
-        setup = setup_of(read, SearchSettings.model_validate_json(search).coarse, settings)
-        setup, threads = fitted(setup, usable_cores(), available_memory(CPU))
+        setup, threads = fitted_setup_of(read, SearchSettings.model_validate_json(search).coarse, settings)
         with using_threads(threads):
             report = mutation_score(setup, say)
         return store_result(Storage(read.dataset.storage).checked(run_name).result("mutations"), report)

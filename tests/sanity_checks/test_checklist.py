@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from sanefit.components.sanity_checks import checklist
 from sanefit.components.sanity_checks.check_table import CHECKS
 from sanefit.components.sanity_checks.checked_before import check_once
 from sanefit.components.sanity_checks.checklist import run_checklist, run_checks
+from sanefit.components.sanity_checks.checks.searched_choices import check_searched_choices
 from sanefit.components.sanity_checks.gate import require_passed
 from sanefit.components.sanity_checks.setup_of_run import setup_of
 
@@ -220,3 +222,12 @@ def test_trainings_side_by_side_find_what_one_after_the_other_does(
     setup = setup_of(inputs_of(digits, digits_stats, CONVNET, OPTIMIZER, 0), coarse, DEFAULTS)
     one, two = (run_checks(replace(setup, workers=workers), DEFAULTS, Said()) for workers in (1, 2))
     assert one == two
+
+
+def test_choices_that_there_was_no_time_for_are_named(digits: DatasetReference, digits_stats: ChannelStats) -> None:
+    coarse = CoarseSettings.model_validate({"init": ["he", "xavier", "orthogonal"]})
+    setup = setup_of(inputs_of(digits, digits_stats, TWO_LAYER, OPTIMIZER, 0), coarse, DEFAULTS)
+    found = check_searched_choices(replace(setup, deadline=-math.inf))
+    assert found is not None
+    assert "not looked at: init=orthogonal" in found.expected
+    assert "init=xavier" not in found.expected.split("not looked at:")[1]

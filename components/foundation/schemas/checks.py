@@ -106,7 +106,7 @@ class LayerSignal(Artifact):
 class CheckReport(Artifact):
     """The gates' verdicts, the layers' signals, and the learning rates worth searching.
 
-    ``out_of_time``: whether ``checks.minutes`` ended before all was known.
+    ``out_of_time``: whether ``checks.minutes`` were over by its end, so that more may be known another time.
     """
 
     gates: list[GateResult]

@@ -1,51 +1,28 @@
 """Networks that are changed from outside, whoever wrote them."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from sanefit.components.foundation.classifiers.initialization import weight_layers
+from sanefit.components.sanity_checks.passing_through import PassingThrough
 from sanefit.components.sanity_checks.setup import Setup
 
-Rewrite = Callable[[str, tuple[Any, ...]], Any]
 
+class WithoutOperations(nn.Module):
+    """A classifier of which the operations of some names give what they take."""
 
-class RewrittenOperations(nn.Module):
-    """A classifier of which some operations do something else: modules' and functions' alike.
-
-    ``rewrite``: gets an operation's name and its arguments; gives what comes in its place, None to leave it.
-    """
-
-    def __init__(self, classifier: nn.Module, rewrite: Rewrite) -> None:
+    def __init__(self, classifier: nn.Module, names: frozenset[str]) -> None:
         super().__init__()
-        self.classifier, self.rewrite = classifier, rewrite
+        self.classifier, self.names = classifier, names
 
     def forward(self, pixels: Tensor) -> Tensor:
         """As the classifier."""
-        with _Rewriting(self.rewrite):
+        with PassingThrough(self.names):
             scores: Tensor = self.classifier(pixels)
         return scores
-
-
-class _Rewriting(TorchFunctionMode):
-    def __init__(self, rewrite: Rewrite) -> None:
-        super().__init__()
-        self.rewrite = rewrite
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        del types
-        instead = self.rewrite(getattr(func, "__name__", "").rstrip("_"), args)
-        return func(*args, **(kwargs or {})) if instead is None else instead
 
 
 def with_head(setup: Setup, head: nn.Module) -> Setup:

@@ -1,11 +1,9 @@
 """How many planted faults the checks catch."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from sanefit.components.foundation.clock import Clock
 from sanefit.components.foundation.machine.forked_work import side_by_side
 from sanefit.components.foundation.schemas.checks import GateResult
 from sanefit.components.foundation.schemas.mutations import MutationReport, PlantedResult
@@ -16,6 +14,7 @@ from sanefit.components.sanity_checks.mutation.network_faults import NETWORK_FAU
 from sanefit.components.sanity_checks.mutation.planted_fault import PlantedFault
 from sanefit.components.sanity_checks.mutation.training_faults import TRAINING_FAULTS
 from sanefit.components.sanity_checks.mutation.weight_faults import WEIGHT_FAULTS
+from sanefit.components.sanity_checks.progress import progress
 from sanefit.components.sanity_checks.setup import Setup
 
 FAULTS = (*DATA_FAULTS, *WEIGHT_FAULTS, *NETWORK_FAULTS, *TRAINING_FAULTS)
@@ -24,7 +23,7 @@ MOST_VALUES = 2**29  # bytes of images
 ALARMS = ("warn", "fail")
 
 
-def mutation_score(setup: Setup, say: Say, clock: Clock = time.time) -> MutationReport:
+def mutation_score(setup: Setup, say: Say) -> MutationReport:
     """Plant each fault into the set-up, and run the checks until one of them names its family.
 
     On 5,000 training and 2,000 validation images at most, as drawn with the set-up's seed. An alarm that the sound
@@ -33,16 +32,14 @@ def mutation_score(setup: Setup, say: Say, clock: Clock = time.time) -> Mutation
     Args:
         setup: a sound one.
         say: prints a line for each fault.
-        clock: for the time that is left.
     """
     sound = replace(_sampled(setup), choices={}, not_looked_at=(), workers=1)
     known: set[tuple[str, str]] = {(gate.name, gate.fix) for gate in gates_of(sound) if gate.verdict in ALARMS}
-    started, results = clock(), list[PlantedResult]()
+    started, results = setup.clock(), list[PlantedResult]()
     pieces = [partial(_result, fault, sound, known) for fault in FAULTS]
     for number, result in enumerate(side_by_side(pieces, setup.workers), start=1):
         results.append(result)
-        left = (clock() - started) / number * (len(FAULTS) - number)
-        say(f"{planted_line(result)} ({number} of {len(FAULTS)}, about {left:.0f} s left)")
+        say(f"{planted_line(result)} ({progress(setup.clock() - started, number, len(FAULTS))})")
     report = MutationReport(planted=results)
     say(
         f"mutation score {report.mutation_score:.3f}: {report.caught} of {len(report.applicable)} planted faults caught"

@@ -2,7 +2,6 @@
 
 import copy
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from sanefit.components.foundation.classifiers.initialization import weight_laye
 from sanefit.components.foundation.diagnosis.activation_kinds import BOUNDS, RECTIFIERS, UNBOUNDED, is_activation
 from sanefit.components.foundation.diagnosis.operations import trace
 from sanefit.components.sanity_checks.mutation.changed_network import (
-    RewrittenOperations,
+    WithoutOperations,
     before_the_output_layer,
     with_head,
     with_layers,
@@ -21,7 +20,7 @@ from sanefit.components.sanity_checks.mutation.planted_fault import PlantedFault
 from sanefit.components.sanity_checks.setup import Setup
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-FORGOTTEN = RECTIFIERS | UNBOUNDED | BOUNDS.keys()
+FORGOTTEN = frozenset(RECTIFIERS | UNBOUNDED | BOUNDS.keys())
 TRACED = 2  # images
 
 
@@ -73,11 +72,7 @@ def activations_forgotten(setup: Setup) -> Setup | None:
         one.name in BENDING for one in passed.operations
     ):
         return None
-
-    def rewrite(name: str, arguments: tuple[Any, ...]) -> Any:
-        return arguments[0] if name in FORGOTTEN else None
-
-    return replace(setup, classifier=RewrittenOperations(copy.deepcopy(setup.classifier), rewrite))
+    return replace(setup, classifier=WithoutOperations(copy.deepcopy(setup.classifier), FORGOTTEN))
 
 
 def batch_norm_in_evaluation(setup: Setup) -> Setup | None:
