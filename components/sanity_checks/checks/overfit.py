@@ -72,13 +72,17 @@ def check_overfit(
         got = _attempt(classifier, pixels, labels, settings, step, rate, how, epochs)
         left -= got.got.epochs
         best = max(best, got, key=_goodness)
-        if _fits(best.got, settings) or left < FEWEST_EPOCHS:
+        if _fits(best.got, settings):
             break
-    wanted = LONGER * settings.overfit_epochs
-    if not _fits(best.got, settings) and best.got.falling > STILL_FALLING and left >= FEWEST_EPOCHS:
+        if left < FEWEST_EPOCHS:
+            cut = cut or (rate, how) != tries[-1]
+            break
+    if not _fits(best.got, settings) and best.got.falling > STILL_FALLING:
+        wanted = LONGER * settings.overfit_epochs
         cut = cut or wanted > left
-        longer = _attempt(classifier, pixels, labels, settings, step, best.rate, best.how, min(wanted, left))
-        best = max(best, longer, key=_goodness)
+        if left >= FEWEST_EPOCHS:
+            longer = _attempt(classifier, pixels, labels, settings, step, best.rate, best.how, min(wanted, left))
+            best = max(best, longer, key=_goodness)
     verdict, title, fix = _judge(best.got, settings)
     reason = why_it_cannot(classifier, pixels, labels, len(labels.unique())) if verdict == "fail" else ""
     if cut and verdict != "pass" and not reason:

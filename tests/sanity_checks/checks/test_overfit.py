@@ -200,6 +200,30 @@ def test_what_is_still_learning_is_not_called_unable(
     assert f"within {epochs} epochs" in gate.expected
 
 
+@pytest.mark.parametrize(
+    ("most_epochs", "outcome", "verdict"),
+    [
+        (5, Overfitted(1.0, 0.9, epochs=5), "unknown"),  # one try of nine
+        (5, Overfitted(0.001, 1.0, epochs=5), "pass"),
+        (5 * 9 + 4, Overfitted(1.0, 0.9, falling=0.5, epochs=5), "unknown"),  # all tries, but none longer
+        (5 * 9, Overfitted(1.0, 0.9, epochs=5), "fail"),  # all tries, and no loss falls
+    ],
+)
+def test_a_network_too_costly_for_every_try_is_not_called_unable(
+    most_epochs: int,
+    outcome: Overfitted,
+    verdict: str,
+    digits: DatasetReference,
+    digits_stats: ChannelStats,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(overfit_gate, "FEWEST_EPOCHS", 5)
+    monkeypatch.setattr(overfit_gate, "overfit", lambda *_, **__: outcome)
+    settings = CheckSettings(overfit_epochs=5)
+    gate = check_overfit(built(digits_stats), *twenty(digits), settings, most_epochs=most_epochs)
+    assert gate.verdict == verdict
+
+
 def test_the_loss_to_reach_can_be_set(digits: DatasetReference, digits_stats: ChannelStats) -> None:
     gate = check_overfit(built(digits_stats), *twenty(digits), CheckSettings(overfit_loss=1e-9))
     assert gate.title.endswith(", slowly")
