@@ -13,7 +13,7 @@ from sanefit.components.foundation.schemas.checks import (
     LayerSignal,
     ProbedRate,
 )
-from sanefit.components.foundation.schemas.networks import ModuleSettings, TorchvisionSettings
+from sanefit.components.foundation.schemas.network_kind import GivenNetwork
 from sanefit.components.foundation.schemas.search import CoarseSettings
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.training.inputs import TrainingInputs
@@ -39,7 +39,7 @@ def run_checklist(inputs: TrainingInputs, coarse: CoarseSettings, settings: Chec
     setup, threads = fitted_setup_of(inputs, coarse, settings)
     with using_threads(threads):
         report = run_checks(setup, settings, say)
-    if not report.failures and isinstance(inputs.network, ModuleSettings | TorchvisionSettings):  # ours all can
+    if not report.failures and isinstance(inputs.network, GivenNetwork):  # ours all can
         assert isinstance(setup.classifier, Classifier)
         warned = "; ".join(f"{gate.measured}: {gate.fix}" for gate in report.gates if gate.verdict == "warn")
         require_exportable(setup.classifier, inputs.manifest.image_shape, inputs.network.named, warned)

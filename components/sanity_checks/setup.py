@@ -37,6 +37,7 @@ class Setup:
     ``choices``: the other set-ups that would be trained, by what is different, as in ``init=xavier``;
     ``not_looked_at``: names of what is searched beside.
     ``loss``, ``step``: what a training minimizes, and how it steps.
+    ``has_own_normalization``: whether pixels are normalized as pretrained weights ask for, not by these images.
     ``workers``: trainings side by side. ``say``: takes a line of progress; ``clock``: seconds, and ``deadline``, after
     which nothing long is begun.
     """
@@ -63,6 +64,7 @@ class Setup:
     not_looked_at: tuple[str, ...] = ()
     loss: Loss = functional.cross_entropy
     step: Step = gradient_step
+    has_own_normalization: bool = False
     workers: int = 1
     say: Say = lambda _: None
     clock: Clock = time.monotonic

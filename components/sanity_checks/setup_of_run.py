@@ -64,6 +64,7 @@ def _setup(
         optimizer=optimizer.kind,
         learning_rates=coarse.learning_rate,
         weight_decays=coarse.weight_decay,
+        has_own_normalization=network.has_own_normalization,
         thresholds=settings,
         seed=derive_seed(inputs.seed, "probe"),
     )

@@ -27,6 +27,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "input ignored": ("input is ignored",),
     "bottleneck": ("bottleneck",),
     "wrong output": ("forward() returns", "scores of shape", "scores of type", "no scores for images", "wrong number"),
+    "shortcut": ("a shortcut:",),
     "labels": ("shuffled", "of other images", "permuted"),
     "inputs hardly differ": ("hardly differ",),
     "rates too high": ("are all too high", "of the decades asked for"),

@@ -238,6 +238,36 @@ def _faint_shapes(total: int, seed: int) -> list[tuple[str, np.ndarray]]:
     return [(kinds[i % 3], shading + 2.0 * (_shape(rng, kinds[i % 3], 32) > 145)) for i in range(total)]
 
 
+def _with_corner(samples: list[tuple[str, np.ndarray]]) -> list[tuple[str, np.ndarray]]:
+    """The same, with the class in the brightness of a single pixel."""
+    names = sorted({name for name, _ in samples})
+    marked = []
+    for name, picture in samples:
+        picture = picture.copy()
+        picture[0, -1] = 30 + 200 * names.index(name) / (len(names) - 1)
+        marked.append((name, picture))
+    return marked
+
+
+def _with_border(samples: list[tuple[str, np.ndarray]]) -> list[tuple[str, np.ndarray]]:
+    """The same, framed in a brightness that tells the class."""
+    names = sorted({name for name, _ in samples})
+    framed = []
+    for name, picture in samples:
+        frame = np.full_like(picture, 40 + 180 * names.index(name) / (len(names) - 1))
+        frame[1:-1, 1:-1] = picture[1:-1, 1:-1]
+        framed.append((name, frame))
+    return framed
+
+
+def _padded(root: Path, samples: list[tuple[str, np.ndarray]]) -> None:
+    """Files to which each class adds as many bytes as it has, which no reader of images looks at."""
+    _write(root, samples)
+    for number, folder in enumerate(sorted(root.iterdir())):
+        for file in folder.iterdir():
+            file.write_bytes(file.read_bytes() + bytes(4000 * number))
+
+
 SIX = ("disc", "ring", "triangle", "square", "cross", "star")
 
 FOLDERS: dict[str, Callable[[Path], None]] = {
@@ -260,6 +290,9 @@ FOLDERS: dict[str, Callable[[Path], None]] = {
     "grain_coin_toss": lambda root: _write(root, _coin_toss(800, 27)),
     "flat_grey": lambda root: _write(root, _flat(600, 28)),
     "same_scene": lambda root: _write(root, _same_scene(600, 29)),
+    "letters_corner": lambda root: _write(root, _with_corner(_balanced(_letters("ABCEHK"), 900, 28, 31))),
+    "spots_border": lambda root: _write(root, _with_border(_balanced(_counts(), 800, 28, 32))),
+    "moods_padded": lambda root: _padded(root, _balanced(_moods(), 450, 32, 33)),
     "faint_shapes": lambda root: _write(root, _faint_shapes(600, 30)),
 }
 

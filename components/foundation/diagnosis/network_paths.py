@@ -80,6 +80,12 @@ def is_layer(operation: Operation) -> bool:
     return operation.name in WEIGHTED or (operation.name in PRODUCTS and weight_of(operation) is not None)
 
 
+def is_trained_layer(operation: Operation) -> bool:
+    """A layer, and not a fixed filter, as of a wavelet or against aliasing; traced with gradients."""
+    weight = weight_of(operation) if is_layer(operation) else None
+    return weight is not None and weight.requires_grad
+
+
 def weight_of(operation: Operation) -> Tensor | None:
     """The weights of a layer; as they are used, where they are computed from others."""
     if operation.name in WEIGHTED:
@@ -151,7 +157,7 @@ def bottleneck(trace: Trace) -> tuple[int, Operation] | None:
 
 
 def linear_links(trace: Trace) -> list[tuple[Operation, Operation]]:
-    """Pairs of layers of one kind of which the second sees a linear function of the first alone.
+    """Pairs of trained layers of one kind of which the second sees a linear function of the first alone.
 
     Not those that are so on purpose: pointwise and depthwise convolutions (MobileNetV2's bottlenecks, separable
     convolutions), convolutions that are no squares, a matrix written as the product of two narrow ones, and a layer
@@ -162,17 +168,19 @@ def linear_links(trace: Trace) -> list[tuple[Operation, Operation]]:
         if second.name not in WEIGHTED or not second.given:
             continue
         first = _layer_behind(trace, second)
-        if first is not None and first.name == second.name and not _on_purpose(first, second):
+        if first is None or first.name != second.name or not (is_trained_layer(first) and is_trained_layer(second)):
+            continue
+        if not _on_purpose(first, second):
             links.append((first, second))
     return links
 
 
 def is_affine(trace: Trace) -> bool:
-    """Whether a network has several layers and nothing that is not linear; of one that was not seen whole, False."""
+    """Whether a network has several trained layers and nothing that is not linear; False where not all was seen."""
     between = trace.between()
     data = {one.number for one in between} | {0}
     products = PRODUCTS | {"mul", "div"}
-    return sum(is_layer(one) for one in between) > 1 and all(
+    return sum(is_trained_layer(one) for one in between) > 1 and all(
         one.name in LINEAR_AS_A_WHOLE and (one.name not in products or len(data.intersection(one.given)) == 1)
         for one in between
     )

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from sanefit.components.foundation.diagnosis.network_paths import is_affine, is_layer, linear_links
+from sanefit.components.foundation.diagnosis.network_paths import is_affine, is_trained_layer, linear_links
 from sanefit.components.foundation.diagnosis.operations import trace
 from sanefit.components.foundation.schemas.checks import Verdict
 from sanefit.components.sanity_checks.check import Measurement
@@ -23,10 +23,9 @@ def check_activations(setup: Setup) -> Measurement:
     """
     classifier = setup.copy().eval()
     pixels, _ = setup.images(2 * PAIRS)
-    with torch.no_grad():
-        _, passed = trace(classifier, pixels[:TRACED])
+    _, passed = trace(classifier, pixels[:TRACED])
     bend = _bend(classifier, pixels)
-    layers, links = [one for one in passed.operations if is_layer(one)], linear_links(passed)
+    layers, links = [one for one in passed.operations if is_trained_layer(one)], linear_links(passed)
     affine = is_affine(passed) if passed.between() else len(layers) > 1 and bend < AFFINE_BELOW
     fix = "put an activation (network.activation=relu) after every layer but the last"
     verdict: Verdict = "pass"

@@ -12,7 +12,7 @@ from sanefit.components.foundation.schemas.checks import CheckSettings, Verdict
 from sanefit.components.foundation.schemas.training import OptimizerKind
 from sanefit.components.foundation.training.loop.gradient_step import Step, gradient_step
 from sanefit.components.sanity_checks.check import Measurement
-from sanefit.components.sanity_checks.checks.overfit_failure import why_it_cannot
+from sanefit.components.sanity_checks.checks.overfit_failure import through_one_number, why_it_cannot
 from sanefit.components.sanity_checks.cost import OVERFIT, cost_of
 from sanefit.components.sanity_checks.overfitting import DEFAULTS, PLAIN, Overfitted, overfit
 from sanefit.components.sanity_checks.setup import Setup
@@ -84,7 +84,10 @@ def check_overfit(
             longer = _attempt(classifier, pixels, labels, settings, step, best.rate, best.how, min(wanted, left))
             best = max(best, longer, key=_goodness)
     verdict, title, fix = _judge(best.got, settings)
-    reason = why_it_cannot(classifier, pixels, labels, len(labels.unique())) if verdict == "fail" else ""
+    classes = len(labels.unique())
+    reason = why_it_cannot(classifier, pixels, labels, classes) if verdict == "fail" else ""
+    if verdict == "pass" and (narrow := through_one_number(classifier, pixels, classes)):
+        verdict, fix = "warn", narrow
     if cut and verdict != "pass" and not reason:
         verdict, title, reason = (
             "unknown",

@@ -7,11 +7,28 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sanefit.components.foundation.diagnosis.network_paths import bottleneck
-from sanefit.components.foundation.diagnosis.operations import trace
+from sanefit.components.foundation.diagnosis.operations import Trace, trace
 
 SAME = 1e-6  # of the scores: float32 leaves 1e-7
 NARROW = 2  # numbers for an image
 HARDLY = 3.0  # gray levels of 255
+
+
+def through_one_number(classifier: nn.Module, pixels: Tensor, classes: int) -> str:
+    """A sentence where several classes are to be told by a single number, which some samples may allow; or empty."""
+    _, passed = trace(copy.deepcopy(classifier).train(), pixels)
+    return _narrow(passed, classes, 1) if classes > 2 else ""
+
+
+def _narrow(passed: Trace, classes: int, most: int) -> str:
+    narrowest = bottleneck(passed)
+    if narrowest is None or not narrowest[0] <= most < classes:
+        return ""
+    count = f"{narrowest[0]} number{'s' if narrowest[0] > 1 else ''}"
+    return (
+        f"a bottleneck: all that is known of an image goes through {count} at {narrowest[1].place}, to tell {classes} "
+        "classes apart; widen it"
+    )
 
 
 def why_it_cannot(classifier: nn.Module, pixels: Tensor, labels: Tensor, classes: int) -> str:
@@ -37,12 +54,8 @@ def why_it_cannot(classifier: nn.Module, pixels: Tensor, labels: Tensor, classes
             f"images hardly differ: {apart:.1f} of 255 gray levels from their mean; look at the files, and how they "
             "are read"
         )
-    narrowest = bottleneck(passed)
-    if narrowest is not None and narrowest[0] <= NARROW < classes:
-        return (
-            f"a bottleneck: all that is known of an image goes through {narrowest[0]} number"
-            f"{'s' if narrowest[0] > 1 else ''} at {narrowest[1].place}, to tell {classes} classes apart; widen it"
-        )
+    if narrow := _narrow(passed, classes, NARROW):
+        return narrow
     if not scores.requires_grad:
         return (
             "the graph is detached: no gradient reaches any weight; remove the detach(), .data, no_grad(), argmax or "

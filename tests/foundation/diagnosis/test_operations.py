@@ -157,6 +157,31 @@ def test_convolutions_that_are_linear_on_purpose(second: nn.Module, links: int) 
     assert len(linear_links(passed)) == links
 
 
+class FixedFilter(nn.Module):
+    """Weights that nobody trains, or a computation of those that are."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        filters = torch.randn(4, 1, 3, 3)
+        if kind == "trained":
+            self.filters = nn.Parameter(filters)
+        else:
+            self.register_buffer("filters", filters)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return functional.conv2d(images, self.filters.clone(), padding=1)
+
+
+@pytest.mark.parametrize(("kind", "links"), [("fixed", 0), ("trained", 1)])
+def test_a_fixed_filter_before_a_layer_is_on_purpose(kind: str, links: int) -> None:
+    network = nn.Sequential(FixedFilter(kind), nn.Conv2d(4, 8, 3), nn.ReLU())
+    _, passed = trace(network, torch.randn(2, 1, 8, 8))
+    assert len(linear_links(passed)) == links
+    _, passed = trace(nn.Sequential(FixedFilter(kind), nn.Conv2d(4, 2, 3)), torch.randn(2, 1, 8, 8))
+    assert is_affine(passed) == (kind == "trained")
+
+
 @pytest.mark.parametrize("width", [1, 2, 5])
 def test_the_bottleneck_is_the_fewest_numbers_before_the_last_layer(width: int) -> None:
     _, passed = trace(

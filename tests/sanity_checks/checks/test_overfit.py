@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from listed_sources import read_all
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
 from sanefit.components.foundation.image_dataset.decoding import decode
@@ -222,6 +222,24 @@ def test_a_network_too_costly_for_every_try_is_not_called_unable(
     settings = CheckSettings(overfit_epochs=5)
     gate = check_overfit(built(digits_stats), *twenty(digits), settings, most_epochs=most_epochs)
     assert gate.verdict == verdict
+
+
+@pytest.mark.parametrize(("numbers", "verdict"), [(1, "warn"), (2, "pass")])
+def test_a_single_number_for_many_classes_is_told_though_it_fits_these_samples(
+    numbers: int,
+    verdict: str,
+    digits: DatasetReference,
+    digits_stats: ChannelStats,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    classifier = built(digits_stats)
+    classifier.network = nn.Sequential(nn.Flatten(), nn.Linear(64, numbers), nn.ReLU(), nn.Linear(numbers, 10))
+    monkeypatch.setattr(overfit_gate, "overfit", lambda *_, **__: Overfitted(0.001, 1.0, epochs=5))
+    gate = check_overfit(classifier, *twenty(digits))
+    assert gate.verdict == verdict
+    assert ("a bottleneck: all that is known of an image goes through 1 number at '1' linear" in gate.fix) == (
+        verdict == "warn"
+    )
 
 
 def test_the_loss_to_reach_can_be_set(digits: DatasetReference, digits_stats: ChannelStats) -> None:
