@@ -11,7 +11,6 @@ from torch import distributed
 from sanefit.components.final_training.checkpoint import Checkpoint, MemberProgress, progress_bytes
 from sanefit.components.final_training.member_training import train_member
 from sanefit.components.final_training.torchrun import JOB_FILE, OUTCOME_FILE, SAYS, MemberJob
-from sanefit.components.foundation.classifiers.classifier import build_classifier
 from sanefit.components.foundation.errors import StoppedError
 from sanefit.components.foundation.image_dataset.batches import BatchPart
 from sanefit.components.foundation.image_dataset.shards import read_manifest
@@ -20,6 +19,8 @@ from sanefit.components.foundation.machine.parallel_work import end_with_parent
 from sanefit.components.foundation.machine.termination import is_asked_to_stop, listen_for_sigterm
 from sanefit.components.foundation.training.loop.several_processes import highest_of_all
 from sanefit.components.foundation.training.loop.training_data import read_training_data
+from sanefit.components.foundation.training.stacks.kept_features import with_features
+from sanefit.components.foundation.training.stacks.trial import Problem
 
 PATIENCE = timedelta(hours=1)  # with another process, which may be validating or writing a checkpoint
 
@@ -45,7 +46,10 @@ def run_worker(folder: Path, part: BatchPart, local_rank: int) -> None:
 
 def _train(job: MemberJob, part: BatchPart, device: torch.device) -> MemberProgress:
     manifest = read_manifest(job.dataset)
-    classifier = build_classifier(job.network, manifest.image_shape, len(manifest.class_names), job.stats, job.seed)
+    problem = Problem(manifest.image_shape, len(manifest.class_names), job.stats, device, getattr(torch, job.precision))
+    data = read_training_data(job.dataset, device, manifest)
+    if job.recipe.freeze_epochs:
+        data = with_features(data, job.dataset, job.network, problem, _say_nothing)
     say = _say if part.rank == 0 else _say_nothing
     checkpoint = Checkpoint(
         job.checkpoint_uri,
@@ -58,8 +62,8 @@ def _train(job: MemberJob, part: BatchPart, device: torch.device) -> MemberProgr
     arithmetic = arithmetic_of(job.network, device, mixed_precision=job.final.mixed_precision)
     with arithmetic.in_force():
         return train_member(
-            classifier.to(device=device, dtype=getattr(torch, job.precision)),
-            read_training_data(job.dataset, device),
+            problem.classifier_of(job.network, job.seed),
+            data,
             job.recipe,
             job.final,
             checkpoint,

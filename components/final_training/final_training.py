@@ -33,6 +33,7 @@ from sanefit.components.foundation.training.loop.evaluation import evaluate, mea
 from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
 from sanefit.components.foundation.training.loop.training_images import training_images
 from sanefit.components.foundation.training.score import judged_class
+from sanefit.components.foundation.training.stacks.kept_features import with_features
 from sanefit.components.foundation.training.stacks.trial import Problem
 
 ON_CPU = Workers()
@@ -71,14 +72,15 @@ def train_final(
     """
     started = clock()
     dataset, manifest = inputs.dataset, inputs.manifest
+    problem = Problem(manifest.image_shape, inputs.classes, inputs.stats, workers.device)
     runs = MemberRuns(
         dataset,
         sum(manifest.images_per_class["train"].values()),
-        Problem(manifest.image_shape, inputs.classes, inputs.stats, workers.device),
+        problem,
         final,
         run.storage,
         workers,
-        functools.cache(lambda: read_training_data(dataset, workers.device, manifest)),
+        functools.cache(lambda: _training_data(inputs, problem, say)),
         say,
         clock,
         interruptions,
@@ -97,6 +99,13 @@ def train_final(
         object_store.remove(member.checkpoint_uri)
     _say_result(trained, manifest.class_names, say)
     return trained
+
+
+def _training_data(inputs: TrainingInputs, problem: Problem, say: Say) -> TrainingData:
+    data = read_training_data(inputs.dataset, problem.device, inputs.manifest)
+    if not inputs.optimizer.freeze_epochs:
+        return data
+    return with_features(data, inputs.dataset, inputs.network, problem, say)
 
 
 def _hardware(workers: Workers) -> str:
@@ -149,7 +158,8 @@ def _measure_on_validation(members: Sequence[TrainedMember], data: TrainingData,
     """The model's accuracy, after batch norm's statistics are taken over the training split, and what it is worth."""
     labels = data.validation_labels
     for member in members:
-        reestimate_batch_norm(member.classifier, data.train_pixels)
+        if member.best.epoch > member.frozen_epochs:  # before, all but the new part is as it was given
+            reestimate_batch_norm(member.classifier, data.train_pixels)
     scores = scores_of(_model(members), data.validation_pixels)
     whole, temperature = measure_scores(scores, labels), fit_temperature(scores, labels)
     if len(members) > 1:

@@ -46,13 +46,17 @@ def visible_workers() -> Workers:
 
 @dataclass(frozen=True)
 class TrainedMember:
-    """A member as it was after its ``best`` epoch, on the device; ``checkpoint_uri``: where it also is by now."""
+    """A member as it was after its ``best`` epoch, on the device; ``checkpoint_uri``: where it also is by now.
+
+    ``frozen_epochs``: its first ones, in which only its new part was trained.
+    """
 
     setting: TrialSetting
     classifier: Classifier
     records: list[EpochRecord]
     best: EpochRecord
     checkpoint_uri: str
+    frozen_epochs: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,8 @@ class MemberRuns:
         if progress.records[-1].train_loss is None or progress.records[-1].validation_loss is None:
             self.say(f"warning: diverged in epoch {len(progress.records)}; epoch {progress.best_epoch} is kept")
         classifier.network.load_state_dict(dict(progress.best_weights))
-        return TrainedMember(member.setting, classifier, progress.records, progress.best, uri)
+        frozen = member.trial.recipe.freeze_epochs
+        return TrainedMember(member.setting, classifier, progress.records, progress.best, uri, frozen)
 
     def identity(self, member: Member) -> TrainingIdentity:
         """What determines a member's training.
@@ -115,6 +120,8 @@ class MemberRuns:
 
     def _progress(self, member: Member, classifier: Classifier, uri: str) -> MemberProgress:
         if (processes := self._processes(member)) > 1:
+            if member.trial.recipe.freeze_epochs:
+                self.data()  # one process computes the features that all of them read
             self.say(f"{processes} processes share each batch")
             return train_with_torchrun(self._job(member, uri), processes, self.say, self.interruptions.stops)
         seconds, stops = self.interruptions.checkpoint_seconds, self.interruptions.stops

@@ -25,7 +25,7 @@ from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.pipeline.settings.cluster_settings import ClusterSettings
 from sanefit.pipeline.settings.example_configs import CONFIGS, DEFAULT_CONFIG
 from sanefit.pipeline.settings.renamed_settings import with_new_spellings
-from sanefit.pipeline.settings.search_checks import check_search
+from sanefit.pipeline.settings.search_checks import check_search, check_transfer
 
 BY_PIXEL = ("mean_image", "pca_whitening", "zca_whitening")
 
@@ -67,6 +67,7 @@ class RunConfig(Settings):
                 "where NAME is the secret's key; set both or none"
             )
         check_search(self.search, self.network)
+        check_transfer(self.optimizer, self.search, self.network)
         return self
 
 
@@ -152,7 +153,7 @@ def _absolute_source(data: DataSettings) -> DataSettings:
 
 def _absolute_weights(network: NetworkSettings) -> NetworkSettings:
     uri = network.weights_uri
-    if not uri or uri.startswith("s3://"):
+    if not network.weights_on_this_machine:
         return network
     return network.model_copy(update={"weights": str(Path(uri).expanduser().absolute())})
 

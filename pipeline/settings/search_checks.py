@@ -1,9 +1,10 @@
-"""What a search cannot honor of the network, found before anything runs."""
+"""What a search, or a training, cannot honor of the network, found before anything runs."""
 
 from sanefit.components.foundation.schemas.network_refusals import why_not_searched, why_not_stacked
 from sanefit.components.foundation.schemas.networks import NetworkSettings
 from sanefit.components.foundation.schemas.search import SearchSettings
 from sanefit.components.foundation.schemas.searchable import SEARCHABLE
+from sanefit.components.foundation.schemas.training import OptimizerSettings
 
 
 def check_search(search: SearchSettings, network: NetworkSettings) -> None:
@@ -18,3 +19,19 @@ def check_search(search: SearchSettings, network: NetworkSettings) -> None:
     ]
     for reason in filter(None, reasons):
         raise ValueError(reason)
+
+
+def check_transfer(optimizer: OptimizerSettings, search: SearchSettings, network: NetworkSettings) -> None:
+    """Raise ValueError, one line, for settings of pretrained networks where no weights are given."""
+    if network.weights_uri:
+        return
+    asked = {
+        f"optimizer.freeze_epochs={optimizer.freeze_epochs}": optimizer.freeze_epochs > 0,
+        f"optimizer.backbone_rate={optimizer.backbone_rate:g}": optimizer.backbone_rate != 1,
+        "search.coarse.backbone_rate": "backbone_rate" in search.coarse.ranges,
+    }
+    for setting in (setting for setting, is_asked in asked.items() if is_asked):
+        raise ValueError(
+            f"{setting}: nothing in this network is pretrained; expected network.weights with it, in a network of kind "
+            "'torchvision', 'timm' or 'module'; set network.weights or remove it"
+        )

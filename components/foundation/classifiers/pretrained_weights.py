@@ -7,15 +7,15 @@ from sanefit.components.foundation.errors import SettingsError
 from sanefit.components.foundation.storage.content import current_copy
 
 
-def load_pretrained(network: nn.Module, uri: str) -> list[str]:
+def load_pretrained(network: nn.Module, uri: str) -> frozenset[str]:
     """Copy every weight whose name and shape fit, in place.
 
     Args:
         network: takes the weights.
-        uri: a local or ``s3://`` file with a state dict, as ``torch.save`` writes it.
+        uri: a file with a state dict, as ``torch.save`` writes it; as ``current_copy`` takes it.
 
     Returns:
-        The names of the network's weights that stayed as they were.
+        The names of the weights that were copied.
 
     Raises:
         SettingsError: when the file holds no state dict, or nothing in it fits.
@@ -30,7 +30,7 @@ def load_pretrained(network: nn.Module, uri: str) -> list[str]:
             f"expected names as {next(iter(own))!r}; choose the weights of the same network"
         )
     network.load_state_dict(fitting, strict=False)
-    return [name for name in own if name not in fitting]
+    return frozenset(fitting)
 
 
 def _read(uri: str) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from typing import Any
 from sanefit.components.foundation.identity.code import digest_of_module
 from sanefit.components.foundation.identity.digests import digest_of
 from sanefit.components.foundation.schemas.bases import Artifact
-from sanefit.components.foundation.schemas.networks import ModuleSettings, NetworkSettings, TorchvisionSettings
+from sanefit.components.foundation.schemas.networks import ModuleSettings, NetworkSettings
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.storage.content import digest_of_content
 
@@ -67,7 +67,7 @@ def identify_trainings(
         code=code,
         torch=torch_version(),
         module=digest_of_module(path),
-        weights=digest_of_weights(network.weights) if isinstance(network, TorchvisionSettings | ModuleSettings) else "",
+        weights=digest_of_weights(network.weights_uri),
         statistics=digest_of_normalization(stats),
         arithmetic=arithmetic,
     )

@@ -17,6 +17,12 @@ def _known_init(init: str) -> str:
     raise ValueError(f"expected {', '.join(INITS)} or gaussian:STD with STD above 0, as in gaussian:1e-4")
 
 
+def _known_weights(weights: str) -> str:
+    if weights.startswith(PACKAGE) and not all(weights.removeprefix(PACKAGE).partition("/")):
+        raise ValueError("expected package:NAME/PATH, as in package:my_weights/resnet18.pth")
+    return weights
+
+
 def _positive_finite(text: str) -> bool:
     try:
         return 0 < float(text) < math.inf
@@ -27,6 +33,8 @@ def _positive_finite(text: str) -> bool:
 Activation = Literal["sigmoid", "tanh", "relu", "leaky_relu", "elu", "maxout"]
 Init = Annotated[str, AfterValidator(_known_init)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
+DEFAULT_WEIGHTS = "default"
+PACKAGE = "package:"
 
 
 class Network(Settings):
@@ -64,8 +72,23 @@ class Network(Settings):
         return ""
 
     @property
+    def weights_on_this_machine(self) -> bool:
+        """Whether these weights are a file that only this machine may have."""
+        return bool(self.weights_uri) and not self.weights_uri.startswith(("s3://", PACKAGE))
+
+    @property
     def scheme(self) -> Init | None:
         """How we set the initial weights; None leaves them as the network sets them itself."""
+        return None
+
+    @property
+    def has_own_normalization(self) -> bool:
+        """Whether pixels are normalized by what the network names itself, not by the training images."""
+        return False
+
+    @property
+    def scaled_to(self) -> int | None:
+        """Pixels on both sides that images are scaled to inside the network; None leaves them as they are."""
         return None
 
     def fields_for(self, **searched: Any) -> dict[str, Any]:
@@ -98,12 +121,17 @@ class BuiltNetwork(Network):
 class GivenNetwork(Network):
     """What every network has that is built by other code than ours.
 
-    ``weights``: a local or ``s3://`` file with a state dict to start from, as ``torch.save`` writes it; layers whose
-    shape differs, as the output layer, start anew.
+    ``weights``: to start from: a local or ``s3://`` file with a state dict, as ``torch.save`` writes it, or
+    ``package:NAME/PATH``, a file of an installed Python package; layers whose shape differs, as the output layer, start
+    anew. ``normalization``: ``own``: by the means and standard deviations that the network names itself; ``data``: by
+    those of the training images. ``input_size``: pixels on both sides that images are scaled to, inside the network.
+    Without these two, images are normalized by the data and keep their size.
     """
 
-    weights: str = ""
+    weights: Annotated[str, AfterValidator(_known_weights)] = ""
     init: Init | None = None
+    normalization: Literal["data", "own"] | None = None
+    input_size: Annotated[int, Field(ge=8, le=2048)] | None = None
 
     @property
     def weights_uri(self) -> str:
@@ -114,6 +142,41 @@ class GivenNetwork(Network):
     def scheme(self) -> Init | None:
         """As ``Network``."""
         return self.init
+
+    @property
+    def has_own_normalization(self) -> bool:
+        """As ``Network``."""
+        return self.normalization == "own"
+
+    @property
+    def scaled_to(self) -> int | None:
+        """As ``Network``."""
+        return self.input_size
+
+
+class LibraryNetwork(GivenNetwork):
+    """What every network of a library has, which it builds by a name and may have weights for.
+
+    ``weights``: also ``default``: those that the library recommends, downloaded into the storage once; then, where
+    nothing else is set, images are normalized and scaled as these weights ask for.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+
+    @property
+    def weights_on_this_machine(self) -> bool:
+        """As ``Network``."""
+        return self.weights != DEFAULT_WEIGHTS and super().weights_on_this_machine
+
+    @property
+    def named(self) -> str:
+        """The setting that names it, with its value."""
+        return f"network.name={self.name!r}"
+
+    @property
+    def is_normed(self) -> bool:
+        """As ``Network``; batch or layer norm, in all but the oldest classifiers."""
+        return True
 
 
 class NormableNetwork(BuiltNetwork):

@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue, PositiveInt, TypeAdapter
 from sanefit.components.foundation.schemas.network_kind import (
     BuiltNetwork,
     GivenNetwork,
+    LibraryNetwork,
     Network,
     NormableNetwork,
 )
@@ -74,21 +75,16 @@ class ResNetSettings(BuiltNetwork):
         return {**searched, "channels": _scaled(self.channels, width), "blocks": depth or self.blocks}
 
 
-class TorchvisionSettings(GivenNetwork):
+class TorchvisionSettings(LibraryNetwork):
     """Any classifier of torchvision by its name there."""
 
     kind: Literal["torchvision"]
-    name: Annotated[str, Field(min_length=1)]
 
-    @property
-    def named(self) -> str:
-        """The setting that names it, with its value."""
-        return f"network.name={self.name!r}"
 
-    @property
-    def is_normed(self) -> bool:
-        """As ``Network``; batch or layer norm, in all but its oldest classifiers."""
-        return True
+class TimmSettings(LibraryNetwork):
+    """Any classifier of timm by its name there, as in ``efficientnet_b0`` or ``vit_tiny_patch16_224.augreg_in21k``."""
+
+    kind: Literal["timm"]
 
 
 class ModuleSettings(GivenNetwork):
@@ -109,7 +105,13 @@ class ModuleSettings(GivenNetwork):
 
 
 NetworkSettings = Annotated[
-    TwoLayerSettings | MlpSettings | ConvNetSettings | ResNetSettings | TorchvisionSettings | ModuleSettings,
+    TwoLayerSettings
+    | MlpSettings
+    | ConvNetSettings
+    | ResNetSettings
+    | TorchvisionSettings
+    | TimmSettings
+    | ModuleSettings,
     Field(discriminator="kind"),
 ]
 network_settings: TypeAdapter[NetworkSettings] = TypeAdapter(NetworkSettings)

@@ -11,6 +11,7 @@ from sanefit.components.foundation.schemas.bases import increasing
 from sanefit.components.foundation.schemas.network_kind import Dropout, Init
 from sanefit.components.foundation.schemas.training import (
     Augmentation,
+    BackboneRate,
     BatchSize,
     Momentum,
     OptimizerKind,
@@ -54,6 +55,7 @@ VALUES = (
     Searchable("momentum", "optimizer", "linear", Momentum, "free", farthest=(0, 0.999)),
     Searchable("dropout", "network", "linear", Dropout, "on_or_off", farthest=(0, 0.95)),
     Searchable("warmup", "optimizer", "linear", Warmup, "free", farthest=(0, 0.5)),
+    Searchable("backbone_rate", "optimizer", "log", BackboneRate, "free", farthest=(1e-4, 1)),
     Searchable("batch_size", "optimizer", "choice", BatchSize, "equal"),
     Searchable("optimizer", "optimizer", "choice", OptimizerKind, "equal", field="kind"),
     Searchable("schedule", "optimizer", "choice", Schedule, "free"),

@@ -16,6 +16,7 @@ RECALL = "recall."
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 Warmup = Annotated[float, Field(ge=0, le=0.5)]
 BatchSize = Annotated[int, Field(ge=4)]
+BackboneRate = Annotated[float, Field(gt=0, le=1)]
 
 
 class OptimizerSettings(Settings):
@@ -24,7 +25,10 @@ class OptimizerSettings(Settings):
     ``momentum``: of SGD; for Adam and AdamW the decay of the gradient's average (beta 1). ``warmup``: share of the
     steps during which the rate rises in a straight line from 0. ``augmentation``: of each batch, ``flip`` left to
     right, ``crop`` at random after 4 pixels of border (1 of images below 16 pixels), or both. ``class_weights``:
-    ``balanced`` shows each class equally often, images of small classes several times in an epoch.
+    ``balanced`` shows each class equally often, images of small classes several times in an epoch. Of a network that
+    starts from ``network.weights``: in the first ``freeze_epochs`` only what is new in it is trained, mostly its output
+    layer, on images that are not augmented; after them everything, weights that were given at ``backbone_rate`` times
+    the learning rate.
 
     The search trains under the final training's schedule, so that it ranks settings under the
     conditions that they will meet.
@@ -37,6 +41,8 @@ class OptimizerSettings(Settings):
     warmup: Warmup = 0.0
     augmentation: Augmentation = "none"
     class_weights: ClassWeights = "none"
+    freeze_epochs: Annotated[int, Field(ge=0)] = 0
+    backbone_rate: BackboneRate = 1.0
 
 
 class EpochRecord(Artifact):

@@ -71,6 +71,14 @@ class Storage:
         """A word that lasts as long as the results of cached steps do."""
         return join(self.uri, "results", "token")
 
+    def recommended_weights(self, library: str, network: str) -> str:
+        """The weights that a library recommends for one of its networks."""
+        return join(self.uri, "weights", f"{library}-{network}.pt")
+
+    def features(self, key: str, split: str) -> str:
+        """What the frozen part of a network gives out for the images of a split."""
+        return join(self.uri, "features", key, f"{split}.npy")
+
     def registration_lock(self, model_name: str) -> str:
         """What a run holds while it compares its version of a model with the champion."""
         return join(self.uri, "locks", f"{hashlib.sha256(model_name.encode()).hexdigest()[:SHORT]}.json")

@@ -1,6 +1,7 @@
 """Files by URI: a local path or ``s3://bucket/key``."""
 
 import os
+import shutil
 import tempfile
 import uuid
 from pathlib import Path
@@ -104,6 +105,25 @@ def upload_file(path: Path, uri: str) -> None:
     bucket, key = bucket_and_key(uri)
     with explained("write", uri):
         s3_client().upload_file(str(path), bucket, key)
+
+
+def move_file(path: Path, uri: str) -> None:
+    """Put a local file where ``uri`` says, whole or not at all; it is gone from where it was, or may be.
+
+    Raises:
+        StorageError: when it cannot be written.
+    """
+    if is_s3(uri):
+        upload_file(path, uri)
+        return
+    with explained("write", uri):
+        Path(uri).parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(uri).with_name(f".{Path(uri).name}.{uuid.uuid4().hex}")
+        try:
+            shutil.move(path, aside)
+            aside.replace(uri)
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 def local_cache() -> Path:

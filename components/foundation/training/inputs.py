@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from sanefit.components.foundation.classifiers.recommended_weights import with_weights_at_hand
 from sanefit.components.foundation.image_dataset.shards import read_manifest
 from sanefit.components.foundation.schemas.images import DatasetReference, Manifest
 from sanefit.components.foundation.schemas.networks import NetworkSettings, network_settings
@@ -35,14 +36,15 @@ def read_training_inputs(given: TrainingParameters) -> TrainingInputs:
 
     Raises:
         DataError: when the manifest is damaged.
-        StorageError: when the manifest or the statistics cannot be read.
+        SettingsError: when there are no recommended weights, or they cannot be downloaded.
+        StorageError: when the manifest, the statistics or the weights cannot be read.
     """
     reference = DatasetReference.model_validate_json(given.dataset)
     return TrainingInputs(
         reference,
         read_manifest(reference),
         load_result(ChannelStats, given.stats),
-        network_settings.validate_json(given.network),
+        with_weights_at_hand(network_settings.validate_json(given.network), reference.storage),
         OptimizerSettings.model_validate_json(given.optimizer),
         given.seed,
     )

@@ -45,11 +45,14 @@ def fold_data(data: TrainingData, fold_of: Tensor, fold: int | None) -> Training
     if fold is None:
         return data
     kept, tested = torch.nonzero(fold_of != fold).flatten(), torch.nonzero(fold_of == fold).flatten()
+    features = data.train_features
     return TrainingData(
         select(data.train_pixels, kept),
         data.train_labels[kept],
         select(data.train_pixels, tested),
         data.train_labels[tested],
+        None if features is None else features[kept],
+        None if features is None else features[tested],
     )
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -21,6 +21,7 @@ from sanefit.components.foundation.training.checkpoints.checkpoint_pace import A
 from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.loop.training_data import read_training_data
 from sanefit.components.foundation.training.score import judged_class
+from sanefit.components.foundation.training.stacks.kept_features import with_features
 from sanefit.components.foundation.training.stacks.trial import Problem
 from sanefit.components.hyperparameter_search.pack.chunk_training import PackContext
 from sanefit.components.hyperparameter_search.pack.folds import assign_folds
@@ -76,12 +77,16 @@ def run_pack(
     """
     devices, cores, seed = machine.devices, machine.cores, inputs.seed
     workers = cores if devices[0].type == "cpu" else len(devices)
-    data = read_training_data(inputs.dataset, devices[0] if len(devices) == 1 else CPU, inputs.manifest)
+    data_device = devices[0] if len(devices) == 1 else CPU
+    data = read_training_data(inputs.dataset, data_device, inputs.manifest)
+    problem = Problem(inputs.manifest.image_shape, inputs.classes, inputs.stats, devices[0])
+    if inputs.optimizer.freeze_epochs:
+        data = with_features(data, inputs.dataset, inputs.network, replace(problem, device=data_device), say)
     bundles = read_index(inputs.dataset, "train", inputs.manifest)[:, BUNDLE]
     trials = TrialsOfPack(
         plan=plan,
         context=PackContext(
-            problem=Problem(inputs.manifest.image_shape, inputs.classes, inputs.stats, devices[0]),
+            problem=problem,
             data=data,
             store=open_store(
                 run.storage,

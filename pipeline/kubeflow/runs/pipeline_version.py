@@ -117,10 +117,10 @@ def _places(config: RunConfig) -> dict[str, str]:
             "cluster reaches, as s3://bucket/images, or a path below one of cluster.volumes; correct data.source"
         )
     weights = config.network.weights_uri
-    if weights and not weights.startswith("s3://") and not in_a_volume(weights):
+    if config.network.weights_on_this_machine and not in_a_volume(weights):
         raise SettingsError(
-            f"network.weights={weights!r}: pods cannot read this machine's files; expected s3://bucket/key, or a path "
-            "below one of cluster.volumes; upload the file and correct network.weights"
+            f"network.weights={weights!r}: pods cannot read this machine's files; expected s3://bucket/key, "
+            "package:NAME/PATH, or a path below one of cluster.volumes; upload the file and correct network.weights"
         )
     places = {"storage": config.cluster.storage_folder, "tracking_uri": config.cluster.tracking_uri}
     examples = {"storage": "s3://bucket/sanefit", "tracking_uri": "http://mlflow.mlflow.svc:5000"}

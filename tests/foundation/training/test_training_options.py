@@ -187,10 +187,10 @@ def test_the_loss_and_the_step_that_are_given_are_those_that_train() -> None:
     penalties = []
     records = []
     for epoch in (1, 2):
-        penalties.append(RECIPE.weight_decay / 2 * sum(float(w.square().sum()) for w in training.weights))
+        penalties.append(RECIPE.weight_decay / 2 * sum(float(w.square().sum()) for w in training.phase.weights))
         records.append(training.train_epoch(epoch))
     assert len(seen) == 2
-    after = RECIPE.weight_decay / 2 * sum(float(w.square().sum()) for w in training.weights)
+    after = RECIPE.weight_decay / 2 * sum(float(w.square().sum()) for w in training.phase.weights)
     losses = [record.train_loss - p for record, p in zip(records, [penalties[1], after], strict=True)]  # type: ignore[operator]
     assert losses[1] > losses[0]
     assert seen == pytest.approx([penalty - loss for penalty, loss in zip(penalties, losses, strict=True)])

@@ -45,7 +45,12 @@ def test_a_source_that_is_no_local_file_is_left_as_it_is(source: str) -> None:
 
 def test_relative_weights_are_taken_from_where_the_user_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for weights, expected in [("a.pt", f"{tmp_path}/a.pt"), ("s3://bucket/a.pt", "s3://bucket/a.pt"), ("''", "")]:
+    for weights, expected in [
+        ("a.pt", f"{tmp_path}/a.pt"),
+        ("s3://bucket/a.pt", "s3://bucket/a.pt"),
+        ("''", ""),
+        ("default", "default"),
+    ]:
         network = f"network={{kind: torchvision, name: resnet18, weights: {weights}}}"
         assert load_config(DEFAULT_CONFIG, [network]).network.weights == expected
 
@@ -63,7 +68,10 @@ def test_the_kind_decides_which_keys_a_network_has() -> None:
         ("network.hidden=50", ["network.hidden", "activation, init, dropout, batch_norm, kind, channels"]),
         ("networ.init=he", ["'networ'", "did you mean 'network'"]),
         ("network.kind=vgg", ["network.kind='vgg'", "two_layer", "convnet", "resnet", "torchvision", "module"]),
-        ("network={hidden: 3}", ["network.kind: missing", "two_layer, mlp, convnet, resnet, torchvision or module"]),
+        (
+            "network={hidden: 3}",
+            ["network.kind: missing", "two_layer, mlp, convnet, resnet, torchvision, timm or module"],
+        ),
         ("checks.skip=modes", ["checks.skip='modes'", "expected a list, as in [modes]"]),
         ("network.init=glorot", ["network.init='glorot'", "he, xavier, orthogonal, zeros or gaussian:STD"]),
         ("network.init=gaussian:1.2.3", ["network.init='gaussian:1.2.3'", "STD above 0"]),

@@ -30,6 +30,16 @@ OWN_MODULE = "network={kind: module, path: 'package.module:network'}"
             "convnet or resnet; remove it",
         ),
         (
+            ["optimizer.freeze_epochs=3"],
+            "optimizer.freeze_epochs=3: nothing in this network is pretrained; expected network.weights with it, in a "
+            "network of kind 'torchvision', 'timm' or 'module'; set network.weights or remove it",
+        ),
+        (
+            ["search.coarse.backbone_rate=[0.01, 1]"],
+            "search.coarse.backbone_rate: nothing in this network is pretrained; expected network.weights with it, in "
+            "a network of kind 'torchvision', 'timm' or 'module'; set network.weights or remove it",
+        ),
+        (
             ["search.coarse.depth=[2, 9]"],
             "search.coarse.depth: a convnet has at most 8 blocks, got 9; list no more than 8",
         ),

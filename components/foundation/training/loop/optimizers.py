@@ -1,6 +1,6 @@
 """The optimizers of a recipe, by torch."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from sanefit.components.foundation.schemas.training import OptimizerKind
 from sanefit.components.foundation.training.loop.loss import decayed_weights
 from sanefit.components.foundation.training.loop.recipe import Recipe
 
+RATE_FACTOR = "rate_factor"  # of a group's learning rate
 SECOND_MOMENT_DECAY = 0.999  # Adam's beta 2 (Kingma & Ba 2015)
 Parameters = list[nn.Parameter] | list[dict[str, Any]]  # torch's: alone, or in groups with options of their own
 
@@ -41,18 +42,35 @@ OPTIMIZERS: dict[OptimizerKind, Optimizer] = {
 }
 
 
-def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(
+    network: nn.Module, recipe: Recipe, pretrained: Collection[str] = (), trained: Collection[str] | None = None
+) -> torch.optim.Optimizer:
     """The recipe's optimizer over the network's parameters.
 
     Weight decay is left to the loss, but for an optimizer that shrinks what ``decayed_weights`` names by itself.
+
+    Args:
+        network: whose parameters.
+        recipe: how.
+        pretrained: names of those that learn at the recipe's ``backbone_rate``.
+        trained: names of those that are trained; None: all.
     """
-    kind, parameters = OPTIMIZERS[recipe.optimizer], list(network.parameters())
-    if not kind.decays_beside_the_loss:
-        return kind.make(parameters, recipe)
-    decayed = {id(weight) for weight in decayed_weights(network)}
-    groups = [
-        {"params": [p for p in parameters if id(p) in decayed], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if id(p) not in decayed], "weight_decay": 0.0},
+    kind = OPTIMIZERS[recipe.optimizer]
+    parameters = [(name, value) for name, value in network.named_parameters() if trained is None or name in trained]
+    slow = set(pretrained) if recipe.backbone_rate != 1 else set()
+    if not kind.decays_beside_the_loss and not slow:
+        return kind.make([value for _, value in parameters], recipe)
+    decayed = {id(weight) for weight in decayed_weights(network)} if kind.decays_beside_the_loss else set()
+    groups: list[dict[str, Any]] = [
+        {
+            "params": [
+                value for name, value in parameters if (id(value) in decayed, name in slow) == (decays, is_slow)
+            ],
+            "weight_decay": recipe.weight_decay if decays else 0.0,
+            RATE_FACTOR: recipe.backbone_rate if is_slow else 1.0,
+        }
+        for is_slow in (False, True)
+        for decays in (True, False)
     ]
     return kind.make([group for group in groups if group["params"]], recipe)
 
@@ -63,9 +81,9 @@ def penalized(recipe: Recipe) -> float:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """The rate of the next step, in every group."""
+    """The rate of the next step, in every group, each by its factor."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get(RATE_FACTOR, 1.0)
 
 
 def optimizer_slots(optimizer: torch.optim.Optimizer, network: nn.Module) -> dict[str, dict[str, Tensor]]:

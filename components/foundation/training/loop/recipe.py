@@ -21,6 +21,8 @@ class Recipe:
     ``weight_decay``: lambda of the penalty, at least 0, or of the decay beside it (``loop/optimizers.py``).
     ``momentum``: in [0, 1); with Adam its beta 1. ``batch_size``: most images in a batch. ``batch_seed``: of the order
     of the images and their augmentation. ``noise_seed``: of dropout. ``class_weights``: how often each class is shown.
+    ``freeze_epochs``: first ones, in which only the new part of a pretrained network is trained; ``backbone_rate``:
+    times the learning rate, of its other weights after them.
     ``kept_by``: which epoch the final training keeps. ``judged_class``: the label whose recall is measured.
     """
 
@@ -36,6 +38,8 @@ class Recipe:
     warmup: float = 0.0
     augmentation: Augmentation = "none"
     class_weights: ClassWeights = "none"
+    freeze_epochs: int = 0
+    backbone_rate: float = 1.0
     kept_by: Metric = "accuracy"
     judged_class: int | None = None
 

@@ -8,10 +8,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.parallel import DistributedDataParallel
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from sanefit.components.foundation.classifiers.classifier import Classifier
+from sanefit.components.foundation.classifiers.classifier import Classifier, in_its_layout
 from sanefit.components.foundation.classifiers.keyed_dropout import dropout_layers, key_dropout
 from sanefit.components.foundation.image_dataset.batches import WHOLE, BatchPart
 from sanefit.components.foundation.randomness import derive_seed
@@ -24,21 +22,24 @@ from sanefit.components.foundation.training.loop.augmented_batch import (
 from sanefit.components.foundation.training.loop.epoch_batches import epoch_batches
 from sanefit.components.foundation.training.loop.epoch_records import epoch_record
 from sanefit.components.foundation.training.loop.epoch_tally import LOOK_EVERY, EpochTally
-from sanefit.components.foundation.training.loop.evaluation import evaluate, recall_of
-from sanefit.components.foundation.training.loop.loss import decayed_weights, penalty
+from sanefit.components.foundation.training.loop.evaluation import recall_of
+from sanefit.components.foundation.training.loop.frozen_part import EVERYTHING, new_part, only_new_part_trains
+from sanefit.components.foundation.training.loop.loss import penalty
 from sanefit.components.foundation.training.loop.optimizers import (
-    make_optimizer,
     optimizer_slots,
     penalized,
     restore_slots,
     set_learning_rate,
 )
 from sanefit.components.foundation.training.loop.part_dropout import convert_part_dropout
+from sanefit.components.foundation.training.loop.phases import Phase, everything_trains, new_part_trains
 from sanefit.components.foundation.training.loop.recipe import Recipe
 from sanefit.components.foundation.training.loop.several_processes import as_the_first_has_it, sum_of_all
 from sanefit.components.foundation.training.loop.training_data import TrainingData
+from sanefit.components.foundation.training.loop.training_images import read_batch
 from sanefit.components.foundation.training.loop.training_options import OBVIOUS, TrainingOptions
 from sanefit.components.foundation.training.loop.training_state import BegunEpoch, TrainingState, copies, settled
+from sanefit.components.foundation.training.loop.weight_averaging import averaged_copy
 
 
 class Training:
@@ -63,23 +64,28 @@ class Training:
         """
         self.device = data.train_labels.device
         if self.device.type == "cuda":
-            classifier.to(memory_format=torch.channels_last)
+            in_its_layout(classifier)
             if part.ranks > 1:  # torch has it for GPUs alone: on CPUs each process normalizes its own part
                 nn.SyncBatchNorm.convert_sync_batchnorm(classifier)
         self.classifier, self.data, self.recipe, self.options, self.part = classifier, data, recipe, options, part
         self.epochs, self.steps, self.batches = 0, 0, 0
         self.tally = EpochTally.of(1, self.device)
-        self.weights = decayed_weights(classifier.network)
-        self.optimizer = make_optimizer(classifier.network, recipe)
-        self.averaged = _averaged(classifier, options.weight_averaging)
+        self.new = new_part(classifier, data.train_pixels) if recipe.freeze_epochs else EVERYTHING
+        self.trainable = [parameter for parameter in classifier.network.parameters() if parameter.requires_grad]
+        self.averaged = averaged_copy(classifier, options.weight_averaging)
         self.dropouts = dropout_layers(classifier.network)
         key_dropout(classifier.network, recipe.noise_seed)
         if part.ranks > 1:
             convert_part_dropout(classifier.network, part)
+        self.epochs = 0 if state is None else state.epochs
+        self.phase = self._phase()
         if state is not None:
             self._restore(state)
-        shared = DistributedDataParallel(classifier) if part.ranks > 1 else classifier  # running averages: the first's
-        self.forward: nn.Module = shared
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether only the network's new part is trained now."""
+        return self.epochs < self.recipe.freeze_epochs
 
     @property
     def kept(self) -> nn.Module:
@@ -100,6 +106,8 @@ class Training:
         recipe = self.recipe
         batches = epoch_batches(self.data.train_labels, recipe, epoch)
         self.classifier.train()
+        if self.is_frozen:
+            only_new_part_trains(self.classifier.network, self.new)
         with torch.random.fork_rng(devices=[]):
             for number in range(self.batches, len(batches)):
                 self._seed(epoch, number)
@@ -112,9 +120,11 @@ class Training:
                     break
                 if looks or self.part.ranks == 1:
                     after_batch()
+        record = self._record(epoch, len(batches))
         self.epochs, self.batches = epoch, 0
-        record = self._record(len(batches))
         self.tally.clear()
+        if epoch == recipe.freeze_epochs:
+            self.phase = self._phase()
         return record
 
     def step(self, indices: Tensor, rate: float, keys: Sequence[int] = NOT_AUGMENTED) -> tuple[Tensor, Tensor]:
@@ -132,19 +142,19 @@ class Training:
             The mean cross-entropy against the true labels, and the number of right answers, int64: scalars on the
             device, as they were before the step.
         """
-        set_learning_rate(self.optimizer, rate)
+        set_learning_rate(self.phase.optimizer, rate)
         for layer in self.dropouts:
             layer.step.fill_(self.steps)
         chosen = self.part.of(indices).to(self.device, non_blocking=True)
         labels = self.data.train_labels[chosen]
-        scores = self._scores(augmented_batch(self.data.train_pixels, chosen, self.recipe, keys, self.part))
+        scores = self._scores(self._inputs(chosen, keys))
         cross_entropy = functional.cross_entropy(scores, labels)
         if self._always_steps or math.isfinite(cross_entropy.item()):
             plain = self.options.loss is functional.cross_entropy
             loss = cross_entropy if plain else self.options.loss(scores, labels)
             # The processes' gradients are averaged: so each weighs as much as its part of the batch.
             weight = len(chosen) * self.part.ranks / len(indices)
-            self.options.step(self.optimizer, loss * weight + self._penalty())
+            self.options.step(self.phase.optimizer, loss * weight + self._penalty())
             self.steps += 1
             if self.averaged:
                 self.averaged.update_parameters(self.classifier)
@@ -158,20 +168,36 @@ class Training:
             self.epochs,
             self.steps,
             copies(network.state_dict()),
-            optimizer_slots(self.optimizer, network),
+            optimizer_slots(self.phase.optimizer, network),
             copies(self.averaged.state_dict()) if self.averaged else {},
             begun,
         )
 
-    def _scores(self, pixels: Tensor) -> Tensor:
+    def _phase(self) -> Phase:
+        if self.is_frozen:
+            return new_part_trains(self.classifier, self.new, self.data, self.recipe, self.part)
+        return everything_trains(self.classifier, self.trainable, self.recipe, self.part)
+
+    def _inputs(self, chosen: Tensor, keys: Sequence[int]) -> Tensor:
+        """Of what is run forward: features, or pixels."""
+        if self.phase.head:
+            assert self.data.train_features is not None
+            return read_batch(self.data.train_features, chosen)
+        if self.is_frozen:  # as features are computed
+            return read_batch(self.data.train_pixels, chosen)
+        return augmented_batch(self.data.train_pixels, chosen, self.recipe, keys, self.part)
+
+    def _scores(self, inputs: Tensor) -> Tensor:
         with self.options.arithmetic.autocast():
-            scores: Tensor = self.forward(pixels)
+            scores: Tensor = self.phase.forward(inputs)
         return scores.float() if scores.dtype == torch.bfloat16 else scores
 
     def _restore(self, state: TrainingState) -> None:
         self.epochs, self.steps = state.epochs, state.steps
         self.classifier.network.load_state_dict(dict(settled(state).weights))
-        restore_slots(self.optimizer, self.classifier.network, state.slots, state.steps)
+        frozen = 0 if self.is_frozen else self.recipe.freeze_epochs
+        steps = state.steps - frozen * len(epoch_batches(self.data.train_labels, self.recipe, 1))  # of this phase
+        restore_slots(self.phase.optimizer, self.classifier.network, state.slots, steps)
         if self.averaged:
             self.averaged.load_state_dict(dict(state.averaged))
         if state.begun is not None:
@@ -184,23 +210,24 @@ class Training:
         rows[self.part.rank] = self.tally.counted[0]
         return sum_of_all(rows, self.part)
 
-    def _penalty(self) -> Tensor:
-        """0 without one, whatever the weights are."""
+    def _penalty(self, *, whole: bool = False) -> Tensor:
+        """Of the weights that are trained, or of the ``whole`` network; 0 without one, whatever they are."""
         decay = penalized(self.recipe)
-        return penalty(self.weights, decay) if decay else torch.tensor(0.0)
+        weights = self.phase.weights + (self.phase.frozen_weights if whole else [])
+        return penalty(weights, decay) if decay and weights else torch.tensor(0.0)
 
-    def _record(self, batches: int) -> EpochRecord:
+    def _record(self, epoch: int, batches: int) -> EpochRecord:
         losses, right, images = sum_of_all(self.tally.counted[0], self.part).tolist()
-        train_loss = losses / images + self._penalty().item()
-        rate = self.recipe.rate_at(self.epochs, int(self.tally.steps) - 1, batches)
+        train_loss = losses / images + self._penalty(whole=True).item()
+        rate = self.recipe.rate_at(epoch, int(self.tally.steps) - 1, batches)
         found = self._validation() if math.isfinite(train_loss) else (math.nan, 0.0, 0.0, math.nan)
-        return epoch_record(self.epochs, rate, train_loss, right / images, *found)
+        return epoch_record(epoch, rate, train_loss, right / images, *found)
 
     def _validation(self) -> tuple[float, float, float, float]:
         """Loss, accuracy, balanced accuracy and recall as the first process finds them, so that all decide alike."""
         found = torch.zeros(4, dtype=torch.float64, device=self.device)
         if self.part.rank == 0:
-            evaluation = evaluate(self.kept, self.data.validation_pixels, self.data.validation_labels)
+            evaluation = self.phase.evaluate(self.kept, self.data)
             [recall] = recall_of(self.recipe.judged_class, evaluation.recalls.unsqueeze(0))
             measured = [evaluation.loss, evaluation.accuracy, evaluation.balanced_accuracy, recall]
             found += torch.tensor(measured, dtype=torch.float64, device=self.device)
@@ -221,9 +248,3 @@ class Training:
         torch.default_generator.manual_seed(seed)  # torch.manual_seed takes a millisecond where there is no GPU
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
-
-
-def _averaged(classifier: Classifier, decay: float) -> AveragedModel | None:
-    if not decay:
-        return None
-    return AveragedModel(classifier, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)

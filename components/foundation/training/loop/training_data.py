@@ -12,12 +12,18 @@ from sanefit.components.foundation.training.loop.training_images import Images, 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Pixels are uint8 (images, height, width, channels), labels int64 (images,)."""
+    """Pixels are uint8 (images, height, width, channels), labels int64 (images,).
+
+    ``train_features``, ``validation_features``: what the frozen part of a pretrained network gives out for each image,
+    float (images, ...), where that is known.
+    """
 
     train_pixels: Images
     train_labels: Tensor
     validation_pixels: Images
     validation_labels: Tensor
+    train_features: Tensor | None = None
+    validation_features: Tensor | None = None
 
 
 def read_training_data(
@@ -41,4 +47,6 @@ def data_on(data: TrainingData, device: torch.device) -> TrainingData:
         data.train_labels.to(device),
         on_device(data.validation_pixels, device),
         data.validation_labels.to(device),
+        None if data.train_features is None else data.train_features.to(device),
+        None if data.validation_features is None else data.validation_features.to(device),
     )

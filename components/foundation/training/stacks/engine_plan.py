@@ -78,6 +78,9 @@ def choose_plan(
     network = trials[0].network
     if engine == "stacked" and (reason := why_not_stacked(network)):
         raise SettingsError(reason)
+    if engine != "loop" and (trials[0].recipe.freeze_epochs or any(t.recipe.backbone_rate != 1 for t in trials)):
+        asked = "" if engine == "fastest" else f"instead of search.engine={engine}: "
+        return EnginePlan("loop", 1, reason=f"{asked}no stack has a frozen part, or rates that differ by layer")
     if engine != "loop" and (kind := trials[0].recipe.optimizer) not in STACKED_STEPS:
         asked = "" if engine == "fastest" else f"instead of search.engine={engine}: "
         return EnginePlan("loop", 1, reason=f"{asked}optimizer {kind} has no stacked step")

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from sanefit.components.foundation.classifiers.classifier import Classifier
+from sanefit.components.foundation.classifiers.classifier import Classifier, in_its_layout
 from sanefit.components.foundation.classifiers.keyed_dropout import dropout_layers, layer_key
 from sanefit.components.foundation.schemas.networks import (
     ConvNetSettings,
@@ -116,7 +116,7 @@ class TrialsInTurn:
         self.known: dict[int, EpochRecord] = {}
         self.trainings = {
             number: Training(
-                problem.classifier(trial).to(memory_format=torch.channels_last),
+                in_its_layout(problem.classifier(trial)),
                 data,
                 trial.recipe,
                 TrainingOptions(arithmetic=problem.arithmetic(trial.network)),

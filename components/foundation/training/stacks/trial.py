@@ -35,11 +35,19 @@ class Problem:
         """How such a network is computed here, by whatever engine; in double precision as it is."""
         return arithmetic_of(network, self.device, mixed_precision=self.dtype == torch.float32)
 
+    def classifier_of(self, network: NetworkSettings, seed: int = 0) -> Classifier:
+        """A freshly initialized classifier of this network, on the device.
+
+        Raises:
+            SettingsError, StorageError: as ``build_classifier``.
+        """
+        built = build_classifier(network, self.image_shape, self.classes, self.stats, seed)
+        return built.to(device=self.device, dtype=self.dtype)
+
     def classifier(self, trial: Trial) -> Classifier:
         """A freshly initialized classifier of this trial, on the device.
 
         Raises:
             SettingsError, StorageError: as ``build_classifier``.
         """
-        built = build_classifier(trial.network, self.image_shape, self.classes, self.stats, trial.seed)
-        return built.to(device=self.device, dtype=self.dtype)
+        return self.classifier_of(trial.network, trial.seed)
