@@ -38,9 +38,10 @@ class DataSettings(Settings):
     on both sides. ``background``: what transparent images lie over. ``bit_depth``: how many bits of a 16-bit file hold
     gray levels; the highest 8 of them are kept. ``max_bad_fraction``: share of files that may be
     broken; more of them stop the run. ``splits``: ``by_content``, a hash of each image, or ``own``, those of the
-    source: folders ``train``, ``val`` and ``test`` above the classes, or a table's column ``split``. ``group``: which
-    images belong together, of a patient or a video, say, and never lie in two splits: ``column:NAME`` of a table,
-    ``folder:LEVEL``, 1 for the folder that a file lies in, or ``pattern:REGEX``, what it finds in the path.
+    source: folders ``train``, ``val`` and ``test`` above the classes, a table's column ``split``, or these words in the
+    names of its files. ``group``: which images belong together, of a patient or a video, say, and never lie in two
+    splits: ``column:NAME`` of a table, ``folder:LEVEL``, 1 for the folder that a file lies in, or ``pattern:REGEX``,
+    what it finds in the path.
     """
 
     source: Annotated[str, AfterValidator(of_known_kind)] = "digits"

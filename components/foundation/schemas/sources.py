@@ -69,6 +69,7 @@ SOURCES = (
     SourceKind("zip:PATH", "zip_archive"),
     SourceKind("csv:PATH", "csv_table", is_table=True),
     SourceKind("parquet:PATH", "parquet_table", is_table=True),
+    SourceKind("webdataset:PATH", "webdataset_shards"),
     SourceKind("torchvision:NAME", "torchvision_dataset"),
     SourceKind("s3://BUCKET/KEY", "s3_prefix"),
 )

@@ -8,6 +8,7 @@ import pytest
 from sanefit.components.dataset_snapshot.decoded_images import folder_of
 from sanefit.components.foundation.image_dataset.sources.local_file import LocalFile, PartOfFile
 from sanefit.components.foundation.image_dataset.sources.location import InMemory, Location, identity_of
+from sanefit.components.foundation.image_dataset.sources.parquet_image import ImageColumn, ParquetImage
 from sanefit.components.foundation.image_dataset.sources.s3_object import S3Object
 from sanefit.components.foundation.image_dataset.sources.torchvision_dataset import TorchvisionItem
 from sanefit.components.foundation.image_dataset.sources.zip_archive import ZipMember
@@ -19,6 +20,7 @@ STATES: list[tuple[Location, str]] = [
     (LocalFile("/a'b", 5, 7), """LocalFile(path="/a'b", modified=5, size=7)"""),
     (PartOfFile("/tmp/x", 512, 9, "LocalFile(…)"), "part LocalFile(…) 512 9"),
     (ZipMember("/x.zip", "a/b.png", "origin"), "member origin a/b.png"),
+    (ParquetImage(ImageColumn(LocalFile("/x", 5, 7), "image.bytes", "origin"), 2, 9), "row origin image.bytes 2 9"),
     (TorchvisionItem("CIFAR10", "train", 3), "TorchvisionItem(name='CIFAR10', split='train', number=3)"),
     (S3Object(StoredObject("s3://b/k", '"e"', 4)), 'object http://127.0.0.1:9/ s3://b/k "e" 4'),
 ]

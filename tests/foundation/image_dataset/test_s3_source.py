@@ -13,9 +13,12 @@ from pathlib import Path
 
 import boto3
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from foundation.conftest import S3Server, new_s3_server, running_s3_server
 from listed_sources import files_passed_over, read_all
+from packed_images import write_embedded, write_shards
 from PIL import Image
 from said import Said
 
@@ -97,6 +100,49 @@ def test_a_table_in_s3_names_objects_beside_it_and_elsewhere(s3: str, tmp_path: 
     object_store.write_bytes(f"{s3}/table/images.csv", rows.encode())
     images = read_all(f"csv:{s3}/table/images.csv")
     assert [(image.class_name, image.content) for image in images] == [("cat", b"1"), ("dog", b"2"), ("dog", b"3")]
+
+
+def test_shards_in_s3_are_read_as_those_on_disk(s3: str, tmp_path: Path) -> None:
+    images = [(name[:3], content) for name, content in FILES.items()]
+    write_shards(tmp_path / "shards", images, 15)
+    (tmp_path / "shards" / "classes.txt").write_text("zero\none")
+    put(f"{s3}/shards", {path.name: path.read_bytes() for path in (tmp_path / "shards").iterdir()})
+    put(f"{s3}/shards", {"below/train-000000.tar": b"no shard of these"})
+    for place in (f"{s3}/shards/train-{{000000..000002}}.tar", f"{s3}/shards", f"{s3}/shards/", f"{s3}/shards/tr*.tar"):
+        assert [(image.class_name, image.content) for image in read_all(f"webdataset:{place}")] == images
+    assert "train-000003.tar': 1 of the 4" in the_error(f"webdataset:{s3}/shards/train-{{000000..000003}}.tar")
+    assert "no .tar file at" in the_error(f"webdataset:{s3}/shards/val-*.tar")
+    assert "no .tar file at" in the_error(f"webdataset:{s3}/no-shards")
+
+
+def test_shards_may_lie_in_a_bucket_alone(s3: str, tmp_path: Path) -> None:
+    write_shards(tmp_path / "shards", [("cat", b"x")], 1, name="alone")
+    put(s3, {path.name: path.read_bytes() for path in (tmp_path / "shards").iterdir()})
+    for place in (f"{s3}/alone-{{000000..000000}}.tar", f"{s3}/alone-*.tar"):
+        assert [image.content for image in read_all(f"webdataset:{place}")] == [b"x"]
+
+
+def test_a_shard_that_is_cut_in_s3_is_named_as_it_is_there(s3: str, tmp_path: Path) -> None:
+    write_shards(tmp_path, [("cat", b"x")] * 9, 9)
+    put(f"{s3}/cut", {"train-0.tar": (tmp_path / "train-000000.tar").read_bytes()[:3000]})
+    assert f"cannot read '{s3}/cut/train-0.tar'" in the_error(f"webdataset:{s3}/cut/train-{{0..0}}.tar")
+
+
+def test_images_in_parquet_in_s3_are_read_as_those_on_disk(s3: str, tmp_path: Path) -> None:
+    images = [(name[:3], content) for name, content in FILES.items()]
+    write_embedded(tmp_path / "data", images, files=2, group=7)
+    put(f"{s3}/data", {path.name: path.read_bytes() for path in (tmp_path / "data").iterdir()})
+    expected = images[0::2] + images[1::2]
+    for place in (f"{s3}/data", f"{s3}/data/train-{{00000..00001}}-of-00002.parquet", f"{s3}/data/*.parquet"):
+        assert [(image.class_name, image.content) for image in read_all(f"parquet:{place}")] == expected
+    one = read_all(f"parquet:{s3}/data/train-00001-of-00002.parquet")
+    assert [image.content for image in one] == [content for _, content in images[1::2]]
+
+
+def test_a_parquet_table_in_s3_names_objects_beside_it(s3: str, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"path": ["images/one.png"], "label": [7]}), tmp_path / "t.parquet")
+    put(f"{s3}/paths", {"images/one.png": b"1", "t.parquet": (tmp_path / "t.parquet").read_bytes()})
+    assert [(i.class_name, i.content) for i in read_all(f"parquet:{s3}/paths/t.parquet")] == [("7", b"1")]
 
 
 def recorded_gets(monkeypatch: pytest.MonkeyPatch) -> list[str]:

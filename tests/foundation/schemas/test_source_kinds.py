@@ -20,6 +20,7 @@ EXAMPLES = {
     "zip:a:b": ("zip", "a:b"),
     "csv:s3://bucket/t.csv": ("csv", "s3://bucket/t.csv"),
     "parquet:/t": ("parquet", "/t"),
+    "webdataset:x-{0..9}.tar": ("webdataset", "x-{0..9}.tar"),
     "torchvision:CIFAR10": ("torchvision", "CIFAR10"),
     "s3://bucket/a/b": ("s3", "bucket/a/b"),
 }
@@ -64,7 +65,9 @@ def test_a_path_alone_gets_its_kind(path: str, source: str) -> None:
     assert DataSettings(source=path).source == source
 
 
-@given(st.sampled_from(["folder", "tar", "zip", "csv", "parquet"]), st.from_regex(r"[^\n]+", fullmatch=True))
+@given(
+    st.sampled_from(["folder", "tar", "zip", "csv", "parquet", "webdataset"]), st.from_regex(r"[^\n]+", fullmatch=True)
+)
 def test_a_path_may_be_anything_and_stays_as_it_is(name: str, path: str) -> None:
     kind = kind_of(f"{name}:{path}")
     assert (kind.name, kind.place(f"{name}:{path}")) == (name, path)
@@ -76,6 +79,8 @@ def test_a_path_may_be_anything_and_stays_as_it_is(name: str, path: str) -> None
         ("folder:photos", True),
         ("parquet:/t", True),
         ("zip:s3://bucket/x.zip", False),
+        ("webdataset:s3://bucket/x-{0..9}.tar", False),
+        ("webdataset:x-{0..9}.tar", True),
         ("s3://bucket/x", False),
         ("torchvision:MNIST", False),
         ("digits", False),

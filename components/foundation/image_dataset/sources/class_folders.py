@@ -64,7 +64,7 @@ class Layout:
     def class_at(self, parts: Sequence[str]) -> str:
         """The class folder that a path names or lies in; empty when it is in none, or hidden."""
         outside = self.around and list(parts[:1]) != [self.around]
-        if len(parts) <= self.depth or outside or _is_hidden(parts):
+        if len(parts) <= self.depth or outside or is_hidden(parts):
             return ""
         return parts[self.depth] if not self.above or parts[self.depth - 1] in self.above else ""
 
@@ -113,12 +113,13 @@ def _without_class(
         if kind.suffix in IMAGE_SUFFIXES:
             yield name, "", None
         else:
-            listing.pass_over(name, _why_no_picture(kind.suffix))
+            listing.pass_over(name, why_no_picture(kind.suffix))
     for name, reason in entries.others.items():
         listing.pass_over(name, reason)
 
 
-def _why_no_picture(suffix: str) -> str:
+def why_no_picture(suffix: str) -> str:
+    """Of a file that is not taken, by its suffix, in lower case with its dot."""
     if suffix in OTHER_PICTURES:
         return f"pictures that cannot be decoded ({suffix})"
     return f"{NO_PICTURE} ({suffix or 'no suffix'})"
@@ -141,9 +142,9 @@ def _shown(names: Iterable[str]) -> list[tuple[str, _Kind]]:
         key = folder, suffix
         if key not in kinds:
             parts = _parts(folder)
-            kinds[key] = None if _is_hidden(parts) else _Kind((*parts, ""), suffix.lower())
+            kinds[key] = None if is_hidden(parts) else _Kind((*parts, ""), suffix.lower())
         kind = kinds[key]
-        if kind is not None and not _is_hidden([base]):
+        if kind is not None and not is_hidden([base]):
             shown.append((name, kind))
     return shown
 
@@ -152,7 +153,8 @@ def _parts(name: str) -> list[str]:
     return [part for part in name.split("/") if part not in ("", ".")]
 
 
-def _is_hidden(parts: Sequence[str]) -> bool:
+def is_hidden(parts: Sequence[str]) -> bool:
+    """Whether a path, by its parts, is hidden or in a hidden folder."""
     return any(part.startswith(".") for part in parts) or not SYSTEM_FOLDERS.isdisjoint(parts)
 
 
@@ -206,7 +208,7 @@ def _listed(names: Iterable[str]) -> str:
 def _why_not_taken(kind: _Kind, layout: Layout) -> str:
     parts, suffix = kind
     if suffix not in IMAGE_SUFFIXES:
-        return _why_no_picture(suffix)
+        return why_no_picture(suffix)
     if layout.above and parts[layout.depth - 1] not in layout.above:
         top = parts[layout.depth - 1]
         if top.lower() in SPLIT_FOLDERS and len(parts) > layout.depth + 1:

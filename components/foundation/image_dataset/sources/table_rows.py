@@ -1,6 +1,6 @@
 """The rows of a table of images: ``path``, ``label``, and ``split`` and a group when they are asked for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sanefit.components.foundation.errors import DataError, StorageError
@@ -18,20 +18,20 @@ NOT_A_LABEL = frozenset({"nan", "NaN", "<NA>"})
 Row = dict[str, str | None]
 
 
-def columns_of(request: ListingRequest) -> tuple[str, ...]:
-    """The columns that a table must have."""
+def columns_of(request: ListingRequest, needed: Sequence[str] = COLUMNS) -> tuple[str, ...]:
+    """The columns that a table must have: those that are needed, and those that are asked for."""
     split = ("split",) if request.own_splits else ()
     group = (request.group_column,) if request.group_column else ()
-    return tuple(dict.fromkeys([*COLUMNS, *split, *group]))
+    return tuple(dict.fromkeys([*needed, *split, *group]))
 
 
-def require_columns(request: ListingRequest, present: list[str]) -> None:
+def require_columns(request: ListingRequest, present: list[str], needed: Sequence[str] = COLUMNS) -> None:
     """See that no column is missing.
 
     Raises:
         DataError: when one is.
     """
-    expected = columns_of(request)
+    expected = columns_of(request, needed)
     if missing := [column for column in expected if column not in present]:
         raise DataError(
             f"data.source: {request.place!r} has columns {', '.join(present)!r}; expected {', '.join(expected)}; "
@@ -49,21 +49,33 @@ def listed(request: ListingRequest, rows: Iterable[tuple[int, Row]]) -> SourceLi
     table = request.place
     found: list[tuple[str, str, SplitName | None, str | None]] = []
     for number, row in rows:
-        path, label = row["path"], row["label"]
-        if not path or not label:
+        path = row["path"]
+        if not path or not row["label"]:
             raise DataError(f"data.source: {table!r} line {number} lacks a path or a label; expected both; correct it")
-        if label in NOT_A_LABEL:
-            raise DataError(
-                f"data.source: {table!r} line {number} has the label {label!r}, which is how pandas writes a cell "
-                "without a value; expected a class; fill it in, remove the row, or name the class otherwise"
-            )
-        split = _split(table, number, row["split"]) if request.own_splits else None
-        group = row[request.group_column] if request.group_column else None
+        label, split, group = told_by(request, number, row)
         found.append((label, _beside(table, path), split, group))
     objects = stat_objects(uri for _, uri, *_ in found if object_store.is_s3(uri))
     return SourceListing(
         [SourceImage(label, uri, _located(uri, objects), split, group) for label, uri, split, group in found]
     )
+
+
+def told_by(request: ListingRequest, number: int, row: Row) -> tuple[str, SplitName | None, str | None]:
+    """The class of a numbered row, and its split and its group where these are asked for.
+
+    Raises:
+        DataError: when it has no class, or its split is none.
+    """
+    table, label = request.place, row["label"]
+    if not label:
+        raise DataError(f"data.source: {table!r} line {number} lacks a label; expected a class; fill it in")
+    if label in NOT_A_LABEL:
+        raise DataError(
+            f"data.source: {table!r} line {number} has the label {label!r}, which is how pandas writes a cell "
+            "without a value; expected a class; fill it in, remove the row, or name the class otherwise"
+        )
+    split = _split(table, number, row["split"]) if request.own_splits else None
+    return label, split, row[request.group_column] if request.group_column else None
 
 
 def _located(uri: str, objects: dict[str, StoredObject]) -> Location:

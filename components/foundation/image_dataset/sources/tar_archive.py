@@ -9,7 +9,7 @@ import shutil
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,23 +52,48 @@ def list_tar(archive: Path, scratch: Path, *, folders: Folders, origin: str = ""
     if not archive.is_file():
         raise DataError(f"data.source: no file {str(archive)!r}; expected a tar archive; correct the path")
     listing = SourceListing()
-    try:
+    with opened_tar(archive, scratch, str(archive)) as tar:
         origin = origin or repr(local_file(str(archive)))
-        plain = _decompressed(archive, scratch)
-        with tarfile.open(plain, "r:") as tar:
-            members = {_plain_name(member): member for member in tar}
-            _require_whole(tar)
-            listed = _list_members(members)
-            for name, class_name, split in with_class(listed.entries, listing, folders=folders):
-                place = _located(tar, listed.member_of[name], plain, scratch, origin)
-                listing.images.append(SourceImage(class_name, name, place, split))
+        listed = _list_members({_plain_name(member): member for member in each_member(tar)})
+        for name, class_name, split in with_class(listed.entries, listing, folders=folders):
+            place = place_of(tar, listed.member_of[name], scratch, origin)
+            listing.images.append(SourceImage(class_name, name, place, split))
+    return listing
+
+
+@contextlib.contextmanager
+def opened_tar(archive: Path, scratch: Path, name: str) -> Iterator[tarfile.TarFile]:
+    """A tar archive, plain: a compressed one is decompressed into ``scratch``.
+
+    Args:
+        archive: plain, or compressed by gzip, bzip2 or xz.
+        scratch: a folder that stays until the members are read.
+        name: what users call the archive.
+
+    Raises:
+        DataError: when it, or what is read of it inside the context, is damaged.
+    """
+    try:
+        with tarfile.open(_decompressed(archive, scratch), "r:") as tar:
+            yield tar
     except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
-            f"data.source: cannot read {str(archive)!r}: {reason}; expected a whole tar archive, "
+            f"data.source: cannot read {name!r}: {reason}; expected a whole tar archive, "
             "plain or compressed; pack it again"
         ) from error
-    return listing
+
+
+def each_member(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The members in the archive's order, none of them kept.
+
+    Raises:
+        tarfile.TarError: when the archive is not whole.
+    """
+    while (member := tar.next()) is not None:
+        tar.members.clear()  # type: ignore[attr-defined]  # it remembers all: a kilobyte for each
+        yield member
+    _require_whole(tar)
 
 
 def _decompressed(archive: Path, scratch: Path) -> Path:
@@ -128,10 +153,17 @@ def _plain_name(member: tarfile.TarInfo) -> str:
     return posixpath.normpath(member.name)
 
 
-def _located(tar: tarfile.TarFile, member: tarfile.TarInfo, archive: Path, scratch: Path, origin: str) -> PartOfFile:
-    """Where a file's bytes are; one that is stored without its zeros is written out whole."""
+def place_of(tar: tarfile.TarFile, member: tarfile.TarInfo, scratch: Path, origin: str) -> PartOfFile:
+    """Where a file's bytes are; one that is stored without its zeros is written out whole, into ``scratch``.
+
+    Args:
+        tar: plain.
+        member: a file.
+        scratch: a folder that stays until it is read.
+        origin: names the archive and its state.
+    """
     if not member.issparse():
-        return PartOfFile(str(archive), member.offset_data, member.size, origin)
+        return PartOfFile(str(tar.name), member.offset_data, member.size, origin)
     content = tar.extractfile(member)
     assert content is not None
     with content, tempfile.NamedTemporaryFile(dir=scratch, delete=False) as whole:
