@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import Literal
 
 from torch import Tensor, nn
@@ -93,7 +94,7 @@ def probe_learning_rates(
     """Train a copy of the network on the batches at each rate, without regularization.
 
     ``exploded``: a loss is not finite. ``good``: the loss falls by 1 % at least, and by half of
-    the best rate's fall. Any other rate is ``too_low`` below the best one and ``too_high`` above it.
+    the best rate's fall. Any other rate is ``too_low`` below the good ones and ``too_high`` above them.
 
     Losses are cross-entropies, whatever is minimized.
 
@@ -114,29 +115,38 @@ def probe_learning_rates(
     measured = list(zip(rates, run(pieces), strict=True))
     falls = [(first - last if math.isfinite(last) else -math.inf, rate) for rate, (first, last) in measured]
     best_fall, best_rate = max(falls)
-    return [_judge(rate, first, last, best_fall, best_rate, len(data.batches)) for rate, (first, last) in measured]
+    return _by_side(
+        [_judge(rate, first, last, best_fall, best_rate, len(data.batches)) for rate, (first, last) in measured]
+    )
 
 
 def learning_rate_band(probe: Sequence[ProbedRate]) -> tuple[float, float] | None:
-    """The lowest and the highest good rate of the unbroken run around the best one, if any."""
-    good = [index for index, rate in enumerate(probe) if rate.verdict == "good"]
-    if not good:
+    """The lowest and the highest rate of ``good_run``, of a single one half a step to either side; None without any."""
+    run = good_run(probe)
+    if not run:
         return None
-    losses = {index: math.inf if (loss := probe[index].last_loss) is None else loss for index in good}
-    low = high = min(losses, key=losses.__getitem__)
-    while low - 1 in good:
-        low -= 1
-    while high + 1 in good:
-        high += 1
-    if low == high:  # a single rate: half a step to either side
-        return probe[low].learning_rate / 10**0.25, probe[high].learning_rate * 10**0.25
-    return probe[low].learning_rate, probe[high].learning_rate
+    if len(run) == 1:
+        return run[0].learning_rate / 10**0.25, run[0].learning_rate * 10**0.25
+    return run[0].learning_rate, run[-1].learning_rate
+
+
+def good_run(probe: Sequence[ProbedRate]) -> list[ProbedRate]:
+    """The longest unbroken run of good rates, of equal ones that with the lowest loss; empty without any.
+
+    Not the one around the lowest loss of all: of few images a rate far too high learns some by heart, by luck.
+    """
+    runs = [list(run) for is_good, run in groupby(probe, lambda rate: rate.verdict == "good") if is_good]
+    return max(runs, key=lambda run: (len(run), -min(map(_last_loss, run))), default=[])
+
+
+def _last_loss(rate: ProbedRate) -> float:
+    return math.inf if rate.last_loss is None else rate.last_loss
 
 
 def recommended_rate(probe: Sequence[ProbedRate]) -> float | None:
-    """The good rate whose loss fell most, if any."""
-    good = [(rate.last_loss, rate.learning_rate) for rate in probe if rate.verdict == "good"]
-    return min((loss, rate) for loss, rate in good if loss is not None)[1] if good else None
+    """The rate of ``good_run`` whose loss fell most, if any."""
+    run = good_run(probe)
+    return min(run, key=_last_loss).learning_rate if run else None
 
 
 def _first_and_last_loss(
@@ -161,6 +171,16 @@ def _first_and_last_loss(
     again = data.batches[0]
     last = functional.cross_entropy(classifier(data.pixels[again]), data.labels[again]).item()
     return first, last if math.isfinite(last) else math.inf
+
+
+def _by_side(probe: list[ProbedRate]) -> list[ProbedRate]:
+    run = good_run(probe)
+    return [
+        rate.model_copy(update={"verdict": "too_low" if rate.learning_rate < run[0].learning_rate else "too_high"})
+        if run and rate.verdict in ("too_low", "too_high")
+        else rate
+        for rate in probe
+    ]
 
 
 def _why_not_good(first: float, last: float, best_fall: float, best_rate: float) -> str:

@@ -225,13 +225,14 @@ def test_sixty_batches_go_round_the_images_epoch_by_epoch(images: int, batch_siz
         ("lllggghhx", {4: 0.5}, 3, 5),
         ("ggg", {}, 0, 2),
         ("lggxgggh", {5: 0.1, 1: 0.2}, 4, 6),
-        ("lggxgggh", {5: 0.2, 1: 0.1}, 1, 2),
+        ("lggxgggh", {5: 0.2, 1: 0.1}, 4, 6),
+        ("llgggghgg", {8: 0.0}, 2, 5),
         ("gglgglgg", {3: 0.1}, 3, 4),
         ("lglhhhx", {1: 0.5}, 0.5, 1.5),
         ("xlg", {}, 1.5, 2.5),
     ],
 )
-def test_the_band_is_the_unbroken_run_around_the_best_rate(
+def test_the_band_is_the_longest_unbroken_run_of_good_rates(
     letters: str, losses: dict[int, float], low: float, high: float
 ) -> None:
     band = learning_rate_band(made_up(letters, losses))
@@ -255,7 +256,8 @@ def test_every_probed_rate_inside_the_band_is_good_and_the_next_ones_are_not(rat
     inside = [i for i, rate in enumerate(probe) if band[0] <= rate.learning_rate <= band[1]]
     assert band[0] < band[1]
     assert all(probe[i].verdict == "good" for i in inside)
-    assert min(rate.last_loss or 0 for rate in good) in [probe[i].last_loss for i in inside]
+    letters = "".join("g" if rate.verdict == "good" else " " for rate in probe)
+    assert len(inside) == max(map(len, letters.split()))
     outside = [i for i in (inside[0] - 1, inside[-1] + 1) if 0 <= i < len(probe)]
     assert all(probe[i].verdict != "good" for i in outside)
 
