@@ -19,7 +19,7 @@ from sanefit.components.sanity_checks.checks.labels_and_splits import (
     check_splits_alike,
     check_splits_apart,
 )
-from sanefit.components.sanity_checks.checks.learning_rates import SLOWER, check_learning_rates
+from sanefit.components.sanity_checks.checks.learning_rates import HALF_A_STEP, SLOWER, check_learning_rates
 from sanefit.components.sanity_checks.checks.modes import check_modes
 from sanefit.components.sanity_checks.probe.learning_rate_probe import recommended_rate
 from sanefit.components.sanity_checks.setup import Setup
@@ -101,11 +101,17 @@ PROBE = probe("too_low", "too_low", "too_low", "good", "good", "exploded")  # go
 def test_rates_asked_for_fail_exactly_when_none_would_learn(low: float, width: float) -> None:
     asked = (10**low, 10 ** (low + width))
     gate = check_learning_rates(setup_of(probe=PROBE, learning_rates=asked))
-    outside = asked[1] < 1e-3 / SLOWER or asked[0] > 1e-2
+    outside = asked[1] <= 1e-3 / SLOWER or asked[0] >= 1e-2 * HALF_A_STEP
     assert (gate.verdict == "fail") == outside
     if gate.verdict != "pass":
         assert f"{asked[0]:.1e}" in gate.fix
         assert "1.0e-03 to 1.0e-02" in gate.fix
+
+
+def test_rates_around_any_good_one_are_not_refused() -> None:
+    uneven = probe("too_low", "good", "too_low", "too_low", "good", "good")  # of few images
+    for asked in ((1e-6, 1e-4), (3e-6, 3e-5), (1e-3, 1e-1)):
+        assert check_learning_rates(setup_of(probe=uneven, learning_rates=asked)).verdict == "pass"
 
 
 def test_no_good_rate_fails() -> None:
