@@ -36,7 +36,7 @@ def run_checklist(inputs: TrainingInputs, coarse: CoarseSettings, settings: Chec
         settings: thresholds, and what to skip.
         say: prints a line.
     """
-    setup, threads = fitted_setup_of(inputs, coarse, settings)
+    setup, threads = fitted_setup_of(inputs, coarse, settings, say)
     with using_threads(threads):
         report = run_checks(setup, settings, say)
     if not report.failures and isinstance(inputs.network, GivenNetwork):  # ours all can

@@ -28,7 +28,9 @@ def nearest_neighbours(features: Tensor, labels: Tensor, asked: Tensor) -> Tenso
 
 
 def thumbnails(pixels: Images, border: int = 0) -> Tensor:
-    """Images of 4x4 pixels, float (images, 16 * channels), without a border of so many pixels."""
+    """Images of 4x4 pixels, float (images, 16 * channels), without a border of so many pixels; features as they are."""
+    if isinstance(pixels, Tensor) and pixels.ndim == 2:
+        return pixels
     _, height, width, _ = pixels.shape
     parts = []
     for part in pixels.split(AT_ONCE):

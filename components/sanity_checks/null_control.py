@@ -158,8 +158,7 @@ def _trained(setup: Setup, turn: HeldOut, labels: Tensor, pace: Pace) -> tuple[f
         pace.rate,
         loss=setup.loss,
         step=setup.step,
-        momentum=setup.momentum,
-        optimizer=setup.optimizer,
+        descent=setup.descent,
     )
     seed = derive_seed(setup.seed, "carry over")
     for indices in probe_batches(turn.train_pixels, labels, pace.size, seed, pace.steps).batches:

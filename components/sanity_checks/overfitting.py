@@ -10,7 +10,7 @@ from torch.nn import functional
 from sanefit.components.foundation.schemas.checks import CheckSettings
 from sanefit.components.foundation.schemas.training import OptimizerKind
 from sanefit.components.foundation.training.loop.gradient_step import Step, gradient_step
-from sanefit.components.sanity_checks.short_training import short_training
+from sanefit.components.sanity_checks.short_training import Descent, short_training
 from sanefit.components.sanity_checks.zero_start import zero_parts
 
 DEFAULTS = CheckSettings()
@@ -59,8 +59,7 @@ def overfit(
         rate,
         loss=functional.cross_entropy,
         step=step,
-        optimizer=how[0],
-        momentum=how[1],
+        descent=Descent(*how),
     )
     everything = torch.arange(len(labels))
     patient = bool(zero_parts(classifier))  # it leaves a saddle, where the loss is flat at first

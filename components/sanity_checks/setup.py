@@ -16,6 +16,7 @@ from sanefit.components.foundation.schemas.training import OptimizerKind
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.training.loop.gradient_step import Loss, Step, gradient_step
 from sanefit.components.foundation.training.loop.training_images import Images
+from sanefit.components.sanity_checks.short_training import Descent
 from sanefit.components.sanity_checks.without_chance import without_chance
 
 DEFAULTS = CheckSettings()
@@ -38,6 +39,7 @@ class Setup:
     ``not_looked_at``: names of what is searched beside.
     ``loss``, ``step``: what a training minimizes, and how it steps.
     ``has_own_normalization``: whether pixels are normalized as pretrained weights ask for, not by these images.
+    ``searched``: what the search trains where that is not the whole network: its new part, on features as pixels.
     ``workers``: trainings side by side. ``say``: takes a line of progress; ``clock``: seconds, and ``deadline``, after
     which nothing long is begun.
     """
@@ -53,6 +55,8 @@ class Setup:
     batch_size: int = 128
     momentum: float = 0.9
     optimizer: OptimizerKind = "sgd"
+    backbone_rate: float = 1.0
+    searched: "Setup | None" = None
     learning_rates: tuple[float, float] | None = None
     weight_decays: tuple[float, float] | None = None
     seed: int = 0
@@ -69,6 +73,11 @@ class Setup:
     say: Say = lambda _: None
     clock: Clock = time.monotonic
     deadline: float = math.inf
+
+    @property
+    def descent(self) -> Descent:
+        """How it is trained, but for the learning rate."""
+        return Descent(self.optimizer, self.momentum, self.backbone_rate)
 
     @property
     def is_late(self) -> bool:

@@ -1,12 +1,13 @@
 """From what a run is given to what its checks look at."""
 
+import copy
 from dataclasses import replace
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from sanefit.components.foundation.classifiers.classifier import build_classifier
+from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
 from sanefit.components.foundation.image_dataset.file_facts import read_file_facts
 from sanefit.components.foundation.machine.cores import usable_cores
 from sanefit.components.foundation.machine.devices import CPU
@@ -15,22 +16,32 @@ from sanefit.components.foundation.randomness import derive_seed
 from sanefit.components.foundation.schemas.checks import CheckSettings
 from sanefit.components.foundation.schemas.images import SplitName
 from sanefit.components.foundation.schemas.search import CoarseSettings
+from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.training.inputs import TrainingInputs
+from sanefit.components.foundation.training.loop.frozen_part import new_part
 from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
+from sanefit.components.foundation.training.stacks.kept_features import with_features
+from sanefit.components.foundation.training.stacks.trial import Problem
 from sanefit.components.sanity_checks.choices import Trained, first_choice, not_looked_at, other_choices
 from sanefit.components.sanity_checks.cost import fitted
 from sanefit.components.sanity_checks.setup import Setup
 
 
-def setup_of(inputs: TrainingInputs, coarse: CoarseSettings, settings: CheckSettings) -> Setup:
+def setup_of(
+    inputs: TrainingInputs, coarse: CoarseSettings, settings: CheckSettings, say: Say = lambda _: None
+) -> Setup:
     """With the first choice of everything that is searched, and the others beside.
 
     Args:
         inputs: network and images; the training and validation splits are read.
         coarse: the ranges that would be searched.
         settings: thresholds, and what to skip.
+        say: prints a line.
     """
     data = read_training_data(inputs.dataset, manifest=inputs.manifest)
+    if inputs.optimizer.freeze_epochs >= coarse.epochs:
+        problem = Problem(inputs.manifest.image_shape, inputs.classes, inputs.stats)
+        data = with_features(data, inputs.dataset, inputs.network, problem, say)
     made = partial(_setup, inputs, data, coarse, settings)
     others = other_choices(inputs.network, inputs.optimizer, coarse)
     return replace(
@@ -42,9 +53,11 @@ def setup_of(inputs: TrainingInputs, coarse: CoarseSettings, settings: CheckSett
     )
 
 
-def fitted_setup_of(inputs: TrainingInputs, coarse: CoarseSettings, settings: CheckSettings) -> tuple[Setup, int]:
+def fitted_setup_of(
+    inputs: TrainingInputs, coarse: CoarseSettings, settings: CheckSettings, say: Say = lambda _: None
+) -> tuple[Setup, int]:
     """The same for this machine, with as many threads as are to compute; arguments as for ``setup_of``."""
-    return fitted(setup_of(inputs, coarse, settings), usable_cores(), available_memory(CPU))
+    return fitted(setup_of(inputs, coarse, settings, say), usable_cores(), available_memory(CPU))
 
 
 def _setup(
@@ -52,8 +65,9 @@ def _setup(
 ) -> Setup:
     network, optimizer = trained
     weights_seed = derive_seed(inputs.seed, "sanity")
-    return Setup(
-        classifier=build_classifier(network, inputs.manifest.image_shape, inputs.classes, inputs.stats, weights_seed),
+    classifier = build_classifier(network, inputs.manifest.image_shape, inputs.classes, inputs.stats, weights_seed)
+    setup = Setup(
+        classifier=classifier,
         classes=inputs.classes,
         train_pixels=data.train_pixels,
         train_labels=data.train_labels,
@@ -62,11 +76,25 @@ def _setup(
         batch_size=optimizer.batch_size,
         momentum=optimizer.momentum,
         optimizer=optimizer.kind,
+        backbone_rate=optimizer.backbone_rate,
         learning_rates=coarse.learning_rate,
         weight_decays=coarse.weight_decay,
         has_own_normalization=network.has_own_normalization,
         thresholds=settings,
         seed=derive_seed(inputs.seed, "probe"),
+    )
+    return replace(setup, searched=_head_on_features(setup, data, classifier))
+
+
+def _head_on_features(setup: Setup, data: TrainingData, classifier: Classifier) -> Setup | None:
+    if data.train_features is None or data.validation_features is None:
+        return None
+    head = classifier.network.get_submodule(new_part(classifier, data.train_pixels).head)
+    return replace(
+        setup,
+        classifier=Classifier(nn.Identity(), copy.deepcopy(head)),
+        train_pixels=data.train_features,
+        validation_pixels=data.validation_features,
     )
 
 

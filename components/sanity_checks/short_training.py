@@ -1,5 +1,7 @@
 """A few steps of the trainer itself: what the checks find of a step is so of the search and of the final training."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,6 +16,18 @@ from sanefit.components.foundation.training.loop.training_images import Images
 from sanefit.components.foundation.training.loop.training_options import TrainingOptions
 
 
+@dataclass(frozen=True)
+class Descent:
+    """An optimizer, by default plain SGD; ``backbone_rate``: as a ``Recipe`` has it."""
+
+    optimizer: OptimizerKind = "sgd"
+    momentum: float = 0.0
+    backbone_rate: float = 1.0
+
+
+PLAIN_SGD = Descent()
+
+
 def short_training(
     classifier: nn.Module,
     pixels: Images,
@@ -22,26 +36,26 @@ def short_training(
     *,
     loss: Loss,
     step: Step,
-    momentum: float = 0.0,
-    optimizer: OptimizerKind = "sgd",
+    descent: Descent = PLAIN_SGD,
 ) -> Training:
     """Ready to step on the loss without regularization, at a constant rate.
 
     Args:
         classifier: from uint8 (images, height, width, channels) to scores; it is trained in place.
         pixels, labels: what it steps on; labels are int64 (images,).
-        learning_rate, momentum, optimizer: by default plain SGD.
+        learning_rate, descent: how it descends.
         loss, step: as ``TrainingOptions`` has them.
     """
     whole = classifier if isinstance(classifier, Classifier) else Classifier(nn.Identity(), classifier)
     recipe = Recipe(
         learning_rate=learning_rate,
         weight_decay=0.0,
-        momentum=momentum,
+        momentum=descent.momentum,
         batch_size=len(labels),
         epochs=1,
         batch_seed=0,
-        optimizer=optimizer,
+        optimizer=descent.optimizer,
+        backbone_rate=descent.backbone_rate,
     )
     data = TrainingData(pixels, labels, pixels, labels)
     return Training(whole.train(), data, recipe, TrainingOptions(loss=loss, step=step))

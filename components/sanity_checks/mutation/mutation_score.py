@@ -33,7 +33,7 @@ def mutation_score(setup: Setup, say: Say) -> MutationReport:
         setup: a sound one.
         say: prints a line for each fault.
     """
-    sound = replace(_sampled(setup), choices={}, not_looked_at=(), workers=1)
+    sound = replace(_sampled(setup), choices={}, not_looked_at=(), searched=None, workers=1)
     known: set[tuple[str, str]] = {(gate.name, gate.fix) for gate in gates_of(sound) if gate.verdict in ALARMS}
     started, results = setup.clock(), list[PlantedResult]()
     pieces = [partial(_result, fault, sound, known) for fault in FAULTS]

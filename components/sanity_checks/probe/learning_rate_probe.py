@@ -13,11 +13,10 @@ from torch.nn import functional
 
 from sanefit.components.foundation.image_dataset.batches import shuffled_batches
 from sanefit.components.foundation.schemas.checks import ProbedRate
-from sanefit.components.foundation.schemas.training import OptimizerKind
 from sanefit.components.foundation.training.loop.gradient_step import Loss, Step, gradient_step
 from sanefit.components.foundation.training.loop.training_images import Images
 from sanefit.components.sanity_checks.cost import affordable
-from sanefit.components.sanity_checks.short_training import short_training
+from sanefit.components.sanity_checks.short_training import PLAIN_SGD, Descent, short_training
 
 RATES = tuple(10 ** (exponent / 2) for exponent in range(-14, 3))  # 1e-7 to 10, two per decade
 STEPS = 60
@@ -84,10 +83,9 @@ def one_by_one(pieces: Iterable[Callable[[], Losses]]) -> list[Losses]:
 def probe_learning_rates(
     classifier: nn.Module,
     data: ProbeBatches,
-    momentum: float,
+    descent: Descent = PLAIN_SGD,
     loss: Loss = functional.cross_entropy,
     step: Step = gradient_step,
-    optimizer: OptimizerKind = "sgd",
     rates: Sequence[float] = RATES,
     run: Callable[[list[Callable[[], Losses]]], Iterable[Losses]] = one_by_one,
 ) -> list[ProbedRate]:
@@ -101,8 +99,8 @@ def probe_learning_rates(
     Args:
         classifier: freshly initialized; it is not changed.
         data: the batches.
-        momentum: as in the search.
-        loss, step, optimizer: of the training.
+        descent: as in the search.
+        loss, step: of the training.
         rates: rising.
         run: measures the rates, which are independent of each other; in their order.
 
@@ -110,7 +108,7 @@ def probe_learning_rates(
         One verdict per rate.
     """
     pieces: list[Callable[[], Losses]] = [
-        partial(_first_and_last_loss, classifier, data, rate, momentum, loss, step, optimizer) for rate in rates
+        partial(_first_and_last_loss, classifier, data, rate, descent, loss, step) for rate in rates
     ]
     measured = list(zip(rates, run(pieces), strict=True))
     falls = [(first - last if math.isfinite(last) else -math.inf, rate) for rate, (first, last) in measured]
@@ -153,15 +151,12 @@ def _first_and_last_loss(
     classifier: nn.Module,
     data: ProbeBatches,
     rate: float,
-    momentum: float,
+    descent: Descent,
     minimized: Loss,
     step: Step,
-    optimizer: OptimizerKind,
 ) -> Losses:
     classifier = copy.deepcopy(classifier)
-    training = short_training(
-        classifier, data.pixels, data.labels, rate, loss=minimized, step=step, momentum=momentum, optimizer=optimizer
-    )
+    training = short_training(classifier, data.pixels, data.labels, rate, loss=minimized, step=step, descent=descent)
     first = math.nan
     for number, indices in enumerate(data.batches):
         loss = training.step(indices, rate)[0].item()

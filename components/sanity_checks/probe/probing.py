@@ -17,11 +17,13 @@ from sanefit.components.sanity_checks.zero_start import wake, zero_parts
 
 
 def probed(setup: Setup) -> Setup:
-    """The same with its learning rates probed.
+    """The same with its learning rates probed, on what the search trains.
 
     A network of which parts start at zero may leave this start so slowly that no rate lowers the loss in a probe: then
     these parts are given small values, for the probe and the checks behind it.
     """
+    if setup.searched is not None:
+        return replace(setup, probe=_probed(replace(setup.searched, say=setup.say, workers=setup.workers)).probe)
     seen = _probed(setup)
     if learning_rate_band(seen.probe) is not None or not zero_parts(setup.classifier):
         return seen
@@ -36,10 +38,9 @@ def _probed(setup: Setup) -> Setup:
     probe = probe_learning_rates(
         setup.classifier,
         batches,
-        setup.momentum,
+        setup.descent,
         setup.loss,
         setup.step,
-        setup.optimizer,
         plan.rates,
         partial(told, setup, "learning rates probed"),
     )

@@ -28,6 +28,7 @@ from sanefit.components.sanity_checks.probe.learning_rate_probe import (
     probe_batches,
     probe_learning_rates,
 )
+from sanefit.components.sanity_checks.short_training import PLAIN_SGD, Descent
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
@@ -60,7 +61,7 @@ def probed(request: pytest.FixtureRequest, digits_images: tuple[Tensor, Tensor],
     classifier = build_classifier(request.param, (8, 8, 1), 10, digits_stats, seed=0)
     before = copy.deepcopy(classifier.state_dict())
     data = probe_batches(*digits_images, BATCH_SIZE, seed=0)
-    return Probed(classifier, before, data, probe_learning_rates(classifier, data, MOMENTUM))
+    return Probed(classifier, before, data, probe_learning_rates(classifier, data, Descent(momentum=MOMENTUM)))
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +176,7 @@ def test_the_lectures_network_explodes_on_raw_pixels_from_a_hundredth_on(cifar10
     )
     network = TwoLayerSettings(kind="two_layer", init="gaussian:1e-4", hidden=50)
     classifier = build_classifier(network, (32, 32, 3), 10, stats, seed=0)
-    probe = probe_learning_rates(classifier, probe_batches(*cifar10, 100, seed=0), momentum=0.0)
+    probe = probe_learning_rates(classifier, probe_batches(*cifar10, 100, seed=0), PLAIN_SGD)
     assert re.fullmatch(r"l+g+h*x+", in_letters(probe))
     verdicts = {f"{rate.learning_rate:.0e}": rate.verdict for rate in probe}
     assert verdicts["1e-06"] == "too_low"  # R1
@@ -194,7 +195,9 @@ def test_a_network_that_is_not_finite_explodes_at_every_rate(
     classifier.network.get_parameter("output.weight").data[0, 0] = bad
     steps: list[nn.Module] = []
     classifier.register_forward_hook(lambda module, *_: steps.append(module))
-    probe = probe_learning_rates(classifier, probe_batches(*digits_images, BATCH_SIZE, seed=0), MOMENTUM)
+    probe = probe_learning_rates(
+        classifier, probe_batches(*digits_images, BATCH_SIZE, seed=0), Descent(momentum=MOMENTUM)
+    )
     assert len(steps) == len(probe)  # training stops at once
     assert {(r.verdict, r.first_loss, r.last_loss) for r in probe} == {("exploded", None, None)}
     assert learning_rate_band(probe) is None
@@ -274,7 +277,9 @@ def test_a_loss_of_exactly_zero_does_occur() -> None:
         normalization="none", images=2, mean=[128.0], std=[128.0], shift=[128.0], scale=[64.0], histogram=[]
     )
     classifier = build_classifier(TwoLayerSettings(kind="two_layer", hidden=16), (2, 2, 1), 2, stats, seed=0)
-    probe = probe_learning_rates(classifier, probe_batches(pixels, torch.tensor([0, 1]), 2, seed=0), MOMENTUM)
+    probe = probe_learning_rates(
+        classifier, probe_batches(pixels, torch.tensor([0, 1]), 2, seed=0), Descent(momentum=MOMENTUM)
+    )
     assert 0.0 in [rate.last_loss for rate in probe if rate.verdict == "good"]
 
 
@@ -285,7 +290,9 @@ def test_a_network_that_cannot_learn_has_no_good_rate(
         TwoLayerSettings(kind="two_layer", hidden=4, init="zeros"), (8, 8, 1), 10, digits_stats, seed=0
     )
     nn.init.constant_(classifier.network.get_parameter("output.weight"), 0.0)
-    probe = probe_learning_rates(classifier, probe_batches(*digits_images, BATCH_SIZE, seed=0), MOMENTUM)
+    probe = probe_learning_rates(
+        classifier, probe_batches(*digits_images, BATCH_SIZE, seed=0), Descent(momentum=MOMENTUM)
+    )
     assert "good" not in {rate.verdict for rate in probe}
 
 
