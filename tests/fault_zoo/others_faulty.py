@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from others_unseen import UNSEEN_FAULTY
 from public_setup import PublicSetup
 
 
@@ -694,4 +695,5 @@ FAULTY: list[PublicSetup] = [
         ADAM,
         "search.coarse.learning_rate=[1e-4,3e-2]",
     ),
+    *UNSEEN_FAULTY,
 ]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from others_unseen import UNSEEN_HEALTHY
 from public_setup import PublicSetup
 
 
@@ -212,6 +213,7 @@ HEALTHY: list[PublicSetup] = [
     PublicSetup("torchvision googlenet without side heads", "stripes4", model_of_torchvision("googlenet")),
     PublicSetup("torchvision resnet18 with a small stem, grey", "boards3", module("cifar_resnet18", 4)),
     PublicSetup("torchvision vit, small", "stripes4", module("torchvision_vit", 4), (ADAM, ADAM_RATES)),
+    *UNSEEN_HEALTHY,
 ]
 
 # Published models that fit their training images at once, yet are at or near chance in evaluation for many steps:

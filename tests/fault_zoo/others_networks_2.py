@@ -1,7 +1,7 @@
 """Transformers and mixers written by hand, and other attention."""
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 Shape = tuple[int, int, int]

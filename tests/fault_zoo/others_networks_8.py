@@ -2,7 +2,7 @@
 
 import timm
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 

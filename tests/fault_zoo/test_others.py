@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_the_zoo_is_large_enough() -> None:
     assert len({setup.name for setup in (*FAULTY, *HEALTHY)}) == len(FAULTY) + len(HEALTHY)
     assert len(FAULTY) >= 90
-    assert len(HEALTHY) >= 80
+    assert len(HEALTHY) >= 90
     assert {setup.images for setup in (*FAULTY, *HEALTHY)} <= FOLDERS.keys()
 
 
