@@ -40,14 +40,14 @@ def _settings(kind: str, batch: int, rates: str, decay: str = "[1e-6,1e-2]") -> 
 
 
 def _sound(network: str, images: str, settings: tuple[str, ...], why: str) -> PublicSetup:
-    return PublicSetup(network.replace("_", " "), images, _module(network, images), settings, why=why)
+    return PublicSetup(f"{network.replace('_', ' ')}, unseen", images, _module(network, images), settings, why=why)
 
 
 def _faulty(
     network: str, images: str, settings: tuple[str, ...], families: tuple[str, ...], why: str, name: str = ""
 ) -> PublicSetup:
     return PublicSetup(
-        (name or network).replace("_", " "), images, _module(network, images), settings, families, why=why
+        f"{(name or network).replace('_', ' ')}, unseen", images, _module(network, images), settings, families, why=why
     )
 
 
@@ -181,7 +181,6 @@ UNSEEN_FAULTY: list[PublicSetup] = [
         SGD,
         ("vanishing", "saturating", "collapsing", "input ignored", "first layers get no gradient"),
         "12 sigmoid layers",
-        name="twelve_sigmoids",
     ),
     _faulty("with_auxiliary", "shapes_uneven", SGD, ("wrong output",), "forward returns main and auxiliary scores"),
     _faulty(
