@@ -16,6 +16,7 @@ from sanefit.components.foundation.schemas.search import CoarseSettings
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.components.sanity_checks.checks.carry_over import check_recommended_rate
+from sanefit.components.sanity_checks.checks.overfit import check_few_samples
 from sanefit.components.sanity_checks.probe.probing import probed
 from sanefit.components.sanity_checks.setup import Setup
 from sanefit.components.sanity_checks.setup_of_run import setup_of
@@ -64,8 +65,9 @@ def test_the_probe_and_the_null_control_see_features_alone(
     assert "features of the frozen part: 32 numbers" in said[0]
     before = Counting.passed
     seen = probed(setup)
-    found = check_recommended_rate(seen)
+    found, fits = check_recommended_rate(seen), check_few_samples(seen)
     assert Counting.passed == before
+    assert fits.verdict == "pass"
     assert found is not None
     assert found.verdict == "pass"
     slower = probed(replace(setup, searched=None))
