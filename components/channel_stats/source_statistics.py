@@ -1,7 +1,7 @@
 """The channel statistics of a source, straight from its files: no snapshot, nothing written."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from sanefit.components.channel_stats.exact_statistics import channel_sums, mean
 from sanefit.components.channel_stats.sampled_statistics import MeasuredChannels, sample_channel_statistics
 from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.decoding import unused_bits
+from sanefit.components.foundation.image_dataset.excluded_names import read_excluded_names
+from sanefit.components.foundation.image_dataset.image_names import name_in_source
 from sanefit.components.foundation.image_dataset.reading import contents_of, decode_image, too_many_broken
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
@@ -28,13 +30,15 @@ class SourceStatistics:
     """What was measured.
 
     ``population``: images listed. ``broken``: reasons of files that are no images. ``warning``: about
-    the levels of 16-bit images, empty where they are as they should be.
+    the levels of 16-bit images, empty where they are as they should be. ``excluded``: how many images ``data.exclude``
+    leaves out; they are not of the population.
     """
 
     measured: MeasuredChannels
     population: int
     broken: list[str]
     warning: str
+    excluded: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,18 @@ def measure_source(data: DataSettings, stats: StatsSettings, seed: int, workers:
         StorageError: when S3 does not give an image.
     """
     with tempfile.TemporaryDirectory(prefix="sanefit-") as scratch:
-        images = list_source(data.source, Path(scratch), folders=data.folders).images
+        listed = list_source(data.source, Path(scratch), folders=data.folders).images
+        images = _without_excluded(listed, data)
         if not images:
             raise DataError(f"data.source={data.source!r} holds no images; expected some; correct the path")
-        return measure_images(images, data, stats, seed, workers)
+        return replace(measure_images(images, data, stats, seed, workers), excluded=len(listed) - len(images))
+
+
+def _without_excluded(images: list[SourceImage], data: DataSettings) -> list[SourceImage]:
+    if data.exclude is None:
+        return images
+    names = {name_in_source(data.source, name) for name in read_excluded_names(data.exclude)}
+    return [image for image in images if name_in_source(data.source, image.path) not in names]
 
 
 def measure_images(

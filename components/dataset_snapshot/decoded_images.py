@@ -142,10 +142,12 @@ class PartWriter:
         self._read.append(read)
 
     def add_pixels(self, read: ReadImage, split: SplitName, pixels: bytes) -> None:
-        """The pixels of an image that is not known yet, of the same height and width as the others."""
+        """The pixels of an image that is not known yet."""
         assert read.shape is not None
         height, width, channels = read.shape
         name = f"{split}_gray" if channels == 1 else split
+        if name in self._files and self._files[name].shape != read.shape:  # one that is excluded may be of any size
+            name = f"{name}_{height}x{width}"
         if name not in self._files:
             opened = tempfile.TemporaryFile(dir=self._scratch, buffering=COPIED_AT_ONCE)  # noqa: SIM115
             self._files[name] = _PixelFile((height, width, channels), opened)

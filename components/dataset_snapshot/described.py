@@ -29,6 +29,9 @@ def describe(manifest: Manifest, passed_over: Sequence[PassedOver], say: Say) ->
         say(f"{level}passed over {passed.files:,} file{plural}, as {passed.example}: {passed.reason}")
     if manifest.duplicates:
         say(f"left out {manifest.duplicates:,} duplicates: their class has the same image already")
+    if manifest.excluded:
+        example = manifest.excluded[0].path
+        say(f"left out {len(manifest.excluded):,} images that data.exclude names, or copies of them, as {example}")
     _describe_near_duplicates(manifest, say)
     for conflict in manifest.label_conflicts[:SHOWN]:
         say(

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sanefit.components.dataset_snapshot.split_ledger import HELD_OUT_FIRST
@@ -14,7 +14,7 @@ from sanefit.components.foundation.schemas.images import SPLITS, DataSettings, S
 class ListedImage:
     """One image of a source: the digest of its pixels, its class, and the split that the source puts it in.
 
-    ``broken``: why it is no image, if it is none.
+    ``broken``: why it is no image, if it is none. ``excluded``: whether ``data.exclude`` leaves it out.
     """
 
     digest: bytes
@@ -22,6 +22,7 @@ class ListedImage:
     split: SplitName | None
     path: str = ""
     broken: str = ""
+    excluded: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,15 @@ class Distinct:
     conflicts: list[Conflict]
 
 
-def distinct_images(images: list[ListedImage]) -> Distinct:
-    """Images of one content, by their digests: one is used, none when they lie in several classes.
+def distinct_images(images: Sequence[ListedImage]) -> Distinct:
+    """Images of one content, by their digests: one is used, none when they lie in several classes, nor one excluded.
 
     Of copies in several splits of the source, that of the test split, then of validation.
     """
     copies: dict[bytes, list[int]] = defaultdict(list)
     for index, image in enumerate(images):
-        copies[image.digest].append(index)
+        if not image.excluded:
+            copies[image.digest].append(index)
     indices: list[int] = []
     copies_of: dict[int, list[int]] = {}
     duplicates = 0
@@ -134,7 +136,7 @@ def fingerprint_of(
         f"{settings.splits}".encode()
     )
     for image in sorted(images, key=storage_order):
-        split, bundle = placed.get(image.digest, ("", b""))
+        split, bundle = ("excluded", b"") if image.excluded else placed.get(image.digest, ("", b""))
         digest.update(image.digest + image.class_name.encode() + b"\0" + split.encode() + b"\0" + bundle)
     return digest.hexdigest()
 

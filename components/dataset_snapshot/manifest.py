@@ -14,10 +14,12 @@ from sanefit.components.dataset_snapshot.file_facts import formats_of, write_fil
 from sanefit.components.dataset_snapshot.rows_by_shard import rows_by_shard
 from sanefit.components.dataset_snapshot.splitting import ImagesInSplits
 from sanefit.components.dataset_snapshot.unusual_images import unusual_images
+from sanefit.components.foundation.image_dataset.image_names import name_in_source
 from sanefit.components.foundation.image_dataset.shards import DIGEST
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceListing
 from sanefit.components.foundation.schemas.images import (
     SPLITS,
+    ExcludedImage,
     ImageSize,
     LabelConflict,
     Manifest,
@@ -42,6 +44,7 @@ class Found:
     listing: SourceListing
     distinct: Distinct
     quarantined: list[QuarantinedFile]
+    excluded: list[ExcludedImage]
     placed: ImagesInSplits
 
 
@@ -61,7 +64,7 @@ def write_indices(fingerprint: str, found: Found, decoded: DecodedImages, folder
     counts: dict[SplitName, dict[str, int]] = {}
     formats = formats_of(images, decoded)
     for split in SPLITS:
-        members = sorted((image for image in images if image.split == split), key=storage_order)
+        members = members_of(images, split)
         index = _write_index(folder / f"{split}.index.npy", [row_of[image.digest] for image in members])
         splits[split] = index.model_copy(update=write_file_facts(folder, split, members, formats, decoded))
         per_class = Counter(image.class_name for image in members)
@@ -90,6 +93,7 @@ def write_indices(fingerprint: str, found: Found, decoded: DecodedImages, folder
             for one in conflicts
         ],
         quarantined=found.quarantined,
+        excluded=found.excluded,
         unusual=[
             UnusualImage(
                 path=images[number].path,
@@ -108,6 +112,16 @@ def write_indices(fingerprint: str, found: Found, decoded: DecodedImages, folder
         splits=splits,
         shards=shards.listed,
     )
+
+
+def members_of(images: Sequence[ListedImage], split: SplitName) -> list[ListedImage]:
+    """The images of a split, in the order of its index."""
+    return sorted((image for image in images if image.split == split), key=storage_order)
+
+
+def names_of(images: Sequence[ListedImage], source: str) -> dict[SplitName, list[str]]:
+    """What the images of each split are called in ``data.source``, in the order of its index."""
+    return {split: [name_in_source(source, image.path) for image in members_of(images, split)] for split in SPLITS}
 
 
 def _index_rows(placed: ImagesInSplits, class_names: Sequence[str], shards: "_Shards") -> dict[bytes, tuple[int, ...]]:

@@ -26,12 +26,14 @@ PROGRESS_EVERY = 10_000
 class ListedSource:
     """A source's images as it lists them, and ``identities``, of each, as ``identity_of`` gives it.
 
-    ``settings``: how they are decoded and split, and how many may be broken.
+    ``settings``: how they are decoded and split, and how many may be broken. ``excluded``: numbers of those that need
+    not be whole, nor of the others' size.
     """
 
     settings: DataSettings
     images: Sequence[SourceImage]
     identities: Sequence[bytes]
+    excluded: frozenset[int] = frozenset()
 
 
 def read_new_images(
@@ -98,9 +100,12 @@ class _Intake:
         pixels_file.unlink()
 
     def _take(self, number: int, read: ReadImage, pixels: IO[bytes]) -> None:
+        excluded = number in self._source.excluded
         if read.shape:
+            if not excluded:
+                self._require_size(self._source.images[number].path, read.shape)
             self._take_pixels(self._source.images[number], read, read.shape, pixels)
-        elif read.broken:
+        elif read.broken and not excluded:
             self._broken[read.digest] = read.broken
             files = len(self._source.images)
             require_few_broken(self._source.settings, self._broken.values(), files, finished=False)
@@ -111,14 +116,16 @@ class _Intake:
 
     def _take_pixels(self, image: SourceImage, read: ReadImage, shape: Sequence[int], pixels: IO[bytes]) -> None:
         """From the file's present position."""
-        if not self._shape:
-            self._shape, self._first = shape, image.path
-        if tuple(shape[:2]) != tuple(self._shape[:2]):
-            raise sizes_differ(image.path, shape, self._first, self._shape)
         content = pixels.read(math.prod(shape))
         if read.digest not in self._written and read.digest not in self._decoded.place_of:
             self._writer.add_pixels(read, split_of_image(image, read.digest, self._source.settings), content)
             self._written.add(read.digest)
+
+    def _require_size(self, path: str, shape: Sequence[int]) -> None:
+        if not self._shape:
+            self._shape, self._first = shape, path
+        if tuple(shape[:2]) != tuple(self._shape[:2]):
+            raise sizes_differ(path, shape, self._first, self._shape)
 
     def _note(self, identity: bytes, read: ReadImage) -> None:
         self._writer.add(identity, read)
@@ -129,9 +136,9 @@ class _Intake:
 
 def _shape_and_path(source: ListedSource, decoded: DecodedImages) -> tuple[Sequence[int], str]:
     """Of the first image that is known already; empty where there is none."""
-    for image, identity in zip(source.images, source.identities, strict=True):
+    for number, (image, identity) in enumerate(zip(source.images, source.identities, strict=True)):
         place = decoded.place_of.get(decoded.digest_of.get(identity, b""))
-        if place is not None:
+        if place is not None and number not in source.excluded:
             return decoded.shapes[place[0]], image.path
     return (), ""
 

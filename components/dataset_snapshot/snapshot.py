@@ -11,8 +11,9 @@ from sanefit.components.dataset_snapshot.distinct import (
     require_classes,
     require_splits,
 )
+from sanefit.components.dataset_snapshot.exclusion import dealt_images, excluded_images, named_in, with_copies_excluded
 from sanefit.components.dataset_snapshot.groups import groups_of
-from sanefit.components.dataset_snapshot.manifest import Found, passed_over, write_indices
+from sanefit.components.dataset_snapshot.manifest import Found, names_of, passed_over, write_indices
 from sanefit.components.dataset_snapshot.new_images import (
     ListedSource,
     read_new_images,
@@ -22,6 +23,7 @@ from sanefit.components.dataset_snapshot.new_images import (
 from sanefit.components.dataset_snapshot.publishing import published, scratch_folder
 from sanefit.components.dataset_snapshot.splitting import put_in_splits
 from sanefit.components.foundation.image_dataset.decoding import unused_bits
+from sanefit.components.foundation.image_dataset.image_names import keep_names
 from sanefit.components.foundation.image_dataset.shards import MANIFEST_FILE, read_manifest, snapshot_folder
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
 from sanefit.components.foundation.image_dataset.sources.location import identity_of
@@ -36,10 +38,10 @@ def take_snapshot(settings: DataSettings, storage: str, say: Say, workers: int |
     """Read, verify and split the images of a source.
 
     The snapshot's folder is named by its fingerprint: the same images, classes and settings give the same snapshot,
-    in whatever order the source lists them, and it is written once. Only images that no earlier snapshot in this
-    storage read are read now. An image is what its pixels are: equal ones are kept once. Equal images of several
-    classes, and broken files, are left out; the manifest lists them. Each image stays in the split that it was put in
-    first, by the ledger in ``splits/``.
+    in whatever order the source lists them, and it is written once; beside it, what they are called now. Only images
+    that no earlier snapshot in this storage read are read now. An image is what its pixels are: equal ones are kept
+    once. Equal images of several classes, broken files, and what ``data.exclude`` names are left out; the manifest
+    lists them. Each image stays in the split that it was put in first, by the ledger in ``splits/``.
 
     Args:
         settings: the source, the image size and the fractions of the splits.
@@ -55,10 +57,13 @@ def take_snapshot(settings: DataSettings, storage: str, say: Say, workers: int |
     decoded = read_decoded(shared, decoded_folder)
     with scratch_folder() as scratch, closing(PartWriter(shared, decoded_folder, scratch)) as writer:
         listing = list_source(settings.source, scratch, folders=settings.folders, group_column=settings.group_column)
-        source = ListedSource(settings, listing.images, [identity_of(image.location) for image in listing.images])
+        named = named_in(settings, listing.images, say)
+        identities = [identity_of(image.location) for image in listing.images]
+        source = ListedSource(settings, listing.images, identities, named)
         groups = groups_of(listing.images, settings.group)
         read_new_images(source, decoded, writer, scratch, cores, say)
-        images = _listed(source, decoded)
+        listed = _listed(source, decoded)
+        images = with_copies_excluded(listed, named)
         distinct = distinct_images(images)
         quarantined = [
             QuarantinedFile(path=images[number].path, reason=images[number].broken)
@@ -73,8 +78,11 @@ def take_snapshot(settings: DataSettings, storage: str, say: Say, workers: int |
         require_classes(settings, [images[number] for number in used])
         writer.write(decoded)
     _require_one_size([images[number] for number in used], decoded)
-    groups_of_used = [sorted({groups[copy] for copy in distinct.copies_of[number]} - {b""}) for number in used]
-    placed = put_in_splits([images[number] for number in used], groups_of_used, decoded, settings, shared, cores, say)
+    dealt = dealt_images(listed, images, distinct)
+    groups_of_dealt = [sorted({groups[copy] for copy in dealt.copies_of[number]} - {b""}) for number in dealt.indices]
+    dealt_of = [images[number] for number in dealt.indices]
+    placed = put_in_splits(dealt_of, groups_of_dealt, decoded, settings, shared, cores, say)
+    placed = placed.without({image.digest for image in dealt_of if image.excluded})
     require_splits(settings, placed.images)
     placed.write()
     where = {
@@ -89,9 +97,10 @@ def take_snapshot(settings: DataSettings, storage: str, say: Say, workers: int |
         say(f"{settings.source}: unchanged, snapshot {fingerprint[:16]} is there already")
     else:
         with published(folder, MANIFEST_FILE) as snapshot:
-            found = Found(listing, distinct, quarantined, placed)
+            found = Found(listing, distinct, quarantined, excluded_images(images, settings.source), placed)
             manifest = write_indices(fingerprint, found, decoded, snapshot)
             (snapshot / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1))
+    keep_names(dataset, names_of(placed.images, settings.source))
     describe(read_manifest(dataset), passed_over(listing), say)
     return dataset
 

@@ -1,6 +1,6 @@
 """Put the images of a data set in splits: what belongs together is found, dealt, and written down for good."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sanefit.components.dataset_snapshot.dealing import Belonging, bundles_of, classes_too_alike, deal
@@ -39,6 +39,17 @@ class ImagesInSplits:
     ledger_folder: str
     new_splits: dict[bytes, SplitName]
     new_near: set[Pair]
+
+    def without(self, digests: Collection[bytes]) -> "ImagesInSplits":
+        """What is left when the images with these digests are taken out; what is written down is the same."""
+        kept = [number for number, image in enumerate(self.images) if image.digest not in digests]
+        place_of = {number: place for place, number in enumerate(kept)}
+        return replace(
+            self,
+            images=[self.images[number] for number in kept],
+            bundles=[self.bundles[number] for number in kept],
+            near=[(place_of[one], place_of[other]) for one, other in self.near if {one, other} <= place_of.keys()],
+        )
 
     def write(self) -> None:
         """Write down what is new, so that it stays.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sanefit.components.final_training.batch_norm import reestimate_batch_norm
+from sanefit.components.final_training.label_errors import find_label_errors
 from sanefit.components.final_training.member_runs import MemberRuns, TrainedMember, Workers
 from sanefit.components.final_training.members import Member, judging, plan_members
 from sanefit.components.final_training.tracked_result import log_result
@@ -53,8 +54,8 @@ def train_final(
     """Train the ranking's best settings; keep of each the epoch that is best on the validation split.
 
     Batch-norm statistics are then taken over the training split, validation accuracy is
-    measured again, the temperature of the probabilities is fitted, and the test split is read. A training that was
-    interrupted goes on where a checkpoint has it.
+    measured again, the temperature of the probabilities is fitted, labels are judged, and the test split is read. A
+    training that was interrupted goes on where a checkpoint has it.
 
     Args:
         inputs: what is trained.
@@ -93,7 +94,10 @@ def train_final(
         judged = judged_class(ranking.search_range.metric, manifest.class_names)
         members = train_members(runs, judging(planned, judged))
         validation = _measure_on_validation(members, runs.data(), inputs.classes, say)
-    trained = _measured_on_test(members, inputs, validation, Storage(run.storage).run(run.run_name).weights)
+        table = Storage(run.storage).run(run.run_name).suspected_labels
+        label_errors = find_label_errors(runs, planned[0], members, validation.temperature, inputs, table)
+    measured = _measured_on_test(members, inputs, validation, Storage(run.storage).run(run.run_name).weights)
+    trained = measured.model_copy(update={"label_errors": label_errors})
     log_result(trained, members, inputs.optimizer, final, run, (started, clock()), _hardware(workers), say)
     for member in members:
         object_store.remove(member.checkpoint_uri)

@@ -64,7 +64,7 @@ class MemberRuns:
     """What the runs of all members share.
 
     ``training_images``: how many there are. ``data``: reads both splits, once, when it is first asked. ``storage``: of
-    the run, where checkpoints are kept.
+    the run, where checkpoints are kept. ``part``: of the training split, where it is not all of it.
     """
 
     dataset: DatasetReference
@@ -77,6 +77,7 @@ class MemberRuns:
     say: Say
     clock: Callable[[], float] = time.time
     interruptions: Interruptions = AT_ANY_MOMENT
+    part: str = ""
 
     def train(self, member: Member) -> TrainedMember | None:
         """Train a member and load its best epoch; None when it diverged from the first epoch on.
@@ -110,8 +111,9 @@ class MemberRuns:
             member.trial.seed,
             settings_of(network),
             asdict(member.trial.recipe),
-            self.final.model_dump(mode="json", exclude={"ensemble"}),  # how many others there are changes nothing
+            self.final.model_dump(mode="json", exclude={"ensemble", "label_errors"}),  # neither changes it
             self._processes(member),
+            self.part,
         )
 
     @cached_property

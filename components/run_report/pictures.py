@@ -17,6 +17,7 @@ from sanefit.components.foundation.schemas.images import (
     NearDuplicate,
     UnusualImage,
 )
+from sanefit.components.foundation.schemas.label_errors import SuspectedLabel
 
 SAMPLES_PER_CLASS, MOST_SAMPLED_CLASSES = 10, 50
 SIDE = 48  # of a picture on the page, in pixels
@@ -40,10 +41,17 @@ class DataPictures:
     near: list[tuple[NearDuplicate, str]]
     conflicts: list[tuple[LabelConflict, str]]
     unusual: list[tuple[UnusualImage, str]]
+    suspected: list[tuple[SuspectedLabel, str]]
 
 
-def data_pictures(dataset: DatasetReference, manifest: Manifest) -> DataPictures:
+def data_pictures(
+    dataset: DatasetReference, manifest: Manifest, suspected: Sequence[SuspectedLabel] = ()
+) -> DataPictures:
     """Up to ten training images of each of 50 classes, evenly chosen; pairs of near-duplicates; conflicts; the unusual.
+
+    Args:
+        dataset, manifest: which images.
+        suspected: those that are shown for their labels.
 
     Raises:
         DataError, StorageError: when an image cannot be read.
@@ -60,6 +68,7 @@ def data_pictures(dataset: DatasetReference, manifest: Manifest) -> DataPictures
         near=[(near, row(near.places)) for near in manifest.near_examples],
         conflicts=[(one, row([one.place])) for one in manifest.label_conflicts if one.place is not None],
         unusual=[(one, row([one.place])) for one in manifest.unusual],
+        suspected=[(one, row([one.place])) for one in suspected],
     )
 
 

@@ -113,6 +113,7 @@ def render(findings: Findings) -> str:
     )
     stages = [_stage(findings.run, ranking) for ranking in (findings.coarse, findings.fine) if ranking is not None]
     trained = findings.trained
+    label_errors = trained and trained.label_errors
     record = read_run_record(findings.folder)
     return environment.get_template("page.html.j2").render(
         run=findings.run,
@@ -129,7 +130,8 @@ def render(findings: Findings) -> str:
         gpu_hours=record.gpu_hours,
         gpu_utilization=record.gpu_utilization,
         figures=figures,
-        pictures=data_pictures(findings.dataset, manifest),
+        pictures=data_pictures(findings.dataset, manifest, label_errors.worst if label_errors else ()),
+        label_errors=label_errors,
         diagnoses=diagnose(trained.epochs) if trained else [],
     )
 
@@ -145,6 +147,7 @@ def summarize(findings: Findings) -> RunSummary:
         test_accuracy=trained.test_accuracy if trained else None,
         validation=trained.validation if trained else None,
         test=trained.test if trained else None,
+        suspected_labels=trained.label_errors.count if trained and trained.label_errors else None,
         model_name=registration.model_name if registration else None,
         model_version=registration.model_version if registration else None,
         model_uri=registration.model_uri if registration else None,

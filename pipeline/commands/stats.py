@@ -25,6 +25,8 @@ def stats(config: Config = DEFAULT_CONFIG, set_: Set = None, as_json: Json = Fal
         print(f"warning: {len(found.broken):,} files left out in all", file=stream)
     if found.warning:
         print(found.warning, file=stream)
+    if settings.data.exclude is not None:
+        print(f"left out {found.excluded:,} images that data.exclude names", file=stream)
     extent = f"{measured.images:,} of {found.population:,} images" + (", drawn at random" if sampled else "")
     print(extent, file=stream)
     for channel, (mean, std, half) in enumerate(zip(measured.mean, measured.std, measured.half_width, strict=True)):
@@ -41,5 +43,6 @@ def stats(config: Config = DEFAULT_CONFIG, set_: Set = None, as_json: Json = Fal
             "half_width": measured.half_width,
             "confidence": settings.stats.confidence if sampled else None,
             "left_out": len(found.broken),
+            "excluded": found.excluded,
         }
         print(json.dumps(result))

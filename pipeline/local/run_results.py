@@ -13,7 +13,7 @@ from sanefit.components.foundation.schemas.mutations import MutationReport
 from sanefit.components.foundation.schemas.runs import CHAMPION, NOTHING_NEW, RunSummary
 from sanefit.components.foundation.step_lines.line_forms import StepLine
 from sanefit.components.foundation.step_lines.reading import read_line
-from sanefit.components.foundation.storage.layout import Storage
+from sanefit.components.foundation.storage.layout import RunFolder, Storage
 from sanefit.components.foundation.storage.results import load_result
 from sanefit.pipeline.local.local_run import LOG_FILE, TASKS_FOLDER, LocalOutcome
 from sanefit.pipeline.local.step_times import outside_share, step_times
@@ -33,6 +33,7 @@ def of_training(outcome: LocalOutcome, started: float, ended: float) -> dict[str
         "validation_accuracy": summary and summary.validation_accuracy,
         "test": summary and summary.test and summary.test.model_dump(),
         "validation": summary and summary.validation and summary.validation.model_dump(),
+        "suspected_labels": summary and summary.suspected_labels,
         "model_uri": summary and summary.model_uri,
         "model_version": summary and summary.model_version,
         "model_name": summary and summary.model_name,
@@ -77,6 +78,9 @@ def closing_lines(result: dict[str, Any], tracking_uri: str) -> list[str]:
             f"model           {result['model_uri']}, {result['alias']}: {result['promotion_reason']}",
             f'load it         mlflow.set_tracking_uri("{tracking_uri}"); mlflow.pyfunc.load_model("{uri}")',
         ]
+    if result["suspected_labels"]:
+        table = RunFolder(result["run_dir"]).suspected_labels
+        lines.append(f"label errors    {result['suspected_labels']:,} suspected: {table}")
     if tracking_uri.startswith("sqlite:"):
         lines.append(f"MLflow pages    mlflow ui --backend-store-uri {tracking_uri}")
     else:

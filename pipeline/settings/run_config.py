@@ -95,7 +95,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     if given != config.data.source:
         print(f"sanefit: data.source={given!r} is taken as {config.data.source!r}", file=sys.stderr)
     return config.model_copy(
-        update={"data": _absolute_source(config.data), "network": _absolute_weights(config.network)}
+        update={"data": _absolute_paths(config.data), "network": _absolute_weights(config.network)}
     )
 
 
@@ -142,20 +142,25 @@ def _apply(values: dict[str, Any], override: str) -> None:
     target[last] = value
 
 
-def _absolute_source(data: DataSettings) -> DataSettings:
+def _absolute_paths(data: DataSettings) -> DataSettings:
     """Steps run in other folders: a relative path is made absolute here, where the user typed it."""
-    kind = data.source_kind
-    if not kind.on_this_machine(data.source):
-        return data
-    path = Path(kind.place(data.source)).expanduser().absolute()
-    return data.model_copy(update={"source": f"{kind.name}:{path}"})
+    kind, absolute = data.source_kind, {}
+    if kind.on_this_machine(data.source):
+        absolute["source"] = f"{kind.name}:{_absolute(kind.place(data.source))}"
+    if data.exclude is not None and data.excludes_by_local_file:
+        absolute["exclude"] = _absolute(data.exclude)
+    return data.model_copy(update=absolute)
 
 
 def _absolute_weights(network: NetworkSettings) -> NetworkSettings:
     uri = network.weights_uri
     if not network.weights_on_this_machine:
         return network
-    return network.model_copy(update={"weights": str(Path(uri).expanduser().absolute())})
+    return network.model_copy(update={"weights": _absolute(uri)})
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
 
 
 def _one_line(error: ValidationError) -> str:

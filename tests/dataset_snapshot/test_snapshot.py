@@ -110,7 +110,10 @@ def test_the_manifest_counts_what_is_there(image_folder: ImageFolder, storage: s
 def test_the_files_are_those_of_the_manifest_and_there_is_nothing_else(image_folder: ImageFolder, storage: str) -> None:
     dataset = snapshot_of(image_folder({"cat": 30, "dog": 30}), storage)
     manifest = read_manifest(dataset)
-    folder, expected = Path(snapshot_folder(dataset)), {Path(snapshot_folder(dataset), "manifest.json")}
+    folder, expected = (
+        Path(snapshot_folder(dataset)),
+        {Path(snapshot_folder(dataset), name) for name in ("manifest.json", "names.npz")},
+    )
     for index in manifest.splits.values():
         assert hashlib.sha256((folder / index.index_file).read_bytes()).hexdigest() == index.index_sha256
         assert hashlib.sha256((folder / index.facts_file).read_bytes()).hexdigest() == index.facts_sha256

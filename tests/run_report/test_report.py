@@ -10,6 +10,7 @@ from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.schemas.checks import CheckReport, GateResult, LayerSignal
 from sanefit.components.foundation.schemas.final_model import Judgement, TrainedModel
 from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.label_errors import LabelErrors, SuspectedLabel
 from sanefit.components.foundation.schemas.mutations import MutationReport, PlantedResult
 from sanefit.components.foundation.schemas.run_record import StepRecord
 from sanefit.components.foundation.schemas.runs import Registration, RunReference
@@ -18,7 +19,7 @@ from sanefit.components.foundation.schemas.statistics import ChannelStats, Stats
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.storage.packs import store_pack_result
-from sanefit.components.run_report.report import Findings, render, write_report
+from sanefit.components.run_report.report import Findings, render, summarize, write_report
 
 pytestmark = pytest.mark.slow
 
@@ -227,6 +228,60 @@ def trained_model() -> TrainedModel:
         confusion=[[0] * 10] * 10,
         validation=JUDGEMENT,
         test=JUDGEMENT,
+    )
+
+
+def test_suspected_labels_are_shown_with_what_they_should_be_and_counted(
+    digits: DatasetReference, digits_stats: ChannelStats
+) -> None:
+    worst = [
+        SuspectedLabel(
+            path=f"3/<{number}>.png", class_name="3", suggested="8", score=0.00123, split="train", place=(0, number)
+        )
+        for number in range(24)
+    ]
+    found = LabelErrors(
+        uri="runs/r/suspected-labels.csv",
+        sha256="0" * 64,
+        judged={"train": 1206, "validation": 271},
+        suspected={"train": 1200, "validation": 34},
+        worst=worst,
+    )
+    trained = trained_model().model_copy(update={"label_errors": found})
+    findings = Findings(RUN, digits, digits_stats, checks("pass"), trained=trained)
+    page = " ".join(render(findings).split())
+    assert "1,234 among 1,206 train images and 271 validation images, judged by models not trained on them." in page
+    assert "runs/r/suspected-labels.csv" in page
+    assert page.count("an image whose label may be wrong") == 24
+    cells = '<td>3</td><td class="warn">8</td><td class="n">0.0012</td><td>train</td><td>3/&lt;7&gt;.png</td>'
+    assert cells in page
+    assert summarize(findings).suspected_labels == 1234
+
+
+def test_a_page_without_suspects_says_so_and_one_that_judged_no_label_is_silent(
+    digits: DatasetReference, digits_stats: ChannelStats
+) -> None:
+    found = LabelErrors(uri="u", sha256="", judged={"validation": 271}, suspected={"validation": 0}, worst=[])
+    trained = trained_model().model_copy(update={"label_errors": found})
+    findings = Findings(RUN, digits, digits_stats, checks("pass"), trained=trained)
+    page = " ".join(render(findings).split())
+    assert "0 among 271 validation images, judged by the final model, which was not trained on them." in page
+    assert "data.exclude" not in page
+    assert summarize(findings).suspected_labels == 0
+    silent = Findings(RUN, digits, digits_stats, checks("pass"), trained=trained_model())
+    assert "label error" not in render(silent)
+    assert summarize(silent).suspected_labels is None
+
+
+def test_the_page_counts_what_is_excluded(image_folder: Callable[..., Path], tmp_path: Path) -> None:
+    folder = image_folder({"cat": 20, "dog": 20})
+    (tmp_path / "out.txt").write_text("".join(f"cat/000{number}.png\n" for number in range(6)))
+    settings = DataSettings(source=f"folder:{folder}", exclude=str(tmp_path / "out.txt"))
+    dataset = take_snapshot(settings, str(tmp_path / "s"), Said())
+    stats = measure_channel_stats(dataset, StatsSettings(normalization="channel_mean"), Said())
+    page = render(Findings(RUN, dataset, stats, checks("pass")))
+    assert (
+        "6 images left out that <code>data.exclude</code> names, or copies of them: cat/0000.png, cat/0001.png" in page
     )
 
 

@@ -1,10 +1,11 @@
 """How the best setting is trained at length, and what came of it."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
 from sanefit.components.foundation.schemas.bases import Artifact, Settings
+from sanefit.components.foundation.schemas.label_errors import LabelErrors
 from sanefit.components.foundation.schemas.search import TrialSetting
 from sanefit.components.foundation.schemas.training import EpochRecord
 
@@ -17,6 +18,9 @@ class FinalTrainingSettings(Settings):
     without a better validation accuracy; None never does. ``mixed_precision``: bfloat16 on a GPU that has it, where
     batch norm keeps values near 1.
     ``ensemble``: how many of the best settings are trained; above 1 the model is the mean of their probabilities.
+    ``label_errors``: where labels are judged, by models that were not trained on their images: in the ``validation``
+    split, by the final model; in ``all`` of training and validation, which takes about as long as the final training
+    again; or ``none``.
     """
 
     epochs: PositiveInt = 50
@@ -25,6 +29,7 @@ class FinalTrainingSettings(Settings):
     patience: PositiveInt | None = None
     mixed_precision: bool = True
     ensemble: Annotated[int, Field(ge=1, le=10)] = 1
+    label_errors: Literal["none", "validation", "all"] = "validation"
 
 
 class Judgement(Artifact):
@@ -48,6 +53,7 @@ class TrainedModel(Artifact):
     one's first, where there are several. ``temperature``: what the scores are divided by before the softmax, fitted on
     the validation split. ``test_loss``, ``test_calibration_error``: of the probabilities that this gives.
     ``confusion[i][j]`` counts test images of class i called j. ``validation``, ``test``: what the accuracies are worth.
+    ``label_errors``: None where labels were not judged.
     """
 
     weights_uri: str
@@ -64,6 +70,7 @@ class TrainedModel(Artifact):
     confusion: list[list[int]]
     validation: Judgement
     test: Judgement
+    label_errors: LabelErrors | None = None
 
     @property
     def members(self) -> list[TrialSetting]:

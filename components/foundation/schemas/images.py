@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from sanefit.components.foundation.schemas.bases import Artifact, Level, OneLine, Settings
-from sanefit.components.foundation.schemas.sources import Folders, SourceKind, kind_of, of_known_kind
+from sanefit.components.foundation.schemas.sources import S3, Folders, SourceKind, kind_of, of_known_kind
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -41,7 +41,8 @@ class DataSettings(Settings):
     source: folders ``train``, ``val`` and ``test`` above the classes, a table's column ``split``, or these words in the
     names of its files. ``group``: which images belong together, of a patient or a video, say, and never lie in two
     splits: ``column:NAME`` of a table, ``folder:LEVEL``, 1 for the folder that a file lies in, or ``pattern:REGEX``,
-    what it finds in the path.
+    what it finds in the path. ``exclude``: a file, local or in S3, of names of images that are left out: a CSV table
+    with a column ``path``, or a name in each line.
     """
 
     source: Annotated[str, AfterValidator(of_known_kind)] = "digits"
@@ -53,6 +54,7 @@ class DataSettings(Settings):
     background: tuple[Level, Level, Level] = (255, 255, 255)
     bit_depth: Annotated[int, Field(ge=8, le=16)] = 16
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)] = 0.01
+    exclude: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _groups_are_dealt(self) -> "DataSettings":
@@ -72,6 +74,11 @@ class DataSettings(Settings):
         """Of a table; empty where groups are found otherwise, or not at all."""
         kind, _, name = (self.group or "").partition(":")
         return name if kind == "column" else ""
+
+    @property
+    def excludes_by_local_file(self) -> bool:
+        """Whether ``exclude`` names a file of this machine."""
+        return self.exclude is not None and not self.exclude.startswith(S3)
 
     @property
     def folders(self) -> Folders:
@@ -109,6 +116,13 @@ class QuarantinedFile(Artifact):
 
     path: str
     reason: OneLine
+
+
+class ExcludedImage(Artifact):
+    """An image that is left out because ``data.exclude`` names it, or a copy of it in its class."""
+
+    path: str
+    class_name: str
 
 
 class PassedOver(Artifact):
@@ -186,6 +200,7 @@ class Manifest(Artifact):
     near_examples: list[NearDuplicate] = Field(default=[])
     label_conflicts: list[LabelConflict] = Field(default=[])
     quarantined: list[QuarantinedFile] = Field(default=[])
+    excluded: list[ExcludedImage] = Field(default=[])
     unusual: list[UnusualImage] = Field(default=[])
     sizes: list[ImageSize] = Field(default=[])
     different_sizes: int = 0

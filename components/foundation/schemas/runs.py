@@ -52,7 +52,8 @@ class Registration(Artifact):
 class RunSummary(Artifact):
     """The short form of a report, for programs. Earlier files say ``val_accuracy``.
 
-    ``validation``, ``test``: what the accuracies are worth.
+    ``validation``, ``test``: what the accuracies are worth. ``suspected_labels``: how many, None where they were not
+    judged.
     """
 
     run_name: str
@@ -64,6 +65,7 @@ class RunSummary(Artifact):
     test_accuracy: float | None = None
     validation: Judgement | None = None
     test: Judgement | None = None
+    suspected_labels: int | None = None
     model_name: str | None = None
     model_version: str | None = None
     model_uri: str | None = None

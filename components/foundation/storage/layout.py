@@ -111,6 +111,11 @@ class RunFolder:
         return join(self.uri, "weights.pt")
 
     @property
+    def suspected_labels(self) -> str:
+        """A table of the images whose labels may be wrong, the worst first."""
+        return join(self.uri, "suspected-labels.csv")
+
+    @property
     def untracked(self) -> str:
         """The folder of results that MLflow has not taken yet."""
         return join(self.uri, "untracked")

@@ -16,10 +16,10 @@ from sanefit.components.foundation.training.checkpoints.checkpoint_pace import (
     Interruptions,
 )
 from sanefit.components.foundation.training.loop.epoch_records import is_diverged
+from sanefit.components.foundation.training.loop.folds import fold_data
 from sanefit.components.foundation.training.loop.training_data import TrainingData
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan, Progress, train_together
 from sanefit.components.foundation.training.stacks.trial import Problem, Trial
-from sanefit.components.hyperparameter_search.pack.folds import fold_data
 from sanefit.components.hyperparameter_search.pack.trial_store import TrialStore, chunk_key
 
 NO_MEMORY = ("can't allocate memory", "out of memory")  # what torch says in a RuntimeError

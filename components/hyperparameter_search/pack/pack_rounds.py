@@ -22,7 +22,7 @@ from sanefit.components.foundation.training.stacks.stack_key import StackKey, st
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan
 from sanefit.components.foundation.training.stacks.trial import Trial
 from sanefit.components.hyperparameter_search.pack.chunk_training import ChunkTask, PackContext, Unit, is_final
-from sanefit.components.hyperparameter_search.pack.folds import merge_folds
+from sanefit.components.hyperparameter_search.pack.merged_folds import merge_folds
 from sanefit.components.hyperparameter_search.pack.pack_workers import train_chunks
 from sanefit.components.hyperparameter_search.pack.trial_store import plan_key
 

@@ -19,12 +19,12 @@ from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage.packs import store_pack_result, text_of_plan
 from sanefit.components.foundation.training.checkpoints.checkpoint_pace import AT_ANY_MOMENT, Interruptions
 from sanefit.components.foundation.training.inputs import TrainingInputs
+from sanefit.components.foundation.training.loop.folds import assign_folds
 from sanefit.components.foundation.training.loop.training_data import read_training_data
 from sanefit.components.foundation.training.score import judged_class
 from sanefit.components.foundation.training.stacks.kept_features import with_features
 from sanefit.components.foundation.training.stacks.trial import Problem
 from sanefit.components.hyperparameter_search.pack.chunk_training import PackContext
-from sanefit.components.hyperparameter_search.pack.folds import assign_folds
 from sanefit.components.hyperparameter_search.pack.pack_progress import TrialCount
 from sanefit.components.hyperparameter_search.pack.pack_rounds import TrialsOfPack
 from sanefit.components.hyperparameter_search.pack.trial_log import TrialLog, shown

@@ -116,6 +116,12 @@ def _places(config: RunConfig) -> dict[str, str]:
             f"data.source={source!r}: pods cannot read this machine's files; expected a source that a "
             "cluster reaches, as s3://bucket/images, or a path below one of cluster.volumes; correct data.source"
         )
+    exclude = config.data.exclude
+    if exclude is not None and config.data.excludes_by_local_file and not in_a_volume(exclude):
+        raise SettingsError(
+            f"data.exclude={exclude!r}: pods cannot read this machine's files; expected s3://bucket/key, or a path "
+            "below one of cluster.volumes; upload the file and correct data.exclude"
+        )
     weights = config.network.weights_uri
     if config.network.weights_on_this_machine and not in_a_volume(weights):
         raise SettingsError(

@@ -89,7 +89,7 @@ NEWS = {
     "statistics": ("components/channel_stats/exact_statistics.py", "", ADDED, {"statistics"}),
     "checks": ("components/sanity_checks/checks/overfit.py", "", ADDED, {"checks"}),
     "distributed": ("components/final_training/distributed.py", "", ADDED, {"member"}),
-    "folds": ("components/hyperparameter_search/pack/folds.py", "", ADDED, {"trial"}),
+    "folds": ("components/foundation/training/loop/folds.py", "", ADDED, {"trial"}),
 }
 
 

@@ -27,10 +27,10 @@ from sanefit.components.foundation.storage.packs import load_pack_results
 from sanefit.components.foundation.tracking.connection import connect
 from sanefit.components.foundation.tracking.runs import open_run
 from sanefit.components.foundation.training.checkpoints.checkpoint_pace import Interruptions
+from sanefit.components.foundation.training.loop.folds import assign_folds, fold_data
 from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
 from sanefit.components.hyperparameter_search.pack import chunk_training
 from sanefit.components.hyperparameter_search.pack.chunk_training import Unit
-from sanefit.components.hyperparameter_search.pack.folds import assign_folds, fold_data
 from sanefit.components.hyperparameter_search.pack.pack_rounds import cut, rungs
 from sanefit.components.hyperparameter_search.pack.trial_pack import PackMachine, run_pack
 

@@ -22,7 +22,7 @@ def list_images(request: ListingRequest) -> SourceListing:
     """
     text = _text(request.place, object_store.read_bytes(request.place))
     lines = text.splitlines()
-    rows = csv.DictReader(lines, delimiter=_delimiter(lines[0] if lines else ""))
+    rows = csv.DictReader(lines, delimiter=delimiter_of(lines[0] if lines else ""))
     require_columns(request, list(rows.fieldnames or ()))
     return listed(request, enumerate(rows, start=2))
 
@@ -46,6 +46,9 @@ def _text(table: str, content: bytes) -> str:
     return text
 
 
-def _delimiter(header: str) -> str:
-    """A comma, unless the header has none and a semicolon or a tab instead, as Excel writes in half of the world."""
+def delimiter_of(header: str) -> str:
+    """What separates a table's columns, by its first line.
+
+    A comma, unless the header has none and a semicolon or a tab instead, as Excel writes in half of the world.
+    """
     return next((mark for mark in ",;\t" if mark in header), ",")

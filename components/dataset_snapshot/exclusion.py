@@ -1,0 +1,74 @@
+"""``data.exclude``: which images of a source are left out."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sanefit.components.dataset_snapshot.distinct import Distinct, ListedImage, distinct_images
+from sanefit.components.foundation.image_dataset.excluded_names import read_excluded_names
+from sanefit.components.foundation.image_dataset.image_names import name_in_source
+from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
+from sanefit.components.foundation.schemas.images import DataSettings, ExcludedImage
+from sanefit.components.foundation.step_lines.step_log import Say
+
+
+def named_in(settings: DataSettings, images: Sequence[SourceImage], say: Say) -> frozenset[int]:
+    """Numbers of the images that ``data.exclude`` names; a warning about names that no image has.
+
+    Args:
+        settings: the file, and the source.
+        images: as listed.
+        say: prints a line.
+
+    Raises:
+        DataError: as ``read_excluded_names``.
+    """
+    if settings.exclude is None:
+        return frozenset()
+    names = {name_in_source(settings.source, name) for name in read_excluded_names(settings.exclude)}
+    found = {number: name_in_source(settings.source, image.path) for number, image in enumerate(images)}
+    named = frozenset(number for number, name in found.items() if name in names)
+    images_of = Counter(found[number] for number in named)
+    unknown = names - images_of.keys()
+    shared = {name: count for name, count in images_of.items() if count > 1}
+    if shared:
+        say(
+            f"warning: data.exclude={settings.exclude!r} names {sum(shared.values()):,} images that share "
+            f"{len(shared):,} name{'s' * (len(shared) > 1)}, as {min(shared)!r}; all of them are left out"
+        )
+    if unknown:
+        say(
+            f"warning: data.exclude={settings.exclude!r} names {len(unknown):,} images that the source has not, as "
+            f"{min(unknown)!r}; expected names as suspected-labels.csv and the page have them; correct the file"
+        )
+    return named
+
+
+def with_copies_excluded(images: Sequence[ListedImage], named: frozenset[int]) -> list[ListedImage]:
+    """The same images, each one marked that is named, or shows what a named one of its class does."""
+    wrong = {(images[number].digest, images[number].class_name) for number in named}
+    return [replace(image, excluded=(image.digest, image.class_name) in wrong) for image in images]
+
+
+def dealt_images(listed: Sequence[ListedImage], images: Sequence[ListedImage], distinct: Distinct) -> Distinct:
+    """Which images are dealt into splits: those used and those excluded, so that the others lie as beside them.
+
+    Args:
+        listed: before any was excluded.
+        images: the same, marked.
+        distinct: those of them that are used, and broken ones.
+    """
+    before = distinct_images(listed) if any(image.excluded for image in images) else distinct
+    excluded = [number for number in before.indices if images[number].excluded]
+    dealt = [number for number in (*distinct.indices, *excluded) if not images[number].broken]
+    return replace(distinct, indices=sorted(dealt), copies_of=before.copies_of | distinct.copies_of)
+
+
+def excluded_images(images: Sequence[ListedImage], source: str) -> list[ExcludedImage]:
+    """Those that are left out, by their names in ``data.source``."""
+    excluded = [
+        ExcludedImage(path=name_in_source(source, image.path), class_name=image.class_name)
+        for image in images
+        if image.excluded
+    ]
+    return sorted(excluded, key=lambda image: image.path)
