@@ -11,6 +11,8 @@ from sanefit.components.model_registry.changes import (
     roll_back,
 )
 from sanefit.components.model_registry.checked_items import CheckedItem
+from sanefit.components.model_registry.drift.drift import Difference
+from sanefit.components.model_registry.drift.version_drift import VersionDrift, find_drift
 from sanefit.components.model_registry.notifications import tell_missed_schedule
 from sanefit.components.model_registry.predicted_files import Answers, Predictor, find_images, load_predictor
 from sanefit.components.model_registry.signature import read_public_key
@@ -21,10 +23,13 @@ __all__ = [
     "CheckedCertificate",
     "CheckedItem",
     "ComparedVersion",
+    "Difference",
     "Predictor",
     "VersionComparison",
+    "VersionDrift",
     "check_certificate",
     "compare_versions",
+    "find_drift",
     "find_images",
     "list_changes",
     "list_versions",
