@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from sanefit.components.model_registry.api import Difference, VersionDrift
 
 CHANGED_CLASSES = 3  # shown
-SMALLEST = 1e-99
 
 
 def drift(
@@ -59,11 +58,13 @@ def drift(
 
 def lines_of(found: "VersionDrift", settings: "DriftSettings", seed: int) -> Iterator[str]:
     """For a reader; the verdict last."""
+    from sanefit.components.model_registry.api import verdict_of
+
     reference, report = found.reference, found.report
     yield f"reference    {found.model_uri}: {reference.train:,} training, {reference.validation:,} validation images"
     yield f"today        {_drawn(found, seed)}"
     if report is None:
-        yield verdict_of(found)
+        yield f"not drifted: {found.drawn.images:,} images that are new tell nothing"
         return
     yield ""
     yield f"{'':<18}{'reference':>10}{'today':>10}{'difference':>22}{'effect':>9}{'least':>8}{'p':>10}"
@@ -78,7 +79,7 @@ def lines_of(found: "VersionDrift", settings: "DriftSettings", seed: int) -> Ite
         f"that is at least {settings.least_effect} (Cohen)"
     )
     yield f"so many images tell a shift from chance from {report.least_shift:.2f} standard deviations on"
-    yield verdict_of(found)
+    yield verdict_of(report)
 
 
 def _drawn(found: "VersionDrift", seed: int) -> str:
@@ -95,31 +96,16 @@ def _drawn(found: "VersionDrift", seed: int) -> str:
     return f"{drawn.images:,} images: {extent}" + (f", but for {without}" if without else "")
 
 
-def verdict_of(found: "VersionDrift") -> str:
-    """In one line, with numbers."""
-    report = found.report
-    if report is None:
-        return f"not drifted: {found.drawn.images:,} images that are new tell nothing"
-    if not report.drifted:
-        least = min(report.differences, key=lambda one: one.adjusted_p_value)
-        return f"not drifted: nearest to it is {_with_numbers(least)}"
-    return f"drifted: {', '.join(map(_with_numbers, report.drifted))}"
-
-
-def _with_numbers(one: "Difference") -> str:
-    return f"{one.name} (effect {one.effect:.3f}, p {_shown(one.adjusted_p_value)})"
-
-
-def _shown(p_value: float) -> str:
-    return f"{p_value:.1e}" if p_value >= SMALLEST else f"<{SMALLEST:.0e}"
-
-
 def _row(difference: "Difference") -> str:
+    from sanefit.components.model_registry.api import p_value_in_words
+
     means, sides = difference.means, f"{'':>42}"
     if means is not None:
         low, high = means.interval
         sides = f"{means.reference:>10.3f}{means.today:>10.3f}{f'{low:+.3f} to {high:+.3f}':>22}"
-    tested = f"{difference.effect:>9.3f}{difference.least_effect:>8.3f}{_shown(difference.adjusted_p_value):>10}"
+    tested = (
+        f"{difference.effect:>9.3f}{difference.least_effect:>8.3f}{p_value_in_words(difference.adjusted_p_value):>10}"
+    )
     return f"{difference.name:<18}{sides}{tested}{'  drifted' if difference.drifted else ''}"
 
 

@@ -27,11 +27,13 @@ LEAST_EFFECT: Final[dict[EffectSize, LeastEffect]] = {
 class DriftSettings(Settings):
     """What a drift is.
 
-    ``significance``: how often all tests together may call images drifted that are not. ``least_effect``: what else a
-    difference must be, in Cohen's words; so a million images make no drift of a trifle. ``images``: at most so many are
-    drawn at random.
+    ``retrain_when``: of a run, ``drifted`` ends it, as succeeded, where the images that the champion was not trained on
+    have not drifted. ``significance``: how often all tests together may call images drifted that are not.
+    ``least_effect``: what else a difference must be, in Cohen's words; so a million images make no drift of a trifle.
+    ``images``: at most so many are drawn at random.
     """
 
+    retrain_when: Literal["always", "drifted"] = "always"
     significance: Annotated[float, Field(ge=0.001, le=0.1)] = 0.01
     least_effect: EffectSize = "small"
     images: Annotated[int, Field(ge=100, le=5000)] = 2000

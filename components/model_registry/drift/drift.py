@@ -24,6 +24,7 @@ from sanefit.components.model_registry.drift.two_sample_tests import (
 )
 
 RESAMPLES = 2000
+SMALLEST = 1e-99  # p-value that is shown
 CONFIDENCE, SCORES, CLASSES = "confidence", "scores", "predicted classes"
 
 
@@ -73,6 +74,23 @@ class DriftReport:
     def drifted(self) -> list[Difference]:
         """What has; empty where nothing has."""
         return [difference for difference in self.differences if difference.drifted]
+
+
+def verdict_of(report: DriftReport) -> str:
+    """In one line, with numbers."""
+    if report.drifted:
+        return f"drifted: {', '.join(map(_with_numbers, report.drifted))}"
+    nearest = min(report.differences, key=lambda one: one.adjusted_p_value)
+    return f"not drifted: nearest to it is {_with_numbers(nearest)}"
+
+
+def _with_numbers(one: Difference) -> str:
+    return f"{one.name} (effect {one.effect:.3f}, p {p_value_in_words(one.adjusted_p_value)})"
+
+
+def p_value_in_words(p_value: float) -> str:
+    """One that is too small for a number as less than another."""
+    return f"{p_value:.1e}" if p_value >= SMALLEST else f"<{SMALLEST:.0e}"
 
 
 def compare(

@@ -45,7 +45,7 @@ def keep_reference(run: RunReference, model_uri: str, dataset: DatasetReference,
         seed: of what is drawn.
     """
     train, validation = (open_split(dataset, split, manifest=manifest) for split in ("train", "validation"))
-    sample = sample_of(_statistics(_drawn(train, seed)), probabilities_of(model_uri, _drawn(validation, seed)))
+    sample = sample_of(statistics_of(_drawn(train, seed)), probabilities_of(model_uri, _drawn(validation, seed)))
     with tempfile.TemporaryDirectory(prefix="sanefit-") as folder:
         file = Path(folder) / Path(REFERENCE_FILE).name
         file.write_bytes(as_bytes(DriftReference(sample, len(train), len(validation))))
@@ -105,7 +105,8 @@ def _drawn(images: SplitImages, seed: int) -> SplitImages:
     return images.part(np.sort(order))
 
 
-def _statistics(images: SplitImages) -> Floats:
+def statistics_of(images: SplitImages) -> Floats:
+    """As ``image_statistics``, a batch at a time."""
     return np.concatenate(
         [image_statistics(batch) for batch in images.batches(images_at_once(images.image_shape, AT_ONCE))]
     )
