@@ -13,7 +13,7 @@ LOCKED = --constraint requirements.lock --editable '.[dev]'
 ON_EVERY_CORE = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-containers k8s-check zoo bench-start bench-checks bench-null-control bench-data bench-search bench-long-tail bench-label-errors bench-predict bench-gpu check format lock images pin-base push clean
+.PHONY: help setup run test test-fast test-containers k8s-check zoo bench-start bench-checks bench-null-control bench-data bench-search bench-long-tail bench-label-errors bench-predict bench-drift bench-gpu check format lock images pin-base push clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ bench-label-errors: $(INSTALLED)  ## label errors planted in CIFAR-10 that are f
 
 bench-predict: $(INSTALLED)  ## naming the class of files beside the usual loop (ARGS="--cifar10 ARCHIVE")
 	$(BIN)/python tests/benchmarks/bench_predict.py $(ARGS)
+
+bench-drift: $(INSTALLED)  ## shifts found and samples without one left alone (ARGS="--cifar10 ARCHIVE"; digits without)
+	PYTHONPATH=tests $(BIN)/python tests/benchmarks/bench_drift.py $(ARGS)
 
 bench-gpu: $(INSTALLED)  ## the trial engine on a GPU (ARGS="--help" says what it takes)
 	$(BIN)/python tests/benchmarks/bench_gpu.py $(ARGS)

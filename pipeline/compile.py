@@ -9,7 +9,7 @@ from sanefit.components.foundation.errors import SettingsError
 from sanefit.components.foundation.schemas.recipients import variable_of
 from sanefit.pipeline.container_images import ContainerImages
 from sanefit.pipeline.placement import Placement
-from sanefit.pipeline.settings.run_config import RunConfig, pipeline_arguments
+from sanefit.pipeline.settings.run_config import RunConfig, endings_of, pipeline_arguments
 from sanefit.pipeline.training_pipeline import training_pipeline
 
 
@@ -28,7 +28,7 @@ def compile_pipeline(config: RunConfig, images: ContainerImages, output: Path) -
     """
     _require_writable(output)
     place = Placement(config.cluster, images, notify_variable=variable_of(config.registry.notify_url))
-    pipeline = training_pipeline(place, config.search, skip_unchanged=config.skip_unchanged)
+    pipeline = training_pipeline(place, config.search, **endings_of(config))
     aside = output.with_name(f".{output.stem}.partial.yaml")
     try:
         compiler.Compiler().compile(pipeline, str(aside), pipeline_parameters=pipeline_arguments(config))

@@ -27,6 +27,7 @@ def prepare(
     final: str,
     seed: int,
     skip_unchanged: bool,
+    drift: str,
 ) -> NamedTuple(  # type: ignore[valid-type]
     "Prepared",
     [
@@ -38,10 +39,18 @@ def prepare(
         ("run", str),
     ],
 ):
-    """Take the snapshot, say what the run is, and open it, unless it has no news and is to end then."""
+    """Take the snapshot, say what the run is, and open it, unless it has no news and is to end then.
+
+    ``drift``: JSON of DriftSettings; empty where it does not matter whether images have drifted.
+    """
     from sanefit.components.dataset_snapshot.steps import snapshot
     from sanefit.components.foundation.schemas.runs import NEWS
-    from sanefit.components.model_registry.steps import compare_with_finished_runs, identify_training, open_run
+    from sanefit.components.model_registry.steps import (
+        compare_with_champion,
+        compare_with_finished_runs,
+        identify_training,
+        open_run,
+    )
 
     sections = {
         "data": data,
@@ -59,6 +68,8 @@ def prepare(
     news, run = NEWS, ""
     if skip_unchanged:
         news = compare_with_finished_runs(*names, *places, identity)
+    if news == NEWS and drift:
+        news = compare_with_champion(*names, *places, dataset, drift, seed)
     if news == NEWS:
         run = open_run(*names, *places, identity, dataset, registry, seed, sections)
     return (dataset, identity, *codes, news, run)

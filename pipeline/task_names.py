@@ -6,7 +6,7 @@ from dataclasses import dataclass
 TRAINING_PIPELINE = "sanefit-training"
 PREPARATION, CLOSING = "prepare", "close-run"
 CHECKED, PLANTED = "check-network", "plant-faults"  # where the checks are all that runs
-COMPARE, OPEN_RUN, CLOSE_RUN = "compare", "open run", "close run"  # steps
+COMPARE, DRIFT, OPEN_RUN, CLOSE_RUN = "compare", "drift", "open run", "close run"  # steps
 STAGES = ("coarse", "fine")
 
 
@@ -19,7 +19,7 @@ class Task:
 
 
 TASKS = {
-    PREPARATION: Task("prepare", ("snapshot", "identity", COMPARE, OPEN_RUN)),
+    PREPARATION: Task("prepare", ("snapshot", "identity", COMPARE, DRIFT, OPEN_RUN)),
     "channel-stats": Task("stats"),
     "sanity": Task("sanity", ("sanity", "first report", "gate", "coarse plan")),
     "coarse-pack": Task("coarse pack"),

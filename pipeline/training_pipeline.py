@@ -5,7 +5,7 @@
     prepare ─► stats ─► sanity ─► [coarse pack …] ─► narrow search ─► [fine pack …] ─► final training ─► register
     exit handler: close run, whatever happened
 
-    prepare         snapshot, identity, is there news?, open run
+    prepare         snapshot, identity, is there news?, have images drifted?, open run
     sanity          the checks, their page, the gate, the plan of the coarse search
     narrow search   rank of the coarse trials, plan of the fine search
     final training  rank of the fine trials, the training, the test
@@ -45,7 +45,9 @@ from sanefit.pipeline.task_names import TRAINING_PIPELINE
 UNROLLED_PACKS = 32  # of a stage: a loop needs two pods more for each; but the workflow of hundreds would be too large
 
 
-def training_pipeline(place: Placement, searched: SearchSettings, *, skip_unchanged: bool = False) -> Any:
+def training_pipeline(
+    place: Placement, searched: SearchSettings, *, skip_unchanged: bool = False, drift: str = ""
+) -> Any:
     """The whole DAG.
 
     Args:
@@ -53,6 +55,8 @@ def training_pipeline(place: Placement, searched: SearchSettings, *, skip_unchan
         searched: of the configuration; says how many packs there are.
         skip_unchanged: end, as succeeded, when a run of this model has finished that was made from the same images,
             code and configuration.
+        drift: JSON of DriftSettings: end, as succeeded, when the images have not drifted from those that the champion
+            was trained on; empty where that does not matter.
     """
     coarse_packs, fine_packs = searched.packs_of("coarse"), searched.packs_of("fine")
 
@@ -109,10 +113,16 @@ def training_pipeline(place: Placement, searched: SearchSettings, *, skip_unchan
         with dsl.ExitHandler(closing):
             prepared = place.preparing_step(
                 prepare(
-                    **names, **places, **sections, registry=registry, seed=seed, skip_unchanged=skip_unchanged
+                    **names,
+                    **places,
+                    **sections,
+                    registry=registry,
+                    seed=seed,
+                    skip_unchanged=skip_unchanged,
+                    drift=drift,
                 ).set_display_name("prepare: snapshot, identity, open run")
             ).outputs
-            with _if_news(prepared["news"], skip_unchanged):
+            with _if_news(prepared["news"], skip_unchanged or bool(drift)):
                 dataset, run = prepared["dataset"], prepared["run"]
                 measured = _measured(place, dataset, stats, prepared["statistics_code"])
                 checked = place.checking_step(
@@ -211,5 +221,5 @@ def _train_packs(place: Placement, train: Callable[..., Any], packs: int, planne
     return dsl.Collected(task.output), []
 
 
-def _if_news(news: Any, skip_unchanged: bool) -> AbstractContextManager[Any]:
-    return dsl.If(news == NEWS) if skip_unchanged else nullcontext()
+def _if_news(news: Any, may_end: bool) -> AbstractContextManager[Any]:
+    return dsl.If(news == NEWS) if may_end else nullcontext()

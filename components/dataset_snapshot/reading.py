@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.image_dataset.picture_content import SMALL, pixel_digest, thumbnail, thumbnails
-from sanefit.components.foundation.image_dataset.prepared_pixels import DecodedImage
-from sanefit.components.foundation.image_dataset.reading import contents_of, decode_image
+from sanefit.components.foundation.image_dataset.picture_content import SMALL, thumbnail, thumbnails
+from sanefit.components.foundation.image_dataset.reading import contents_of, decode_image, digest_of_image
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
 from sanefit.components.foundation.image_dataset.splits import DIGEST_BYTES, content_digest
 from sanefit.components.foundation.schemas.images import DataSettings
@@ -80,7 +79,7 @@ def read_batch(task: ReadingTask) -> list[ReadImage]:
                 read.append(ReadImage(file_digest, file_digest, broken=str(error).split(";")[0]))
                 continue
             pixels_file.write(decoded.pixels.data)
-            shape, digest = decoded.pixels.shape, _digest(decoded, task.settings)
+            shape, digest = decoded.pixels.shape, digest_of_image(decoded, task.settings)
             if math.prod(shape[:2]) <= SMALL:
                 small[len(read)] = decoded.pixels
                 made = b""
@@ -103,13 +102,6 @@ def read_batch(task: ReadingTask) -> list[ReadImage]:
     for number, made in _thumbnails_of_small(small):
         read[number].thumbnail = made
     return read
-
-
-def _digest(decoded: DecodedImage, settings: DataSettings) -> bytes:
-    """Of pixels that a source gives, whose shape is always the same, as earlier versions had it."""
-    if settings.source_kind.pixels is not None:
-        return content_digest(decoded.unscaled.tobytes())
-    return pixel_digest(decoded.unscaled)
 
 
 def _thumbnails_of_small(pictures: Mapping[int, NDArray[np.uint8]]) -> Iterator[tuple[int, bytes]]:

@@ -11,6 +11,8 @@ from sanefit.components.model_registry.changes import (
     roll_back,
 )
 from sanefit.components.model_registry.checked_items import CheckedItem
+from sanefit.components.model_registry.drift.drift import Difference, p_value_in_words, verdict_of
+from sanefit.components.model_registry.drift.version_drift import VersionDrift, find_drift
 from sanefit.components.model_registry.notifications import tell_missed_schedule
 from sanefit.components.model_registry.predicted_files import Answers, Predictor, find_images, load_predictor
 from sanefit.components.model_registry.signature import read_public_key
@@ -21,19 +23,24 @@ __all__ = [
     "CheckedCertificate",
     "CheckedItem",
     "ComparedVersion",
+    "Difference",
     "Predictor",
     "VersionComparison",
+    "VersionDrift",
     "check_certificate",
     "compare_versions",
+    "find_drift",
     "find_images",
     "list_changes",
     "list_versions",
     "load_predictor",
     "open_registry",
+    "p_value_in_words",
     "promote",
     "read_attached_of_job",
     "read_public_key",
     "roll_back",
     "tell_missed_schedule",
     "tracked_run_record",
+    "verdict_of",
 ]

@@ -33,6 +33,7 @@ from sanefit.components.foundation.tracking.runs import run_tags
 from sanefit.components.foundation.tracking.tags import FILES_TAG, JOB_TAG
 from sanefit.components.foundation.tracking.version_files import digest_version_files
 from sanefit.components.foundation.training.inputs import TrainingInputs
+from sanefit.components.model_registry.drift.reference import REFERENCE_FILE
 from sanefit.components.model_registry.provenance import container_images, git_commit, hardware, versions
 from sanefit.components.model_registry.run_lifecycle import SETTINGS_FILE
 from sanefit.components.model_registry.seen_images import SEEN_FILE
@@ -179,6 +180,7 @@ def _digests(
         pixels_model=digest_version_files(tracking, name, version).digest,
         files_model=digest_version_files(tracking, name_of_files_model(name), files_version).digest,
         seen_images=sha256(read_attached(tracking, name, version, SEEN_FILE) or b"").hexdigest(),
+        drift_reference=sha256(read_attached(tracking, name, version, REFERENCE_FILE) or b"").hexdigest(),
         class_names=digest_of(inputs.manifest.class_names),
         splits={split: index.index_sha256 for split, index in inputs.manifest.splits.items()},
     )

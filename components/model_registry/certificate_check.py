@@ -31,6 +31,7 @@ from sanefit.components.foundation.tracking.version_files import (
 from sanefit.components.model_registry.certificate import CERTIFICATE_FILE, SIGNATURE_FILE, read_settings
 from sanefit.components.model_registry.certified_snapshot import storage_items
 from sanefit.components.model_registry.checked_items import NOTHING, CheckedItem, compared, failed, recomputed
+from sanefit.components.model_registry.drift.reference import REFERENCE_FILE
 from sanefit.components.model_registry.seen_images import SEEN_FILE
 from sanefit.components.model_registry.signature import fingerprint_of, is_signed, signer_of
 
@@ -116,8 +117,12 @@ def _items(tracking: Client, version: RegisteredVersion, certificate: Certificat
     pixels, *byte_code = _files_of(tracking, name, registered.model_version, digests.pixels_model)
     yield from (pixels, *byte_code)
     yield from _files_of(tracking, files_name, certificate.files_version, digests.files_model)
-    seen = _attached(tracking, version, SEEN_FILE)
-    yield compared("record of seen images", digests.seen_images, NOTHING if seen is None else sha256(seen).hexdigest())
+    kept = {"record of seen images": (digests.seen_images, SEEN_FILE)}
+    if digests.drift_reference:
+        kept["drift reference"] = (digests.drift_reference, REFERENCE_FILE)
+    for what, (digest, path) in kept.items():
+        content = _attached(tracking, version, path)
+        yield compared(what, digest, NOTHING if content is None else sha256(content).hexdigest())
     yield from _settings(certificate.settings, read_settings(tracking, version.model_name, version.version) or {})
     yield recomputed("class names", digests.class_names, lambda: _noted(registered.model_uri, "class_names"))
     shape = str(list(certificate.image_shape))

@@ -35,6 +35,7 @@ from sanefit.components.model_registry.champion_comparison import (
     TestAnswers,
     probabilities_of,
 )
+from sanefit.components.model_registry.drift.reference import keep_reference
 from sanefit.components.model_registry.evidence import TestScores, keep_evidence
 from sanefit.components.model_registry.model_card import model_card
 from sanefit.components.model_registry.onnx_file import keep_onnx
@@ -85,6 +86,7 @@ def register(
     scores = TestScores(test, manifest.class_names, probabilities)
     keep_evidence(tracking, run, scores, now().timestamp())
     write_seen_images(tracking, run.tracking_run_id, inputs.dataset, manifest)
+    keep_reference(run, model_uri, inputs.dataset, manifest, inputs.seed)
     if settings.onnx:
         keep_onnx(tracking, run, model_name, version, test, probabilities, say)
     new = NewVersion(

@@ -93,6 +93,23 @@ def compare_with_finished_runs(
         return answer
 
 
+def compare_with_champion(
+    name: str, run_name: str, job_id: str, storage: str, tracking_uri: str, dataset: str, drift: str, seed: int
+) -> str:
+    """Say ``news`` or ``nothing new``: whether images have drifted from those that the champion was trained on."""
+    from sanefit.components.foundation.schemas.drift import DriftSettings
+    from sanefit.components.foundation.schemas.images import DatasetReference
+    from sanefit.components.foundation.step_lines.step_log import running_step
+    from sanefit.components.model_registry.drift import snapshot_drift
+    from sanefit.components.model_registry.run_origin import unopened_run
+
+    with running_step("drift") as say:
+        images, settings = DatasetReference.model_validate_json(dataset), DriftSettings.model_validate_json(drift)
+        answer = snapshot_drift.compare_with_champion(images, name, tracking_uri, settings, seed, say)
+        say.of(unopened_run(answer, run_name, job_id, storage, tracking_uri))
+        return answer
+
+
 def register_model(
     name: str, data: str, inputs: str, registry: str, trained: str, run: str, checks: str, identity: str
 ) -> str:

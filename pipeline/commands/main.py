@@ -13,6 +13,9 @@ from sanefit.pipeline.commands import (
     cluster as cluster_cli,
 )
 from sanefit.pipeline.commands import (
+    drift as drift_cli,
+)
+from sanefit.pipeline.commands import (
     lecture as lecture_cli,
 )
 from sanefit.pipeline.commands import (
@@ -150,6 +153,7 @@ app.command(epilog="Example: sanefit predict models:/digits@champion scans/ --cs
 app.command(epilog="Example: sanefit verify models:/digits@champion --public-key signing-key.pub.pem")(
     verify_cli.verify
 )
+app.command(epilog="Example: sanefit drift models:/digits@champion s3://cameras/today")(drift_cli.drift)
 app.command(epilog="Example: sanefit submit my.yaml --idempotency-key nightly-1 --wait")(cluster_cli.submit)
 app.command(epilog="Example: sanefit doctor my.yaml --namespace sanefit")(doctor)
 app.add_typer(cluster_cli.runs, name="runs")

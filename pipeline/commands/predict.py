@@ -4,7 +4,6 @@ import contextlib
 import csv
 import json
 import os
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -15,11 +14,11 @@ import typer
 
 from sanefit.components.foundation.errors import SettingsError, StorageError
 from sanefit.pipeline.commands.options import DEFAULT_WORKDIR, Json, Workdir, tracking_uri_of
+from sanefit.pipeline.commands.terminal import print_progress, print_warnings
 
 if TYPE_CHECKING:
     from sanefit.components.model_registry.api import Answers, Predictor
 
-SHOWN = 3
 Write = Callable[["Answers"], None]
 
 
@@ -55,8 +54,8 @@ def predict(
             write(answers)
             counts.update(answers.labels)
             broken += answers.broken
-            _progress(counts.total() + len(broken), len(found))
-    _warn(broken, predictor.passed_over)
+            print_progress(counts.total() + len(broken), len(found))
+    print_warnings(broken, predictor.passed_over)
     if as_json:
         result = {"images": counts.total(), "classes": dict(counts), "broken": broken}
         print(json.dumps({"status": "succeeded", **result, "passed_over": predictor.passed_over}))
@@ -141,17 +140,3 @@ def _in_place_of(file: Path) -> Iterator[Path]:
         aside.replace(file)
     finally:
         aside.unlink(missing_ok=True)
-
-
-def _progress(done: int, images: int) -> None:
-    if sys.stderr.isatty():
-        print(f"\r{done:,} of {images:,} images", end="\n" if done == images else "", file=sys.stderr, flush=True)
-
-
-def _warn(broken: Sequence[str], passed_over: dict[str, int]) -> None:
-    for reason in broken[:SHOWN]:
-        print(f"sanefit: warning: left out, {reason}", file=sys.stderr)
-    if len(broken) > SHOWN:
-        print(f"sanefit: warning: {len(broken):,} files left out in all; --json lists them", file=sys.stderr)
-    for reason, files in passed_over.items():
-        print(f"sanefit: warning: passed over {files:,} file{'s' * (files > 1)}: {reason}", file=sys.stderr)

@@ -27,7 +27,7 @@ from sanefit.components.model_registry.component import close_run
 from sanefit.pipeline.local.full_disk import require_room, told_when_full
 from sanefit.pipeline.local.task_output import TaskOutput
 from sanefit.pipeline.placement import ON_THIS_MACHINE
-from sanefit.pipeline.settings.run_config import RunConfig, pipeline_arguments
+from sanefit.pipeline.settings.run_config import RunConfig, endings_of, pipeline_arguments
 from sanefit.pipeline.training_pipeline import check_pipeline, training_pipeline
 
 LOG_FILE = "run.log"
@@ -74,7 +74,7 @@ def run_training(config: RunConfig, workdir: Path, tracking_uri: str, run_name: 
     folder = Path(Storage(str(workdir)).run(run_name).uri)
     created = _create(folder)
     try:
-        pipeline = training_pipeline(ON_THIS_MACHINE, config.search, skip_unchanged=config.skip_unchanged)
+        pipeline = training_pipeline(ON_THIS_MACHINE, config.search, **endings_of(config))
         outcome = _run(pipeline, arguments, folder, created, show)
     except BaseException as error:  # kfp.local leaves the exit handler out when the orchestrator itself is stopped
         try:

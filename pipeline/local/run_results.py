@@ -64,9 +64,7 @@ def closing_lines(result: dict[str, Any], tracking_uri: str) -> list[str]:
     """The last lines of ``sanefit run`` for a reader."""
     lines = [""]
     if result["nothing_new"]:
-        lines.append(
-            "nothing new     a run of the same images, code and configuration has finished: nothing was trained"
-        )
+        lines.append("nothing new     nothing was trained: the last step above says why")
     elif result["status"] == "succeeded":
         uri = f"models:/{result['model_name']}@{CHAMPION}" if result["alias"] == CHAMPION else result["model_uri"]
         low, high = result["test"]["interval"]

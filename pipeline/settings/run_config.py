@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from sanefit.components.foundation.errors import SettingsError
 from sanefit.components.foundation.schemas.bases import Settings
 from sanefit.components.foundation.schemas.checks import CheckSettings
+from sanefit.components.foundation.schemas.drift import DriftSettings
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
 from sanefit.components.foundation.schemas.images import DataSettings
 from sanefit.components.foundation.schemas.network_refusals import kinds_of_network
@@ -36,6 +37,7 @@ class RunConfig(Settings):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     skip_unchanged: bool = False
+    drift: DriftSettings = DriftSettings()
     data: DataSettings = DataSettings()
     stats: StatsSettings = StatsSettings()
     network: NetworkSettings
@@ -61,6 +63,11 @@ class RunConfig(Settings):
             )
         if not source.has_splits and self.data.splits == "own":
             raise ValueError(f"data.splits: {source.name} have no splits of their own; set data.splits=by_content")
+        if self.drift.retrain_when == "always" and self.drift != DriftSettings():
+            raise ValueError(
+                "drift.retrain_when=always: the other keys of drift say when a run trains with "
+                "drift.retrain_when=drifted; set it, or remove them"
+            )
         if self.cluster.notify_secret and not variable_of(self.registry.notify_url):
             raise ValueError(
                 f"cluster.notify_secret={self.cluster.notify_secret!r}: expected registry.notify_url=env:NAME with it, "
@@ -104,6 +111,12 @@ def pipeline_arguments(config: RunConfig) -> dict[str, Any]:
     sections = ("data", "stats", "network", "optimizer", "checks", "search", "final", "registry")
     dumped = {section: getattr(config, section).model_dump_json() for section in sections}
     return {"name": config.name, "seed": config.seed, **dumped}
+
+
+def endings_of(config: RunConfig) -> dict[str, Any]:
+    """When a run may end before it trains; as ``training_pipeline`` takes it."""
+    drift = config.drift.model_dump_json() if config.drift.retrain_when == "drifted" else ""
+    return {"skip_unchanged": config.skip_unchanged, "drift": drift}
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

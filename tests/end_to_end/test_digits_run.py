@@ -195,6 +195,19 @@ def test_a_run_without_news_ends_at_once_when_asked(second_run: Command, workdir
     assert sorted(str(version.version) for version in versions) == ["1", "2"]
 
 
+def test_a_run_whose_images_have_not_drifted_ends_at_once_when_asked(first_run: Command, workdir: Path) -> None:
+    """Whatever else is new: here the seed."""
+    assert first_run.status == 0
+    asked = ("run", "--workdir", str(workdir), "--set", "drift.retrain_when=drifted", "--set", "seed=77", "--json")
+    ended = sanefit(*asked, sets=SMALL)
+    assert (ended.status, ended.result["status"], ended.result["nothing_new"]) == (0, "succeeded", True)
+    [compared] = read_run_record(RunFolder(ended.result["run_dir"])).steps
+    assert compared.step == "drift"
+    assert "320 of 320 images that are new to it: not drifted: nearest to it is " in compared.said
+    same = sanefit("drift", "models:/digits@champion", "digits", "--workdir", str(workdir))
+    assert (same.status, same.stdout.splitlines()[-1].startswith("not drifted: ")) == (0, True)
+
+
 def test_nothing_is_left_in_the_temporary_folder(first_run: Command) -> None:
     names = {path.name for path in Path(first_run.result["run_dir"]).iterdir()}
     assert names == {

@@ -84,6 +84,8 @@ def test_its_digests_are_those_that_sha256sum_prints(made: Certified, read: Cert
     assert read.digests.weights == hashlib.sha256(weights.read_bytes()).hexdigest()
     seen = made.files / "training" / "seen_images.npy"
     assert read.digests.seen_images == hashlib.sha256(seen.read_bytes()).hexdigest()
+    reference = made.files / "drift" / "reference.npz"
+    assert read.digests.drift_reference == hashlib.sha256(reference.read_bytes()).hexdigest()
     snapshot = made.storage / "snapshots" / read.dataset.fingerprint[:16]
     indices = {hashlib.sha256(path.read_bytes()).hexdigest() for path in snapshot.iterdir()}
     assert len(set(read.digests.splits.values()) & indices) == 3

@@ -95,7 +95,7 @@ def test_with_the_public_key_alone_all_of_it_is_computed_anew(made: Certified, p
     lines = ran.stdout.splitlines()
     assert max(len(line) for line in lines) <= 80
     assert "signature    valid, by key" in ran.stdout
-    assert lines[-1] == f"{URI}: 22 same, 0 different, 0 not available"
+    assert lines[-1] == f"{URI}: 23 same, 0 different, 0 not available"
     assert f"same           {'test accuracy, scored':<26}{made.registration.test_accuracy:.6f}" in lines
     assert f"same           {'weights':<26}" in ran.stdout
     assert not any(line in ran.stdout for line in pem(KEY).splitlines())
@@ -213,6 +213,7 @@ TAMPERED: dict[str, tuple[Callable[[Certified], Path], list[str]]] = {
     "pixels model": (lambda made: artifacts(made, NAME) / "data" / "model.pt2", [f"files of {NAME}"]),
     "code of the files model": (lambda made: artifacts(made, f"{NAME}-files") / CODE, [f"files of {NAME}-files"]),
     "images it was trained on": (lambda made: made.files / "training" / "seen_images.npy", ["record of seen images"]),
+    "what drift is compared with": (lambda made: made.files / "drift" / "reference.npz", ["drift reference"]),
     "weights": (lambda made: Path(made.evidence.trained.weights_uri), ["weights"]),
     "index of a split": (
         lambda made: snapshot(made) / made.evidence.inputs.manifest.splits["train"].index_file,

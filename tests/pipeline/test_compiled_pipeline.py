@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from sanefit.components.foundation.errors import SettingsError
+from sanefit.components.foundation.schemas.drift import DriftSettings
 from sanefit.pipeline.compile import compile_pipeline
 from sanefit.pipeline.container_images import ContainerImages
 from sanefit.pipeline.settings.cluster_settings import ClusterSettings
@@ -440,6 +441,18 @@ def test_a_run_without_news_trains_nothing_when_asked(tmp_path: Path) -> None:
     [condition] = set(outside) - {"prepare"}
     assert "== 'news'" in outside[condition]["triggerPolicy"]["condition"]
     assert outside["prepare"]["inputs"]["parameters"]["skip_unchanged"]["runtimeValue"]["constant"] is True
+
+
+def test_a_run_without_drift_trains_nothing_when_asked(tmp_path: Path) -> None:
+    asked = "drift={retrain_when: drifted, least_effect: medium}"
+    compiled = compiled_with(tmp_path, CONFIGS / "digits.yaml", asked)
+    outside = next(dag for dag in dags(compiled.pipeline) if "prepare" in dag["tasks"])["tasks"]
+    [condition] = set(outside) - {"prepare"}
+    assert "== 'news'" in outside[condition]["triggerPolicy"]["condition"]
+    given = outside["prepare"]["inputs"]["parameters"]
+    assert given["skip_unchanged"]["runtimeValue"]["constant"] is False
+    drift = DriftSettings.model_validate_json(given["drift"]["runtimeValue"]["constant"])
+    assert drift == DriftSettings(retrain_when="drifted", least_effect="medium")
 
 
 @pytest.mark.parametrize("output", ["nowhere/pipeline.yaml", "folder.yaml", "pipeline.json", "pipeline"])

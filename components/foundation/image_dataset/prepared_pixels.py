@@ -74,7 +74,15 @@ def pixels_for(
     Raises:
         DataError: when the file is no whole image, or of another size.
     """
-    pixels = decode_file(content, path, preparation).pixels
+    return fitted(decode_file(content, path, preparation).pixels, path, image_shape)
+
+
+def fitted(pixels: NDArray[np.uint8], path: str, image_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """The same of an image that is decoded and scaled: uint8 (height, width, 1 or 3) to (height, width, channels).
+
+    Raises:
+        DataError: when it is of another size.
+    """
     height, width, channels = image_shape
     if pixels.shape[:2] != (height, width):
         raise DataError(

@@ -6,10 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.image_dataset.picture_content import as_gray
+from sanefit.components.foundation.image_dataset.picture_content import as_gray, pixel_digest
 from sanefit.components.foundation.image_dataset.prepared_pixels import DecodedImage, Preparation, decode_file
 from sanefit.components.foundation.image_dataset.sources.s3_object import S3Object
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
+from sanefit.components.foundation.image_dataset.splits import content_digest
 from sanefit.components.foundation.schemas.images import DataSettings
 
 FETCHED_AT_ONCE = 16
@@ -39,6 +40,16 @@ def decode_image(image: SourceImage, content: bytes, settings: DataSettings) -> 
         return decode_file(content, image.path, preparation_of(settings))
     pixels = as_gray(np.frombuffer(content, dtype=np.uint8).reshape(shape))
     return DecodedImage(pixels, pixels, "RGB" if shape[2] == 3 else "L")
+
+
+def digest_of_image(decoded: DecodedImage, settings: DataSettings) -> bytes:
+    """What names the image in snapshots: SHA-256 of its pixels before they are scaled.
+
+    Of pixels that a source gives, whose shape is always the same, as earlier versions had it.
+    """
+    if settings.source_kind.pixels is not None:
+        return content_digest(decoded.unscaled.tobytes())
+    return pixel_digest(decoded.unscaled)
 
 
 def preparation_of(settings: DataSettings) -> Preparation:

@@ -39,13 +39,15 @@ class CertifiedDigests(Artifact):
 
     ``weights``: of the file of weights. ``pixels_model``, ``files_model``: of all files of the two registered models
     (``tracking/version_files.py``). ``seen_images``: of the record of the images that it was trained and chosen on.
-    ``class_names``: of their list. ``splits``: of the index of each split, which holds the digests of its images.
+    ``drift_reference``: of what later images are compared with; empty in earlier certificates. ``class_names``: of
+    their list. ``splits``: of the index of each split, which holds the digests of its images.
     """
 
     weights: str
     pixels_model: str
     files_model: str
     seen_images: str
+    drift_reference: str = ""
     class_names: str
     splits: dict[SplitName, str]
 

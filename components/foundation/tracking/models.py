@@ -17,6 +17,8 @@ from sanefit.components.foundation.tracking.tags import FILES_TAG
 if TYPE_CHECKING:
     from torch import nn
 
+FILES_SUFFIX = "-files"  # of the name of a model that takes image files
+
 
 def register_model(
     tracking: Client,
@@ -74,7 +76,7 @@ def register_files_model(
 
 def name_of_files_model(model_name: str) -> str:
     """What the model is called that takes image files."""
-    return f"{model_name}-files"
+    return f"{model_name}{FILES_SUFFIX}"
 
 
 def let_files_model_follow(tracking: Client, model_name: str, alias: str) -> None:

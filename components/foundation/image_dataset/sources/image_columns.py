@@ -18,8 +18,8 @@ METADATA = b"huggingface"
 class ImageColumns:
     """Names of columns, those inside others with dots between.
 
-    ``content``: of the images' bytes. ``path``: of their names, empty when there is none. ``label``: of their classes.
-    ``class_names``: of numbered ones.
+    ``content``: of the images' bytes. ``path``: of their names, empty when there is none. ``label``: of their classes,
+    empty when these are not asked for. ``class_names``: of numbered ones.
     """
 
     content: str
@@ -27,13 +27,19 @@ class ImageColumns:
     label: str
     class_names: ListedNames
 
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The column of the classes, where they are asked for."""
+        return (self.label,) if self.label else ()
 
-def image_columns(schema: pyarrow.Schema, file: str) -> ImageColumns | None:
+
+def image_columns(schema: pyarrow.Schema, file: str, *, labeled: bool = True) -> ImageColumns | None:
     """The columns of embedded images: a struct with bytes, or, in a table without a column ``path``, binary values.
 
     Args:
         schema: of a file.
         file: what users call it.
+        labeled: whether the classes are asked for.
 
     Returns:
         None when there is no such column.
@@ -53,7 +59,7 @@ def image_columns(schema: pyarrow.Schema, file: str) -> ImageColumns | None:
         )
     name = IMAGE if IMAGE in found else found[0]
     numbered = _class_labels(schema)
-    label = _label_column(schema, name, sorted(numbered), file)
+    label = _label_column(schema, name, sorted(numbered), file) if labeled else ""
     names = ListedNames(require_distinct(numbered[label], file), file) if label in numbered else ListedNames([])
     if not structs:
         return ImageColumns(name, "", label, names)

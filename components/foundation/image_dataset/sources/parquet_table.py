@@ -48,11 +48,11 @@ def list_images(request: ListingRequest) -> SourceListing:
     first: ImageColumns | None = None
     for file, split in files_to_read(files, listing, own_splits=by_name):
         schema = _schema(file)
-        columns = image_columns(schema, file.uri)
+        columns = image_columns(schema, file.uri, labeled=not request.of_no_class)
         first = first or columns
         _require_same_classes(first, columns, file)
-        asked = replace(request, place=file.uri, folders="own_splits" if by_column else "classes")
-        require_columns(asked, schema.names, COLUMNS if columns is None else (columns.label,))
+        asked = replace(request, place=file.uri, folders="classes" if by_name else request.folders)
+        require_columns(asked, schema.names, COLUMNS if columns is None else columns.told)
         images = _of_paths(asked, file) if columns is None else _embedded(asked, file, columns)
         listing.images += (replace(image, split=split) for image in images) if by_name else images
     return listing
@@ -81,12 +81,12 @@ def _of_paths(request: ListingRequest, file: NamedFile) -> list[SourceImage]:
 def _embedded(request: ListingRequest, file: NamedFile, columns: ImageColumns) -> Iterator[SourceImage]:
     located = ImageColumn(local_file(str(file.local())), columns.content, file.origin())
     image, _, path = columns.path.partition(".")
-    rows = _rows(file, [*columns_of(request, (columns.label,)), *([columns.path] if path else [])])
+    rows = _rows(file, [*columns_of(request, columns.told), *([columns.path] if path else [])])
     for number, (group, place, row) in enumerate(rows, start=1):
         name = (row.pop(image) or {}).get(path) if path else None
         texts = _texts(row)
-        label, split, group_name = told_by(request, number, texts | {"label": texts[columns.label]})
-        class_name = columns.class_names.of(label, f"{file.uri!r} line {number}")
+        label, split, group_name = told_by(request, number, texts | {"label": texts.get(columns.label)})
+        class_name = columns.class_names.of(label, f"{file.uri!r} line {number}") if columns.label else ""
         shown = f"{file.name}/{name.lstrip('/') if name else f'{number:07d}'}"
         yield SourceImage(class_name, shown, ParquetImage(located, group, place), split, group_name)
 

@@ -42,6 +42,11 @@ class ListingRequest:
         """Whether each image keeps the split that the source puts it in."""
         return self.folders == "own_splits"
 
+    @property
+    def of_no_class(self) -> bool:
+        """Whether nothing is asked of an image but its pixels, and tables and samples need not tell its class."""
+        return self.folders == "nothing"
+
 
 @dataclass
 class SourceListing:

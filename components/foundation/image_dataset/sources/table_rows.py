@@ -13,7 +13,8 @@ from sanefit.components.foundation.schemas.images import SplitName
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.s3_objects import StoredObject, stat_objects
 
-COLUMNS = ("path", "label")
+LABEL = "label"
+COLUMNS = ("path", LABEL)
 NOT_A_LABEL = frozenset({"nan", "NaN", "<NA>"})
 Row = dict[str, str | None]
 
@@ -22,7 +23,8 @@ def columns_of(request: ListingRequest, needed: Sequence[str] = COLUMNS) -> tupl
     """The columns that a table must have: those that are needed, and those that are asked for."""
     split = ("split",) if request.own_splits else ()
     group = (request.group_column,) if request.group_column else ()
-    return tuple(dict.fromkeys([*needed, *split, *group]))
+    told = [column for column in needed if not (request.of_no_class and column == LABEL)]
+    return tuple(dict.fromkeys([*told, *split, *group]))
 
 
 def require_columns(request: ListingRequest, present: list[str], needed: Sequence[str] = COLUMNS) -> None:
@@ -50,7 +52,7 @@ def listed(request: ListingRequest, rows: Iterable[tuple[int, Row]]) -> SourceLi
     found: list[tuple[str, str, SplitName | None, str | None]] = []
     for number, row in rows:
         path = row["path"]
-        if not path or not row["label"]:
+        if not path or not (request.of_no_class or row[LABEL]):
             raise DataError(f"data.source: {table!r} line {number} lacks a path or a label; expected both; correct it")
         label, split, group = told_by(request, number, row)
         found.append((label, _beside(table, path), split, group))
@@ -61,13 +63,13 @@ def listed(request: ListingRequest, rows: Iterable[tuple[int, Row]]) -> SourceLi
 
 
 def told_by(request: ListingRequest, number: int, row: Row) -> tuple[str, SplitName | None, str | None]:
-    """The class of a numbered row, and its split and its group where these are asked for.
+    """The class of a numbered row, empty where none is asked for; its split and its group where these are.
 
     Raises:
         DataError: when it has no class, or its split is none.
     """
-    table, label = request.place, row["label"]
-    if not label:
+    table, label = request.place, "" if request.of_no_class else row[LABEL]
+    if not label and not request.of_no_class:
         raise DataError(f"data.source: {table!r} line {number} lacks a label; expected a class; fill it in")
     if label in NOT_A_LABEL:
         raise DataError(
@@ -75,7 +77,7 @@ def told_by(request: ListingRequest, number: int, row: Row) -> tuple[str, SplitN
             "without a value; expected a class; fill it in, remove the row, or name the class otherwise"
         )
     split = _split(table, number, row["split"]) if request.own_splits else None
-    return label, split, row[request.group_column] if request.group_column else None
+    return label or "", split, row[request.group_column] if request.group_column else None
 
 
 def _located(uri: str, objects: dict[str, StoredObject]) -> Location:

@@ -62,7 +62,7 @@ def list_images(request: ListingRequest) -> SourceListing:
         for key, members in _samples(shard, request.scratch, listing).items():
             image = _image_of(shard, key, members, listing)
             if image is not None:
-                class_name = names.of(_label_of(shard, key, members), f"{shard.uri!r}: sample {key!r}")
+                class_name = "" if request.of_no_class else names.of(*_told_label(shard, key, members))
                 listing.images.append(SourceImage(class_name, f"{shard.name}/{image.name}", image.place, split))
         if len(listing.images) == images:
             raise DataError(
@@ -113,6 +113,11 @@ def _image_of(shard: NamedFile, key: str, members: Sequence[_Member], listing: S
             reason = "a further picture of a sample" if picture else why_no_picture(member.suffix)
             listing.pass_over(f"{shard.name}/{member.name}", reason)
     return chosen[0] if chosen else None
+
+
+def _told_label(shard: NamedFile, key: str, members: Sequence[_Member]) -> tuple[str, str]:
+    """What a sample says of its class, and which sample it is, for people."""
+    return _label_of(shard, key, members), f"{shard.uri!r}: sample {key!r}"
 
 
 def _label_of(shard: NamedFile, key: str, members: Sequence[_Member]) -> str:

@@ -1,0 +1,1 @@
+"""Whether images have drifted from those that a version was trained on."""
