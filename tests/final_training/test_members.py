@@ -42,6 +42,7 @@ def test_every_searched_value_reaches_the_training(said: Said) -> None:
         momentum=0.95,
         dropout=0.4,
         warmup=0.2,
+        backbone_rate=0.1,
         batch_size=32,
         optimizer="adamw",
         schedule="step",
@@ -57,7 +58,7 @@ def test_every_searched_value_reaches_the_training(said: Said) -> None:
     assert (network.dropout, network.init, network.width, network.depth) == (0.4, "orthogonal", 24, 3)
     assert (recipe.learning_rate, recipe.weight_decay, recipe.momentum, recipe.warmup) == (0.03, 2e-3, 0.95, 0.2)
     assert (recipe.optimizer, recipe.schedule, recipe.augmentation) == ("adamw", "step", "flip_crop")
-    assert (recipe.batch_size, recipe.epochs) == (32, 7)
+    assert (recipe.batch_size, recipe.epochs, recipe.backbone_rate) == (32, 7, 0.1)
 
 
 def test_what_was_not_searched_is_the_configurations(said: Said) -> None:

@@ -18,6 +18,7 @@ EXAMPLES: dict[str, tuple[Any, Any]] = {
     "momentum": (0.5, 1.0),
     "dropout": (0.5, 1.0),
     "warmup": (0.25, 0.75),
+    "backbone_rate": (0.1, 1.5),
     "batch_size": (32, 3),
     "optimizer": ("adam", "none"),
     "schedule": ("step", "none"),

@@ -187,6 +187,8 @@ CHANGES: list[tuple[str, object]] = [
     ("learning_rate", 0.2),
     ("weight_decay", 0.1),
     ("momentum", 0.8),
+    ("freeze_epochs", 2),
+    ("backbone_rate", 0.5),
     ("batch_size", 17),
     ("epochs", 4),
     ("batch_seed", 1),

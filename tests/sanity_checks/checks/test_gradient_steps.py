@@ -56,7 +56,9 @@ def test_a_trainer_that_sets_its_rate_wrong_is_found(
 def test_a_trainer_that_penalizes_what_was_not_asked_for_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     weigh = torch.tensor(100.0)
     monkeypatch.setattr(
-        Training, "_penalty", lambda self: weigh * torch.stack([w.square().sum() for w in self.weights]).sum()
+        Training,
+        "_penalty",
+        lambda self, **_: weigh * torch.stack([w.square().sum() for w in self.phase.weights]).sum(),
     )
     assert "the step goes elsewhere" in check_gradient_step(sound()).measured
 
