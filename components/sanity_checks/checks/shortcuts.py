@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sanefit.components.sanity_checks.check import Measurement
-from sanefit.components.sanity_checks.file_features import FILE_FEATURES, LENGTH, encoded_bytes
+from sanefit.components.sanity_checks.file_features import ENCODED_ANEW, FILE_FEATURES, LENGTH
 from sanefit.components.sanity_checks.nearest_neighbours import AT_ONCE, nearest_neighbours, thumbnails
 from sanefit.components.sanity_checks.null_control import IMAGES, class_weights
 from sanefit.components.sanity_checks.setup import Setup
@@ -44,7 +44,7 @@ def check_shortcuts(setup: Setup) -> Measurement | None:
             hidden.append(name)
     for name, feature in FILE_FEATURES.items() if images.files else ():
         told[name] = _told_by_files(images, feature)
-        if told[name] >= enough and (name != LENGTH or told[name] >= _accuracy(images, (encoded_bytes,)) + MORE):
+        if told[name] >= enough and (name != LENGTH or told[name] >= _accuracy(images, ENCODED_ANEW) + MORE):
             hidden.append(name)
     return Measurement(
         verdict="warn" if hidden else "pass",

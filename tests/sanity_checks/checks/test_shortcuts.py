@@ -103,7 +103,8 @@ def test_classes_in_the_files_are_told(column: int | None, words: str) -> None:
     assert ("in one way" in gate.fix) == bool(words)
 
 
-def test_files_are_longer_where_pictures_are_busier() -> None:
+@pytest.mark.parametrize("quality", [60, 97])
+def test_files_are_longer_where_pictures_are_busier(quality: int) -> None:
     sound = setup_with("")
     busy = {}
     for split, labels in (("train", sound.train_labels), ("validation", sound.validation_labels)):
@@ -112,7 +113,7 @@ def test_files_are_longer_where_pictures_are_busier() -> None:
     sound = replace(sound, **busy)
     made = []
     for pixels in (sound.train_pixels[:], sound.validation_pixels[:]):
-        length = encoded_bytes(pixels).long()
+        length = encoded_bytes(pixels, quality).long()
         made.append(torch.cat([length, *[torch.full_like(length, value) for value in (SIDE, SIDE, 0)]], 1))
     gate = check_shortcuts(replace(sound, train_files=made[0], validation_files=made[1]))
     assert gate is not None
