@@ -212,7 +212,7 @@ def test_nothing_is_left_in_the_temporary_folder(first_run: Command) -> None:
     names = {path.name for path in Path(first_run.result["run_dir"]).iterdir()}
     assert names == {
         *("progress", "results", "steps", "tasks", "trials"),
-        *("report.html", "run.log", "summary.json", "weights.pt"),
+        *("report.html", "run.log", "summary.json", "suspected-labels.csv", "weights.pt"),
     }
 
 
