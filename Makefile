@@ -36,7 +36,7 @@ test-containers: $(INSTALLED)  ## build the images and run the pipeline in them 
 bench-start: $(INSTALLED)  ## CPU time of the command's help
 	$(BIN)/python tests/benchmarks/bench_start.py
 
-zoo: $(INSTALLED)  ## every set-up of the fault zoo in other people's style: an hour (ARGS="--every 12")
+zoo: $(INSTALLED)  ## every set-up of the fault zoo in other people's style: three hours (ARGS="--every 12")
 	cd tests/fault_zoo && OMP_NUM_THREADS=1 PYTHONPATH=.. ../../$(BIN)/python run_others.py $(ARGS)
 
 bench-checks: $(INSTALLED)  ## faults found and false alarms, ours beside public checkers (ARGS="--cifar10 ARCHIVE")
