@@ -275,6 +275,7 @@ def test_files_of_a_volume_are_taken(double: KubeflowDouble, kubeflow: Kubeflow)
         ["data.source=parquet:photos.parquet", "data.image_size=32"],
         ["data.source=folder:/mnt/photos2", "data.image_size=32", VOLUME],
         ["network={kind: torchvision, name: resnet18, weights: resnet18.pt}"],
+        ["data.source=s3://bucket/photos", "data.image_size=32", "data.exclude=suspected-labels.csv"],
     ],
 )
 def test_files_of_this_machine_are_refused(double: KubeflowDouble, kubeflow: Kubeflow, overrides: list[str]) -> None:

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from sanefit.components.foundation.schemas.runs import RunSummary
 from sanefit.components.foundation.step_lines.line_forms import StepError, StepTiming
 from sanefit.pipeline.local.local_run import LocalOutcome
-from sanefit.pipeline.local.run_results import of_training, remove, report_of
+from sanefit.pipeline.local.run_results import closing_lines, of_training, remove, report_of
 
 TIMINGS = [StepTiming("snapshot", 0.5, 1, 2)]
 
@@ -56,6 +57,17 @@ def test_the_latest_report_is_the_default(tmp_path: Path) -> None:
         (tmp_path / "runs" / name / "report.html").write_text(name)
     assert report_of(tmp_path, "first").read_text() == "first"
     assert report_of(tmp_path, "").read_text() == "second"
+
+
+@pytest.mark.parametrize(("suspected", "said"), [(None, False), (0, False), (1234, True)])
+def test_the_last_lines_say_where_suspected_labels_are(suspected: int | None, said: bool, tmp_path: Path) -> None:
+    summary = RunSummary(run_name="r", fingerprint="f", failed_checks=[], suspected_labels=suspected)
+    outcome = failed(tmp_path / "r", 1, tmp_path / "r")  # after its labels were judged
+    (outcome.folder / "summary.json").write_text(summary.model_dump_json())
+    result = of_training(outcome, 0, 10)
+    assert result["suspected_labels"] == suspected
+    line = f"label errors    1,234 suspected: {outcome.folder}/suspected-labels.csv"
+    assert (line in closing_lines(result, "sqlite:///x")) == said
 
 
 @pytest.mark.parametrize("name", ["validation_accuracy", "val_accuracy"])

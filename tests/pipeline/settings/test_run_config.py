@@ -36,6 +36,15 @@ def test_a_relative_source_is_taken_from_where_the_user_is(tmp_path: Path, monke
     assert config.data.source == f"folder:{tmp_path}/photos"
 
 
+def test_a_relative_file_of_names_is_taken_from_where_the_user_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for given, expected in [("suspected-labels.csv", f"{tmp_path}/suspected-labels.csv"), ("s3://b/k", "s3://b/k")]:
+        assert load_config(DEFAULT_CONFIG, [f"data.exclude={given}"]).data.exclude == expected
+    assert load_config(DEFAULT_CONFIG).data.exclude is None
+
+
 @pytest.mark.parametrize(
     "source", ["digits", "torchvision:CIFAR10", "s3://bucket/images", "csv:s3://bucket/images.csv"]
 )
