@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from sanefit.components.foundation.classifiers.recommended_weights import with_weights_at_hand
 from sanefit.components.foundation.image_dataset.shards import read_manifest
 from sanefit.components.foundation.schemas.images import DatasetReference, Manifest
+from sanefit.components.foundation.schemas.network_kind import DEFAULT_WEIGHTS
 from sanefit.components.foundation.schemas.networks import NetworkSettings, network_settings
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import OptimizerSettings, TrainingParameters
@@ -44,7 +44,16 @@ def read_training_inputs(given: TrainingParameters) -> TrainingInputs:
         reference,
         read_manifest(reference),
         load_result(ChannelStats, given.stats),
-        with_weights_at_hand(network_settings.validate_json(given.network), reference.storage),
+        _at_hand(network_settings.validate_json(given.network), reference.storage),
         OptimizerSettings.model_validate_json(given.optimizer),
         given.seed,
     )
+
+
+def _at_hand(network: NetworkSettings, storage: str) -> NetworkSettings:
+    if network.weights_uri != DEFAULT_WEIGHTS:
+        return network
+    # Only here: it loads torch, which a step that merely reads its inputs does not need.
+    from sanefit.components.foundation.classifiers.recommended_weights import with_weights_at_hand
+
+    return with_weights_at_hand(network, storage)
