@@ -90,12 +90,13 @@ def train_final(
     if workers.device.type == "cuda":
         say(describe_arithmetic(arithmetic, inputs.network, torch.cuda.get_device_name(workers.device)))
     with arithmetic.in_force():
-        planned = plan_members(inputs.network, inputs.optimizer, final, ranking, inputs.seed, say)
         judged = judged_class(ranking.search_range.metric, manifest.class_names)
-        members = train_members(runs, judging(planned, judged))
+        planned = judging(plan_members(inputs.network, inputs.optimizer, final, ranking, inputs.seed, say), judged)
+        members = train_members(runs, planned)
         validation = _measure_on_validation(members, runs.data(), inputs.classes, say)
         table = Storage(run.storage).run(run.run_name).suspected_labels
-        label_errors = find_label_errors(runs, planned[0], members, validation.temperature, inputs, table)
+        best = next(member for member in planned if member.setting == members[0].setting)
+        label_errors = find_label_errors(runs, best, members, validation.temperature, inputs, table)
     measured = _measured_on_test(members, inputs, validation, Storage(run.storage).run(run.run_name).weights)
     trained = measured.model_copy(update={"label_errors": label_errors})
     log_result(trained, members, inputs.optimizer, final, run, (started, clock()), _hardware(workers), say)

@@ -46,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cifar10", type=Path, required=True, help="archive of CIFAR-10's training images")
     parser.add_argument("--share", type=float, default=1.0, help="of the images of each class")
-    parser.add_argument("--epochs", type=int, default=16, help="of a final training; each convnet has half as many")
+    parser.add_argument("--epochs", type=int, default=20, help="of a final training; each convnet has half as many")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -313,6 +313,33 @@ def test_a_step_that_is_repeated_adds_nothing_twice(run_final: Callable[..., Fin
     assert len(client.get_metric_history(child.info.run_id, "validation_loss")) == len(first.trained.epochs)
 
 
+def test_labels_of_the_training_split_are_judged_too_whatever_the_metric_before_the_test_split_is_read(
+    run_final: Callable[..., FinalRun],
+) -> None:
+    ranking = ranking_of(0.1)
+    searched = ranking.search_range.model_copy(update={"metric": "recall.3"})
+    final = FinalTrainingSettings(epochs=2, label_errors="all")
+    run = run_final(final=final, ranking=ranking.model_copy(update={"search_range": searched}))
+    assert run.trained.label_errors is not None
+    assert run.trained.label_errors.judged == {"train": 1206, "validation": 271}
+    [said] = [number for number, line in enumerate(run.events) if "suspected label errors among" in line]
+    assert run.events.index("read test") > said
+
+
+def test_judging_labels_changes_nothing_of_the_model(run_final: Callable[..., FinalRun], final_run: FinalRun) -> None:
+    final = THREE_EPOCHS.model_copy(update={"label_errors": "none"})
+    run = run_final(final=final)
+    assert run.trained.label_errors is None
+    assert all(torch.equal(run.weights[name], value) for name, value in final_run.weights.items())
+
+
+def without_places(trained: TrainedModel) -> TrainedModel:
+    """Without where its files are, which is another folder for each run."""
+    assert trained.label_errors is not None
+    label_errors = trained.label_errors.model_copy(update={"uri": ""})
+    return trained.model_copy(update={"weights_uri": "", "label_errors": label_errors})
+
+
 def test_the_same_seed_gives_the_same_model_and_another_one_does_not(
     final_run: FinalRun, run_final: Callable[..., FinalRun]
 ) -> None:
