@@ -1,19 +1,17 @@
 """What is verified elsewhere: a signature, and everything that can be computed anew."""
 
-import contextlib
 import dataclasses
-import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from certified_version import NAME, NOW, Certified, certified, changed, flipped
+from command_in_process import Ran, sanefit_here
 from containers.servers import mlflow_server
 from test_certificate import digest_by_hand
 from test_signature import KEY, OTHER, pem, public_pem
@@ -23,7 +21,6 @@ from sanefit.components.foundation.tracking.connection import connect
 from sanefit.components.model_registry import certified_snapshot
 from sanefit.components.model_registry.api import CheckedCertificate, CheckedItem, check_certificate
 from sanefit.components.model_registry.signature import fingerprint_of, is_signed, sign
-from sanefit.pipeline.commands.main import main
 from sanefit.pipeline.commands.verify import lines_of
 
 pytestmark = pytest.mark.slow
@@ -49,28 +46,8 @@ def check(made: Certified, model_uri: str = URI) -> CheckedCertificate:
     return check_certificate(connect(made.uri), model_uri, KEY.public_key())
 
 
-@dataclass(frozen=True)
-class Ran:
-    status: int
-    stdout: str
-    stderr: str
-
-
 def verify(tracking_uri: str, *arguments: str | Path) -> Ran:
-    """The command, in this process."""
-    said, warned, status = io.StringIO(), io.StringIO(), 0
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stdout(said),
-        contextlib.redirect_stderr(warned),
-    ):
-        patch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
-        patch.setattr(sys, "argv", ["sanefit", "verify", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as ended:
-            status = int(ended.code or 0)
-    return Ran(status, said.getvalue(), warned.getvalue())
+    return sanefit_here(tracking_uri, "verify", *arguments)
 
 
 def verify_elsewhere(tracking_uri: str, *arguments: str | Path) -> Ran:

@@ -1,18 +1,14 @@
 """From a registered model of the digits to what ``sanefit drift`` prints, on a real MLflow store."""
 
-import contextlib
 import hashlib
 import io
-import json
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from certified_version import NAME, Certified, certified, changed
+from command_in_process import Ran, sanefit_here
 from PIL import Image
 from said import Said
 from scipy.stats import ks_2samp
@@ -29,7 +25,6 @@ from sanefit.components.model_registry.drift import source_sample
 from sanefit.components.model_registry.drift.image_sample import ImageSample, image_statistics
 from sanefit.components.model_registry.drift.reference import DriftReference, as_bytes, from_bytes, read_reference
 from sanefit.components.model_registry.seen_images import digests_of
-from sanefit.pipeline.commands.main import main
 
 pytestmark = pytest.mark.slow
 
@@ -55,29 +50,8 @@ def folder_of_images(folder: Path, pixels: np.ndarray) -> str:
     return str(folder)
 
 
-@dataclass(frozen=True)
-class Ran:
-    status: int
-    stdout: str
-    stderr: str
-
-    @property
-    def result(self) -> dict[str, Any]:
-        parsed: dict[str, Any] = json.loads(self.stdout.splitlines()[-1])
-        return parsed
-
-
 def drift(made: Certified, *arguments: str | Path) -> Ran:
-    """The command, in this process."""
-    said, warned, status = io.StringIO(), io.StringIO(), 0
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said), contextlib.redirect_stderr(warned):
-        patch.setenv("MLFLOW_TRACKING_URI", made.uri)
-        patch.setattr(sys, "argv", ["sanefit", "drift", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as ended:
-            status = int(ended.code or 0)
-    return Ran(status, said.getvalue(), warned.getvalue())
+    return sanefit_here(made.uri, "drift", *arguments)
 
 
 def found(made: Certified, source: str, images: int = 2000, seed: int = 0, workers: int = 1) -> VersionDrift:
