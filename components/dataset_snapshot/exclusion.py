@@ -10,6 +10,7 @@ from sanefit.components.foundation.image_dataset.image_names import name_in_sour
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
 from sanefit.components.foundation.schemas.images import DataSettings, ExcludedImage
 from sanefit.components.foundation.step_lines.step_log import Say
+from sanefit.components.foundation.storage.layout import SUSPECTED_LABELS
 
 
 def named_in(settings: DataSettings, images: Sequence[SourceImage], say: Say) -> frozenset[int]:
@@ -39,7 +40,7 @@ def named_in(settings: DataSettings, images: Sequence[SourceImage], say: Say) ->
     if unknown:
         say(
             f"warning: data.exclude={settings.exclude!r} names {len(unknown):,} images that the source has not, as "
-            f"{min(unknown)!r}; expected names as suspected-labels.csv and the page have them; correct the file"
+            f"{min(unknown)!r}; expected names as {SUSPECTED_LABELS} and the page have them; correct the file"
         )
     return named
 

@@ -18,8 +18,7 @@ from sanefit.components.foundation.machine.arithmetic import arithmetic_of
 from sanefit.components.foundation.machine.parallel_work import end_with_parent
 from sanefit.components.foundation.machine.termination import is_asked_to_stop, listen_for_sigterm
 from sanefit.components.foundation.training.loop.several_processes import highest_of_all
-from sanefit.components.foundation.training.loop.training_data import read_training_data
-from sanefit.components.foundation.training.stacks.kept_features import with_features
+from sanefit.components.foundation.training.stacks.kept_features import training_data_for
 from sanefit.components.foundation.training.stacks.trial import Problem
 
 PATIENCE = timedelta(hours=1)  # with another process, which may be validating or writing a checkpoint
@@ -47,9 +46,8 @@ def run_worker(folder: Path, part: BatchPart, local_rank: int) -> None:
 def _train(job: MemberJob, part: BatchPart, device: torch.device) -> MemberProgress:
     manifest = read_manifest(job.dataset)
     problem = Problem(manifest.image_shape, len(manifest.class_names), job.stats, device, getattr(torch, job.precision))
-    data = read_training_data(job.dataset, device, manifest)
-    if job.recipe.freeze_epochs:
-        data = with_features(data, job.dataset, job.network, problem, _say_nothing)
+    frozen = job.recipe.freeze_epochs > 0
+    data = training_data_for(job.dataset, manifest, job.network, problem, _say_nothing, frozen=frozen)
     say = _say if part.rank == 0 else _say_nothing
     checkpoint = Checkpoint(
         job.checkpoint_uri,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sanefit.components.final_training.batch_norm import reestimate_batch_norm
 from sanefit.components.final_training.label_errors import find_label_errors
 from sanefit.components.final_training.member_runs import MemberRuns, TrainedMember, Workers
 from sanefit.components.final_training.members import Member, judging, plan_members
@@ -31,10 +30,10 @@ from sanefit.components.foundation.training.checkpoints.checkpoint_pace import A
 from sanefit.components.foundation.training.checkpoints.trained_model import joined, write_weights
 from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.loop.evaluation import evaluate, measure_scores, scores_of
-from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
+from sanefit.components.foundation.training.loop.training_data import TrainingData
 from sanefit.components.foundation.training.loop.training_images import training_images
 from sanefit.components.foundation.training.score import judged_class
-from sanefit.components.foundation.training.stacks.kept_features import with_features
+from sanefit.components.foundation.training.stacks.kept_features import training_data_for
 from sanefit.components.foundation.training.stacks.trial import Problem
 
 ON_CPU = Workers()
@@ -81,7 +80,11 @@ def train_final(
         final,
         run.storage,
         workers,
-        functools.cache(lambda: _training_data(inputs, problem, say)),
+        functools.cache(
+            lambda: training_data_for(
+                dataset, manifest, inputs.network, problem, say, frozen=inputs.optimizer.freeze_epochs > 0
+            )
+        ),
         say,
         clock,
         interruptions,
@@ -104,13 +107,6 @@ def train_final(
         object_store.remove(member.checkpoint_uri)
     _say_result(trained, manifest.class_names, say)
     return trained
-
-
-def _training_data(inputs: TrainingInputs, problem: Problem, say: Say) -> TrainingData:
-    data = read_training_data(inputs.dataset, problem.device, inputs.manifest)
-    if not inputs.optimizer.freeze_epochs:
-        return data
-    return with_features(data, inputs.dataset, inputs.network, problem, say)
 
 
 def _hardware(workers: Workers) -> str:
@@ -163,8 +159,7 @@ def _measure_on_validation(members: Sequence[TrainedMember], data: TrainingData,
     """The model's accuracy, after batch norm's statistics are taken over the training split, and what it is worth."""
     labels = data.validation_labels
     for member in members:
-        if member.best.epoch > member.frozen_epochs:  # before, all but the new part is as it was given
-            reestimate_batch_norm(member.classifier, data.train_pixels)
+        member.reestimate_batch_norm(data.train_pixels)
     scores = scores_of(_model(members), data.validation_pixels)
     whole, temperature = measure_scores(scores, labels), fit_temperature(scores, labels)
     if len(members) > 1:

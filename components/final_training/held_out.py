@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sanefit.components.final_training.batch_norm import reestimate_batch_norm
 from sanefit.components.final_training.confident_learning import Batch
 from sanefit.components.final_training.member_runs import MemberRuns, TrainedMember, Workers
 from sanefit.components.final_training.members import Member
@@ -123,8 +122,8 @@ def _train(runs: MemberRuns, member: Member, fold_of: Tensor, fold: int) -> Trai
         part=f"without fold {fold} of {FOLDS}",
     )
     trained = of_fold.train(member)
-    if trained is not None and trained.best.epoch > trained.frozen_epochs:
-        reestimate_batch_norm(trained.classifier, seen.train_pixels)
+    if trained is not None:
+        trained.reestimate_batch_norm(seen.train_pixels)
     return trained
 
 

@@ -24,13 +24,13 @@ from sanefit.components.foundation.schemas.images import SplitName
 from sanefit.components.foundation.schemas.label_errors import LabelErrors, SuspectedLabel
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.layout import SUSPECTED_LABELS
 from sanefit.components.foundation.training.checkpoints.trained_model import joined
 from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.loop.training_data import TrainingData
 
 COLUMNS = ("path", "label", "suggested", "score", "split")
 SHOWN = 24
-TABLE = "suspected-labels.csv"
 
 
 def find_label_errors(
@@ -172,5 +172,6 @@ def _say(found: LabelErrors, say: Say) -> None:
     worst = found.worst[0]
     say(
         f"{found.count:,} suspected label errors among {judged}, first {worst.path}: labelled {worst.class_name!r}, "
-        f"rather {worst.suggested!r}; look at {TABLE}, beside the page, before you take any out with data.exclude"
+        f"rather {worst.suggested!r}; look at {SUSPECTED_LABELS}, beside the page, before you take any "
+        "out with data.exclude"
     )

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import torch
 
+from sanefit.components.final_training.batch_norm import reestimate_batch_norm
 from sanefit.components.final_training.checkpoint import Checkpoint, MemberProgress, checkpoint_uri
 from sanefit.components.final_training.member_training import train_member
 from sanefit.components.final_training.members import Member
@@ -25,6 +26,7 @@ from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.training.checkpoints.checkpoint_pace import AT_ANY_MOMENT, Interruptions
 from sanefit.components.foundation.training.loop.training_data import TrainingData
+from sanefit.components.foundation.training.loop.training_images import Images
 from sanefit.components.foundation.training.stacks.trial import Problem
 
 TRAINS_A_MEMBER = "sanefit.components.final_training.member_runs"
@@ -57,6 +59,14 @@ class TrainedMember:
     best: EpochRecord
     checkpoint_uri: str
     frozen_epochs: int = 0
+
+    def reestimate_batch_norm(self, pixels: Images) -> None:
+        """Over the training images, uint8 (images, height, width, channels), in place.
+
+        Not where the best epoch was a frozen one: its averages are those that its other weights were given with.
+        """
+        if self.best.epoch > self.frozen_epochs:
+            reestimate_batch_norm(self.classifier, pixels)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,15 @@ FEWEST = 24  # images in it nevertheless
 
 
 @dataclass(frozen=True)
+class HeadOnFeatures:
+    """The new part of a network, and what the rest gives it for each image: float (images, ...)."""
+
+    classifier: nn.Module
+    train_features: Tensor
+    validation_features: Tensor
+
+
+@dataclass(frozen=True)
 class Setup:
     """Everything that a training needs; the checks train copies of the classifier.
 
@@ -39,7 +48,7 @@ class Setup:
     ``not_looked_at``: names of what is searched beside.
     ``loss``, ``step``: what a training minimizes, and how it steps.
     ``has_own_normalization``: whether pixels are normalized as pretrained weights ask for, not by these images.
-    ``searched``: what the search trains where that is not the whole network: its new part, on features as pixels.
+    ``searched``: what the search trains where that is not the whole network.
     ``workers``: trainings side by side. ``say``: takes a line of progress; ``clock``: seconds, and ``deadline``, after
     which nothing long is begun.
     """
@@ -56,7 +65,7 @@ class Setup:
     momentum: float = 0.9
     optimizer: OptimizerKind = "sgd"
     backbone_rate: float = 1.0
-    searched: "Setup | None" = None
+    searched: "HeadOnFeatures | None" = None
     learning_rates: tuple[float, float] | None = None
     weight_decays: tuple[float, float] | None = None
     seed: int = 0
@@ -73,6 +82,20 @@ class Setup:
     say: Say = lambda _: None
     clock: Clock = time.monotonic
     deadline: float = math.inf
+
+    @property
+    def of_search(self) -> "Setup":
+        """The same for what the search trains: of a network with a frozen part its head, with features for pixels."""
+        head = self.searched
+        if head is None:
+            return self
+        return replace(
+            self,
+            classifier=head.classifier,
+            train_pixels=head.train_features,
+            validation_pixels=head.validation_features,
+            searched=None,
+        )
 
     @property
     def descent(self) -> Descent:

@@ -1,6 +1,5 @@
 """From what a run is given to what its checks look at."""
 
-import copy
 from dataclasses import replace
 from functools import partial
 
@@ -19,12 +18,12 @@ from sanefit.components.foundation.schemas.search import CoarseSettings
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.loop.frozen_part import new_part
-from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
-from sanefit.components.foundation.training.stacks.kept_features import with_features
+from sanefit.components.foundation.training.loop.training_data import TrainingData
+from sanefit.components.foundation.training.stacks.kept_features import training_data_for
 from sanefit.components.foundation.training.stacks.trial import Problem
 from sanefit.components.sanity_checks.choices import Trained, first_choice, not_looked_at, other_choices
 from sanefit.components.sanity_checks.cost import fitted
-from sanefit.components.sanity_checks.setup import Setup
+from sanefit.components.sanity_checks.setup import HeadOnFeatures, Setup
 
 
 def setup_of(
@@ -38,10 +37,9 @@ def setup_of(
         settings: thresholds, and what to skip.
         say: prints a line.
     """
-    data = read_training_data(inputs.dataset, manifest=inputs.manifest)
-    if inputs.optimizer.freeze_epochs >= coarse.epochs:
-        problem = Problem(inputs.manifest.image_shape, inputs.classes, inputs.stats)
-        data = with_features(data, inputs.dataset, inputs.network, problem, say)
+    problem = Problem(inputs.manifest.image_shape, inputs.classes, inputs.stats)
+    frozen = inputs.optimizer.freeze_epochs >= coarse.epochs
+    data = training_data_for(inputs.dataset, inputs.manifest, inputs.network, problem, say, frozen=frozen)
     made = partial(_setup, inputs, data, coarse, settings)
     others = other_choices(inputs.network, inputs.optimizer, coarse)
     return replace(
@@ -66,7 +64,7 @@ def _setup(
     network, optimizer = trained
     weights_seed = derive_seed(inputs.seed, "sanity")
     classifier = build_classifier(network, inputs.manifest.image_shape, inputs.classes, inputs.stats, weights_seed)
-    setup = Setup(
+    return Setup(
         classifier=classifier,
         classes=inputs.classes,
         train_pixels=data.train_pixels,
@@ -77,25 +75,20 @@ def _setup(
         momentum=optimizer.momentum,
         optimizer=optimizer.kind,
         backbone_rate=optimizer.backbone_rate,
+        searched=_head_on_features(data, classifier),
         learning_rates=coarse.learning_rate,
         weight_decays=coarse.weight_decay,
         has_own_normalization=network.has_own_normalization,
         thresholds=settings,
         seed=derive_seed(inputs.seed, "probe"),
     )
-    return replace(setup, searched=_head_on_features(setup, data, classifier))
 
 
-def _head_on_features(setup: Setup, data: TrainingData, classifier: Classifier) -> Setup | None:
+def _head_on_features(data: TrainingData, classifier: Classifier) -> HeadOnFeatures | None:
     if data.train_features is None or data.validation_features is None:
         return None
     head = classifier.network.get_submodule(new_part(classifier, data.train_pixels).head)
-    return replace(
-        setup,
-        classifier=Classifier(nn.Identity(), copy.deepcopy(head)),
-        train_pixels=data.train_features,
-        validation_pixels=data.validation_features,
-    )
+    return HeadOnFeatures(Classifier(nn.Identity(), head), data.train_features, data.validation_features)
 
 
 def _files(inputs: TrainingInputs, split: SplitName) -> Tensor | None:

@@ -19,7 +19,7 @@ from sanefit.components.channel_stats.channel_stats import measure_channel_stats
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.final_training import held_out
 from sanefit.components.final_training.held_out import FOLDS, HeldOut, cross_validate
-from sanefit.components.final_training.label_errors import SHOWN, TABLE, find_label_errors
+from sanefit.components.final_training.label_errors import SHOWN, find_label_errors
 from sanefit.components.final_training.member_runs import MemberRuns, TrainedMember, Workers
 from sanefit.components.final_training.members import Member
 from sanefit.components.foundation.image_dataset.image_names import NAMES_FILE
@@ -33,7 +33,7 @@ from sanefit.components.foundation.schemas.networks import TwoLayerSettings
 from sanefit.components.foundation.schemas.search import TrialSetting
 from sanefit.components.foundation.schemas.statistics import StatsSettings
 from sanefit.components.foundation.schemas.training import OptimizerSettings
-from sanefit.components.foundation.storage.layout import RunFolder
+from sanefit.components.foundation.storage.layout import SUSPECTED_LABELS, RunFolder
 from sanefit.components.foundation.training.loop.recipe import recipe_of
 from sanefit.components.foundation.training.loop.training_data import read_training_data
 from sanefit.components.foundation.training.stacks.trial import Problem, Trial
@@ -107,7 +107,7 @@ def test_the_table_and_the_result_say_the_same(judged: Judged) -> None:
     found = judged.find()
     assert found is not None
     content, rows = Path(found.uri).read_bytes(), judged.rows()
-    assert found.uri.endswith(TABLE)
+    assert found.uri.endswith(SUSPECTED_LABELS)
     assert found.sha256 == hashlib.sha256(content).hexdigest()
     assert content.startswith(b"path,label,suggested,score,split\n")
     assert found.count == len(rows) == len({row["path"] for row in rows})

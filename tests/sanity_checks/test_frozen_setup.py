@@ -49,7 +49,7 @@ def pretrained(
     body = {name: value for name, value in Counting((8, 8, 1), 10).state_dict().items() if name.startswith("body")}
     torch.save(body, tmp_path / "body.pt")
     network = ModuleSettings(kind="module", path=f"{__name__}:Counting", weights=str(tmp_path / "body.pt"))
-    return digits.model_copy(update={"storage": digits.storage}), digits_stats, network
+    return digits, digits_stats, network
 
 
 def made(pretrained: tuple[DatasetReference, ChannelStats, ModuleSettings], freeze_epochs: int, said: Said) -> Setup:

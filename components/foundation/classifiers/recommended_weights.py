@@ -40,7 +40,8 @@ def with_weights_at_hand(settings: NetworkSettings, storage: str) -> NetworkSett
 def _size(settings: TorchvisionSettings | TimmSettings) -> int:
     if isinstance(settings, TorchvisionSettings):
         return own_pixels(settings, torch.nn.Identity()).size
-    return own_pixels(settings, installed_timm(settings.name).create_model(settings.name)).size
+    size: int = installed_timm(settings.name).get_pretrained_cfg(settings.name).input_size[-1]
+    return size
 
 
 def _downloaded(settings: TorchvisionSettings | TimmSettings) -> dict[str, Tensor]:

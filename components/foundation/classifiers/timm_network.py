@@ -1,10 +1,10 @@
 """Classifiers of timm, for any number of channels and classes."""
 
-import difflib
 from types import ModuleType
 
 from torch import nn
 
+from sanefit.components.foundation.classifiers.unknown_network import unknown_network
 from sanefit.components.foundation.errors import SettingsError
 
 
@@ -51,8 +51,6 @@ def installed_timm(name: str) -> ModuleType:
         ) from None
     architecture = name.partition(".")[0]
     if not timm.is_model(architecture):
-        close = difflib.get_close_matches(architecture, timm.list_models(), n=1)
-        fix = f"did you mean {close[0]!r}?" if close else "correct network.name"
-        raise SettingsError(f"network.name={name!r}: expected a classifier of timm, as resnet18; {fix}")
+        raise unknown_network(name, "timm", timm.list_models())
     module: ModuleType = timm
     return module

@@ -1,11 +1,10 @@
 """Classifiers of torchvision, for any number of channels and classes."""
 
-import difflib
 from typing import Any
 
 from torch import nn
 
-from sanefit.components.foundation.errors import SettingsError
+from sanefit.components.foundation.classifiers.unknown_network import unknown_network
 
 # Two of them train a second output beside the scores, unless told not to.
 WITHOUT_SECOND_OUTPUT = {"aux_logits": False, "init_weights": True}
@@ -30,9 +29,7 @@ def torchvision_network(name: str, image_shape: tuple[int, int, int], classes: i
 
     known = models.list_models(module=models)
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        fix = f"did you mean {close[0]!r}?" if close else "correct network.name"
-        raise SettingsError(f"network.name={name!r}: expected a classifier of torchvision, as resnet18; {fix}")
+        raise unknown_network(name, "torchvision", known)
     options = dict(OPTIONS.get(name, {}))
     if name.startswith("vit_"):
         options["image_size"] = image_shape[0]

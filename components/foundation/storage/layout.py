@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sanefit.components.foundation.storage.object_store import join
 
+SUSPECTED_LABELS = "suspected-labels.csv"
 SHORT = 16  # of a digest's digits, enough to name a folder
 
 
@@ -113,7 +114,7 @@ class RunFolder:
     @property
     def suspected_labels(self) -> str:
         """A table of the images whose labels may be wrong, the worst first."""
-        return join(self.uri, "suspected-labels.csv")
+        return join(self.uri, SUSPECTED_LABELS)
 
     @property
     def untracked(self) -> str:

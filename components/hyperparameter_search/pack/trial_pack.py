@@ -20,9 +20,8 @@ from sanefit.components.foundation.storage.packs import store_pack_result, text_
 from sanefit.components.foundation.training.checkpoints.checkpoint_pace import AT_ANY_MOMENT, Interruptions
 from sanefit.components.foundation.training.inputs import TrainingInputs
 from sanefit.components.foundation.training.loop.folds import assign_folds
-from sanefit.components.foundation.training.loop.training_data import read_training_data
 from sanefit.components.foundation.training.score import judged_class
-from sanefit.components.foundation.training.stacks.kept_features import with_features
+from sanefit.components.foundation.training.stacks.kept_features import training_data_for
 from sanefit.components.foundation.training.stacks.trial import Problem
 from sanefit.components.hyperparameter_search.pack.chunk_training import PackContext
 from sanefit.components.hyperparameter_search.pack.pack_progress import TrialCount
@@ -77,11 +76,15 @@ def run_pack(
     """
     devices, cores, seed = machine.devices, machine.cores, inputs.seed
     workers = cores if devices[0].type == "cpu" else len(devices)
-    data_device = devices[0] if len(devices) == 1 else CPU
-    data = read_training_data(inputs.dataset, data_device, inputs.manifest)
     problem = Problem(inputs.manifest.image_shape, inputs.classes, inputs.stats, devices[0])
-    if inputs.optimizer.freeze_epochs:
-        data = with_features(data, inputs.dataset, inputs.network, replace(problem, device=data_device), say)
+    data = training_data_for(
+        inputs.dataset,
+        inputs.manifest,
+        inputs.network,
+        replace(problem, device=devices[0] if len(devices) == 1 else CPU),
+        say,
+        frozen=inputs.optimizer.freeze_epochs > 0,
+    )
     bundles = read_index(inputs.dataset, "train", inputs.manifest)[:, BUNDLE]
     trials = TrialsOfPack(
         plan=plan,

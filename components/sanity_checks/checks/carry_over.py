@@ -36,11 +36,7 @@ def check_recommended_rate(setup: Setup) -> Measurement | None:
     if rate is None:
         ended = [(rate.last_loss, rate.learning_rate) for rate in setup.probe if rate.last_loss is not None]
         rate = min(ended)[1] if ended else None
-    if rate is None:
-        return None
-    if setup.searched is None:
-        return check_carry_over(setup, rate)
-    return check_carry_over(replace(setup.searched, say=setup.say, workers=setup.workers), rate)
+    return None if rate is None else check_carry_over(setup.of_search, rate)
 
 
 def check_carry_over(setup: Setup, learning_rate: float) -> Measurement:

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 
 from sanefit.components.foundation.schemas.checks import ProbedRate, Verdict
 from sanefit.components.sanity_checks.check import Measurement
-from sanefit.components.sanity_checks.probe.learning_rate_probe import describe_probe, learning_rate_band
+from sanefit.components.sanity_checks.probe.learning_rate_probe import HALF_A_STEP, describe_probe, learning_rate_band
 from sanefit.components.sanity_checks.setup import Setup
 
 LITTLE_OVERLAP = 0.1  # of the decades asked for
 # The probe takes 60 steps; a search takes thousands, in which rates below the probe's band learn as well.
 SLOWER = 30.0
-HALF_A_STEP = 10**0.25
 
 
 def check_learning_rates(setup: Setup) -> Measurement:

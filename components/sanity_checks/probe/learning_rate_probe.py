@@ -19,6 +19,7 @@ from sanefit.components.sanity_checks.cost import affordable
 from sanefit.components.sanity_checks.short_training import PLAIN_SGD, Descent, short_training
 
 RATES = tuple(10 ** (exponent / 2) for exponent in range(-14, 3))  # 1e-7 to 10, two per decade
+HALF_A_STEP = 10**0.25
 STEPS = 60
 BARELY = 0.01  # a share of the first loss: the lecture's 1e-6 moved it by 0.007 % in ten epochs
 NEAR_BEST = 0.5  # of the largest fall
@@ -124,7 +125,7 @@ def learning_rate_band(probe: Sequence[ProbedRate]) -> tuple[float, float] | Non
     if not run:
         return None
     if len(run) == 1:
-        return run[0].learning_rate / 10**0.25, run[0].learning_rate * 10**0.25
+        return run[0].learning_rate / HALF_A_STEP, run[0].learning_rate * HALF_A_STEP
     return run[0].learning_rate, run[-1].learning_rate
 
 

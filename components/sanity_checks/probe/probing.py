@@ -23,7 +23,7 @@ def probed(setup: Setup) -> Setup:
     these parts are given small values, for the probe and the checks behind it.
     """
     if setup.searched is not None:
-        return replace(setup, probe=_probed(replace(setup.searched, say=setup.say, workers=setup.workers)).probe)
+        return replace(setup, probe=_probed(setup.of_search).probe)
     seen = _probed(setup)
     if learning_rate_band(seen.probe) is not None or not zero_parts(setup.classifier):
         return seen

@@ -68,7 +68,7 @@ class Training:
             if part.ranks > 1:  # torch has it for GPUs alone: on CPUs each process normalizes its own part
                 nn.SyncBatchNorm.convert_sync_batchnorm(classifier)
         self.classifier, self.data, self.recipe, self.options, self.part = classifier, data, recipe, options, part
-        self.epochs, self.steps, self.batches = 0, 0, 0
+        self.epochs, self.steps, self.batches = (state.epochs, state.steps, 0) if state else (0, 0, 0)
         self.tally = EpochTally.of(1, self.device)
         self.new = new_part(classifier, data.train_pixels) if recipe.freeze_epochs else EVERYTHING
         self.trainable = [parameter for parameter in classifier.network.parameters() if parameter.requires_grad]
@@ -77,7 +77,6 @@ class Training:
         key_dropout(classifier.network, recipe.noise_seed)
         if part.ranks > 1:
             convert_part_dropout(classifier.network, part)
-        self.epochs = 0 if state is None else state.epochs
         self.phase = self._phase()
         if state is not None:
             self._restore(state)
@@ -193,10 +192,10 @@ class Training:
         return scores.float() if scores.dtype == torch.bfloat16 else scores
 
     def _restore(self, state: TrainingState) -> None:
-        self.epochs, self.steps = state.epochs, state.steps
         self.classifier.network.load_state_dict(dict(settled(state).weights))
-        frozen = 0 if self.is_frozen else self.recipe.freeze_epochs
-        steps = state.steps - frozen * len(epoch_batches(self.data.train_labels, self.recipe, 1))  # of this phase
+        steps = state.steps
+        if self.recipe.freeze_epochs and not self.is_frozen:  # those of this phase
+            steps -= self.recipe.freeze_epochs * len(epoch_batches(self.data.train_labels, self.recipe, 1))
         restore_slots(self.phase.optimizer, self.classifier.network, state.slots, steps)
         if self.averaged:
             self.averaged.load_state_dict(dict(state.averaged))

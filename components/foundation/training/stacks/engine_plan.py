@@ -78,12 +78,9 @@ def choose_plan(
     network = trials[0].network
     if engine == "stacked" and (reason := why_not_stacked(network)):
         raise SettingsError(reason)
-    if engine != "loop" and (trials[0].recipe.freeze_epochs or any(t.recipe.backbone_rate != 1 for t in trials)):
+    if engine != "loop" and (why := _why_in_turn(trials)):
         asked = "" if engine == "fastest" else f"instead of search.engine={engine}: "
-        return EnginePlan("loop", 1, reason=f"{asked}no stack has a frozen part, or rates that differ by layer")
-    if engine != "loop" and (kind := trials[0].recipe.optimizer) not in STACKED_STEPS:
-        asked = "" if engine == "fastest" else f"instead of search.engine={engine}: "
-        return EnginePlan("loop", 1, reason=f"{asked}optimizer {kind} has no stacked step")
+        return EnginePlan("loop", 1, reason=f"{asked}{why}")
     short = data_on(short_data(data, trials[0].recipe.batch_size), problem.device)
     sizes = _sizes(trials[0], problem, short, -(-len(trials) // workers), networks_at_once, workers)
     if engine == "loop" or not (sizes or engine in ("stacked", "vmapped")):
@@ -99,6 +96,14 @@ def choose_plan(
         if measured.steps > CLEARLY * best.steps:
             best = measured
     return replace(best.plan, reason=f"steps/s: {', '.join(map(str, found))}")
+
+
+def _why_in_turn(trials: Sequence[Trial]) -> str:
+    """Why no stack trains these, whatever their network; empty where one may."""
+    if trials[0].recipe.freeze_epochs or any(trial.recipe.backbone_rate != 1 for trial in trials):
+        return "no stack has a frozen part, or rates that differ by layer"
+    kind = trials[0].recipe.optimizer
+    return "" if kind in STACKED_STEPS else f"optimizer {kind} has no stacked step"
 
 
 def short_data(data: TrainingData, batch_size: int) -> TrainingData:

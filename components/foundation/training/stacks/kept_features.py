@@ -14,18 +14,36 @@ from torch import Tensor
 from sanefit.components.foundation.classifiers.classifier import Classifier
 from sanefit.components.foundation.identity.code import digest_of_own_code
 from sanefit.components.foundation.identity.training_identity import identify_trainings, settings_of
-from sanefit.components.foundation.schemas.images import DatasetReference
+from sanefit.components.foundation.schemas.images import DatasetReference, Manifest
 from sanefit.components.foundation.schemas.networks import NetworkSettings
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.content import current_copy
 from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.training.loop.frozen_part import features_of, new_part
-from sanefit.components.foundation.training.loop.training_data import TrainingData
+from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
 from sanefit.components.foundation.training.loop.training_images import Images
 from sanefit.components.foundation.training.stacks.trial import Problem
 
 COMPUTES_FEATURES = "sanefit.components.foundation.training.loop.frozen_part"
+
+
+def training_data_for(
+    dataset: DatasetReference, manifest: Manifest, network: NetworkSettings, problem: Problem, say: Say, *, frozen: bool
+) -> TrainingData:
+    """Both splits on the problem's device, with their features where they are trained on.
+
+    Args:
+        dataset, manifest: which images.
+        network, problem, say: as for ``with_features``.
+        frozen: whether epochs come first in which only the network's new part is trained.
+
+    Raises:
+        DataError: as ``read_training_data``.
+        SettingsError, StorageError: as ``with_features``.
+    """
+    data = read_training_data(dataset, problem.device, manifest)
+    return with_features(data, dataset, network, problem, say) if frozen else data
 
 
 def with_features(
