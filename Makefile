@@ -68,12 +68,13 @@ bench-drift: $(INSTALLED)  ## shifts found and samples without one left alone (A
 bench-gpu: $(INSTALLED)  ## the trial engine on a GPU (ARGS="--help" says what it takes)
 	$(BIN)/python tests/benchmarks/bench_gpu.py $(ARGS)
 
-check: $(INSTALLED)  ## format and lint (ruff), types (mypy)
+check: $(INSTALLED)  ## format and lint (ruff, yamllint), types (mypy)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/yamllint --strict k8s pipeline/configs .github .yamllint
 	$(BIN)/mypy
 
-k8s-check: $(INSTALLED)  ## manifests, configurations and Dockerfiles: schemas, lint, policies; needs no cluster
+k8s-check: $(INSTALLED)  ## manifests, configurations and Dockerfiles: schemas, lint of Dockerfiles, policies; needs no cluster
 	k8s/check.sh $(BIN)
 	$(BIN)/pytest tests/k8s $(ARGS)
 
