@@ -476,6 +476,21 @@ def test_image_size_resizes_every_image(size: int, image_folder: ImageFolder, st
     assert sum(shape[0] for shape in shapes) == 60
 
 
+@pytest.mark.parametrize(("size", "shape"), [([6, 20], (6, 20, 3)), ([7, 7], (7, 7, 3))])
+def test_image_size_may_be_a_rectangle(
+    size: list[int], shape: tuple[int, int, int], image_folder: ImageFolder, storage: str
+) -> None:
+    root = image_folder({"cat": 20, "dog": 20}, size=(9, 12))
+    dataset = snapshot_of(root, storage, image_size=size)
+    assert read_manifest(dataset).image_shape == shape
+    assert read_split(dataset, "train")[0].shape[1:] == shape
+
+
+def test_a_square_is_the_same_setting_however_it_is_written(image_folder: ImageFolder, storage: str) -> None:
+    root = image_folder({"cat": 20, "dog": 20}, size=(9, 12))
+    assert snapshot_of(root, storage, image_size=[7, 7]) == snapshot_of(root, storage, image_size=7)
+
+
 def test_the_digits_are_grey_8x8_images(digits: DatasetReference) -> None:
     manifest = read_manifest(digits)
     assert manifest.image_shape == (8, 8, 1)

@@ -39,7 +39,7 @@ from sanefit.components.model_registry.verification import verify
 
 pytestmark = pytest.mark.slow
 
-SIZE = 12
+SIZE = (12, 17)
 
 
 def photograph(number: int, random: np.random.Generator) -> tuple[str, bytes]:

@@ -5,6 +5,7 @@ from typing import Any
 from torch import nn
 
 from sanefit.components.foundation.classifiers.unknown_network import unknown_network
+from sanefit.components.foundation.errors import SettingsError
 
 # Two of them train a second output beside the scores, unless told not to.
 WITHOUT_SECOND_OUTPUT = {"aux_logits": False, "init_weights": True}
@@ -23,7 +24,7 @@ def torchvision_network(name: str, image_shape: tuple[int, int, int], classes: i
         A module from float (images, channels, height, width) to scores (images, classes).
 
     Raises:
-        SettingsError: when torchvision has no such classifier.
+        SettingsError: when torchvision has no such classifier, or it does not take images of this shape.
     """
     from torchvision import models
 
@@ -32,11 +33,21 @@ def torchvision_network(name: str, image_shape: tuple[int, int, int], classes: i
         raise unknown_network(name, "torchvision", known)
     options = dict(OPTIONS.get(name, {}))
     if name.startswith("vit_"):
-        options["image_size"] = image_shape[0]
+        options["image_size"] = _side_of_square(name, image_shape)
     network: nn.Module = models.get_model(name, weights=None, num_classes=classes, **options)
     if image_shape[2] != 3:
         _take_channels(network, image_shape[2])
     return network
+
+
+def _side_of_square(name: str, image_shape: tuple[int, int, int]) -> int:
+    height, width, _ = image_shape
+    if height != width:
+        raise SettingsError(
+            f"network.name={name!r}: it takes square images only, these are {height}x{width}; expected one side for "
+            f"both; set data.image_size={max(height, width)}, or choose a network of convolutions"
+        )
+    return height
 
 
 def _take_channels(network: nn.Module, channels: int) -> None:

@@ -105,19 +105,20 @@ def unused_bits(highest: int, bit_depth: int) -> str:
     )
 
 
-def scale(pixels: NDArray[np.uint8], image_size: int) -> NDArray[np.uint8]:
-    """Scale an image, and crop it around its center, to ``image_size`` pixels on both sides.
+def scale(pixels: NDArray[np.uint8], image_size: int | tuple[int, int]) -> NDArray[np.uint8]:
+    """Scale an image, keeping its proportions, and crop it around its center.
 
     Args:
         pixels: uint8 (height, width, 1 or 3).
-        image_size: above 0.
+        image_size: (height, width), each above 0, or one number for both.
 
     Returns:
-        uint8 (image_size, image_size, 1 or 3).
+        uint8 (height, width, 1 or 3) of that size.
     """
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
     picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    scaled = np.asarray(ImageOps.fit(picture, (image_size, image_size), Image.Resampling.BILINEAR))
-    return scaled.reshape(image_size, image_size, pixels.shape[2])
+    scaled = np.asarray(ImageOps.fit(picture, (width, height), Image.Resampling.BILINEAR))
+    return scaled.reshape(height, width, pixels.shape[2])
 
 
 def _picture(content: bytes, background: tuple[int, int, int], bit_depth: int) -> Picture:

@@ -33,14 +33,15 @@ class DecodedImage:
 class Preparation:
     """How files become pixels; as in ``DataSettings``."""
 
-    image_size: int | None
+    image_size: int | tuple[int, int] | None
     background: tuple[int, int, int]
     bit_depth: int
 
     @property
     def metadata(self) -> dict[str, Any]:
         """What JSON and YAML can hold of it."""
-        return {"image_size": self.image_size, "background": list(self.background), "bit_depth": self.bit_depth}
+        size = list(self.image_size) if isinstance(self.image_size, tuple) else self.image_size
+        return {"image_size": size, "background": list(self.background), "bit_depth": self.bit_depth}
 
     @classmethod
     def from_metadata(cls, known: Mapping[str, Any]) -> "Preparation":
@@ -49,7 +50,8 @@ class Preparation:
         Raises:
             KeyError: when one is missing.
         """
-        return cls(known["image_size"], tuple(known["background"]), known["bit_depth"])
+        size = known["image_size"]
+        return cls(tuple(size) if isinstance(size, list) else size, tuple(known["background"]), known["bit_depth"])
 
 
 def decode_file(content: bytes, path: str, preparation: Preparation) -> DecodedImage:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from sanefit.components.foundation.schemas.bases import Artifact, Level, OneLine, Settings
 from sanefit.components.foundation.schemas.sources import S3, Folders, SourceKind, kind_of, of_known_kind
@@ -31,13 +31,27 @@ _GROUP_FORMS = (
 )
 
 
+LARGEST_SIDE = 4096
+
+
+def _sides(size: object) -> object:
+    """One number for a square, whichever way it is written, so that equal sizes give equal keys."""
+    sides = size if isinstance(size, (list, tuple)) and len(size) == 2 else [size]
+    if any(type(side) is not int or not 1 <= side <= LARGEST_SIDE for side in sides):
+        raise ValueError(f"expected pixels from 1 to {LARGEST_SIDE:,}: one number, or [height, width]")
+    return sides[0] if len(set(sides)) == 1 else tuple(sides)
+
+
+ImageSides = Annotated[int | tuple[int, int], BeforeValidator(_sides)]
+
+
 class DataSettings(Settings):
     """Where the images come from, how they are split, and what is done with those that are not as they should be.
 
     ``image_size``: every image is scaled, keeping its proportions, and cropped around its center to this many pixels
-    on both sides. ``background``: what transparent images lie over. ``bit_depth``: how many bits of a 16-bit file hold
-    gray levels; the highest 8 of them are kept. ``max_bad_fraction``: share of files that may be
-    broken; more of them stop the run. ``splits``: ``by_content``, a hash of each image, or ``own``, those of the
+    on both sides, or to ``[height, width]``. ``background``: what transparent images lie over. ``bit_depth``: how many
+    bits of a 16-bit file hold gray levels; the highest 8 of them are kept. ``max_bad_fraction``: share of files that
+    may be broken; more of them stop the run. ``splits``: ``by_content``, a hash of each image, or ``own``, those of the
     source: folders ``train``, ``val`` and ``test`` above the classes, a table's column ``split``, or these words in the
     names of its files. ``group``: which images belong together, of a patient or a video, say, and never lie in two
     splits: ``column:NAME`` of a table, ``folder:LEVEL``, 1 for the folder that a file lies in, or ``pattern:REGEX``,
@@ -46,7 +60,7 @@ class DataSettings(Settings):
     """
 
     source: Annotated[str, AfterValidator(of_known_kind)] = "digits"
-    image_size: Annotated[int, Field(ge=1, le=4096)] | None = None
+    image_size: ImageSides | None = None
     splits: Literal["by_content", "own"] = "by_content"
     group: Annotated[str, AfterValidator(_group)] | None = None
     validation_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15

@@ -152,6 +152,16 @@ def test_image_size_gives_both_sides(size: int, shape: tuple[int, int]) -> None:
     assert scale(decode(encoded(noise(*shape)), "x"), size).shape == (size, size, 3)
 
 
+def test_a_rectangle_is_height_and_width_and_keeps_the_proportions_of_what_it_shows() -> None:
+    ring = np.zeros((90, 120, 3), dtype=np.uint8)
+    row, column = np.indices((90, 120))
+    ring[np.hypot(row - 44.5, column - 59.5) < 30] = 255
+    seen = scale(ring, (30, 80)) > 127  # two thirds as large: a disc of 20 pixels, of which 30 rows are left
+    assert seen.shape == (30, 80, 3)
+    assert seen[15, :, 0].sum() == pytest.approx(40, abs=1)
+    assert seen[:, 40, 0].all()
+
+
 @pytest.mark.parametrize("upright", [False, True])
 def test_the_crop_is_around_the_center(upright: bool) -> None:
     strip = np.zeros((10, 30, 3), dtype=np.uint8)

@@ -48,6 +48,8 @@ def test_a_location_can_be_sent_to_another_process(location: Location) -> None:
     [
         (DataSettings(), "3 digits None (255, 255, 255) 16"),
         (DataSettings(source="folder:x", image_size=32), "3 image files 32 (255, 255, 255) 16"),
+        (DataSettings(source="folder:x", image_size=[32, 32]), "3 image files 32 (255, 255, 255) 16"),
+        (DataSettings(source="folder:x", image_size=[32, 48]), "3 image files (32, 48) (255, 255, 255) 16"),
         (DataSettings(source="s3://b/x", background=(0, 1, 2)), "3 image files None (0, 1, 2) 16"),
     ],
     ids=str,
