@@ -13,7 +13,7 @@ LOCKED = --constraint requirements.lock --editable '.[dev]'
 ON_EVERY_CORE = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-containers k8s-check zoo bench-start bench-checks bench-null-control bench-data bench-search bench-long-tail bench-label-errors bench-predict bench-drift bench-gpu check format lock images pin-base push clean
+.PHONY: help setup run test test-fast test-containers k8s-check zoo azurite bench-start bench-checks bench-null-control bench-data bench-search bench-long-tail bench-label-errors bench-predict bench-drift bench-gpu check format lock images pin-base push clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ test: $(INSTALLED)  ## all tests, on every core (ARGS="-k splits")
 
 test-fast: $(INSTALLED)  ## the tests to run after each change: a minute, without those marked slow
 	$(ON_EVERY_CORE) -m "not slow and not containers" --ignore=tests/containers --ignore=tests/gpu $(ARGS)
+
+azurite:  ## Microsoft's emulator of Azure's storage, by npm, for the tests that need it; they are skipped without
+	npm install --no-audit --no-fund --silent --prefix build/azurite azurite@3.37.0
 
 test-containers: $(INSTALLED)  ## build the images and run the pipeline in them (buildah, podman; as root)
 	tests/containers/install_tools.sh

@@ -22,7 +22,7 @@ validate() { # folder, name, perhaps --no-warn
 for overlay in k8s/overlays/*/; do
     validate "$overlay" "$(basename "$overlay")"
 done
-for component in workload-identity serving; do
+for component in workload-identity serving google-storage azure-storage; do
     mkdir "$rendered/$component"
     k8s=$(realpath --relative-to "$rendered/$component" k8s)
     printf 'resources: [%s/overlays/prod]\ncomponents: [%s/components/%s]\n' "$k8s" "$k8s" "$component" \

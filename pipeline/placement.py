@@ -13,6 +13,8 @@ from sanefit.pipeline.settings.cluster_settings import ClusterSettings, NodeRequ
 
 IMAGE_USER = 10001  # as in images/*/Dockerfile
 S3_SECRET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+GOOGLE_SECRET_KEYS = ("GOOGLE_SERVICE_ACCOUNT_KEY",)
+AZURE_SECRET_KEYS = ("AZURE_STORAGE_ACCOUNT_KEY",)
 MLFLOW_SECRET_KEYS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 SIGNING_SECRET_KEYS = (SIGNING_KEY,)
 # A pod that nobody tries again: autoscalers leave its node.
@@ -166,7 +168,15 @@ def _with_environment(task: PipelineTask, cluster: ClusterSettings, step: StepSe
         task.set_env_variable("AWS_ENDPOINT_URL", cluster.s3_endpoint)
     if cluster.s3_region:
         task.set_env_variable("AWS_DEFAULT_REGION", cluster.s3_region)
+    if cluster.s3_requester_pays:
+        task.set_env_variable("AWS_REQUEST_PAYER", "requester")
+    if cluster.google_quota_project:
+        task.set_env_variable("GOOGLE_CLOUD_QUOTA_PROJECT", cluster.google_quota_project)
+    if cluster.azure_account:
+        task.set_env_variable("AZURE_STORAGE_ACCOUNT_NAME", cluster.azure_account)
     _use_secret(task, cluster.s3_secret, S3_SECRET_KEYS)
+    _use_secret(task, cluster.google_secret, GOOGLE_SECRET_KEYS)
+    _use_secret(task, cluster.azure_secret, AZURE_SECRET_KEYS)
 
 
 def _on_gpus(task: PipelineTask, cluster: ClusterSettings, gpus: str) -> None:

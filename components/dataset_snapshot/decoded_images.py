@@ -25,6 +25,7 @@ from sanefit.components.foundation.image_dataset.splits import digest_array, dig
 from sanefit.components.foundation.schemas.images import DataSettings, Shard, SplitName
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import Storage, decoded_folder
+from sanefit.components.foundation.storage.remote_stores import is_remote
 
 SHARD_BYTES = 64 * 2**20
 COPIED_AT_ONCE = 2**20
@@ -84,7 +85,7 @@ def read_decoded(storage: Storage, folder: str) -> DecodedImages:
     for name in object_store.list_folders(storage.below(folder)):
         part = f"{folder}/{name}"
         uri = object_store.join(storage.below(part), IMAGES_FILE)
-        if object_store.is_s3(uri) and not object_store.exists(uri):
+        if is_remote(uri) and not object_store.exists(uri):
             continue  # an upload that broke off: this file is its last
         with np.load(io.BytesIO(object_store.read_bytes(uri))) as arrays:
             _take(decoded, part, dict(arrays))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.remote_stores import is_remote
 
 
 @contextmanager
@@ -15,19 +16,19 @@ def published(folder_uri: str, last_file: str) -> Iterator[Path]:
     """A local folder whose files are those of ``folder_uri`` when the body succeeds; it vanishes when the body fails.
 
     Args:
-        folder_uri: a local or ``s3://`` folder.
+        folder_uri: a local folder, or one in an object store.
         last_file: the file without which there is no such folder, for readers.
 
     Raises:
         StorageError: when it cannot be written.
     """
-    publish = _s3_folder if object_store.is_s3(folder_uri) else _local_folder
+    publish = _remote_folder if is_remote(folder_uri) else _local_folder
     with publish(folder_uri, last_file) as folder:
         yield folder
 
 
 @contextmanager
-def _s3_folder(folder_uri: str, last_file: str) -> Iterator[Path]:
+def _remote_folder(folder_uri: str, last_file: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as temporary:
         yield Path(temporary)
         for path in sorted(Path(temporary).iterdir(), key=lambda path: path.name == last_file):

@@ -11,6 +11,7 @@ from sanefit.components.foundation.schemas.runs import RunReference, RunSummary
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import RunFolder, Storage
+from sanefit.components.foundation.storage.remote_stores import is_remote
 from sanefit.components.foundation.storage.run_record import read_run_record
 from sanefit.components.foundation.tracking.connection import asking_once, connect, store_exists
 from sanefit.components.foundation.tracking.finished_runs import identity_tags
@@ -67,7 +68,7 @@ def open_tracking_run(
         SettingsError: when the name is a prompt's, or the experiment is deleted.
         StorageError: when there is no MLflow that can be used, or its artifact store cannot be written from here.
     """
-    local_store = tracking_uri.startswith("sqlite:") and not object_store.is_s3(storage)
+    local_store = tracking_uri.startswith("sqlite:") and not is_remote(storage)
     wait_until_unlocked(tracking_uri, say)
     tracking = connect(tracking_uri)
     require_server(tracking, model_name)

@@ -7,7 +7,13 @@ from kubernetes import client
 
 from sanefit.pipeline.doctor.findings import Finding
 from sanefit.pipeline.kubeflow.client.kubernetes_api import call
-from sanefit.pipeline.placement import MLFLOW_SECRET_KEYS, S3_SECRET_KEYS, SIGNING_SECRET_KEYS
+from sanefit.pipeline.placement import (
+    AZURE_SECRET_KEYS,
+    GOOGLE_SECRET_KEYS,
+    MLFLOW_SECRET_KEYS,
+    S3_SECRET_KEYS,
+    SIGNING_SECRET_KEYS,
+)
 from sanefit.pipeline.settings.cluster_settings import ClusterSettings
 
 KUEUE = "kueue.x-k8s.io"
@@ -33,6 +39,8 @@ def object_findings(
     wanted: dict[str, tuple[str, ...]] = {}
     for secret, keys in (
         (cluster.s3_secret, S3_SECRET_KEYS),
+        (cluster.google_secret, GOOGLE_SECRET_KEYS),
+        (cluster.azure_secret, AZURE_SECRET_KEYS),
         (cluster.mlflow_secret, MLFLOW_SECRET_KEYS),
         (cluster.signing_secret, SIGNING_SECRET_KEYS),
         (cluster.notify_secret if notify_variable else "", (notify_variable,)),

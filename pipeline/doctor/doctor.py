@@ -13,7 +13,7 @@ from sanefit.pipeline.doctor.findings import Finding
 from sanefit.pipeline.doctor.image_findings import image_findings
 from sanefit.pipeline.doctor.kubeflow_findings import NAMESPACE_OF_A_SINGLE_USER, kubeflow_finding, plugin_finding
 from sanefit.pipeline.doctor.node_findings import node_findings
-from sanefit.pipeline.doctor.service_findings import mlflow_finding, storage_finding
+from sanefit.pipeline.doctor.service_findings import mlflow_finding, source_finding, storage_finding
 from sanefit.pipeline.kubeflow.client.connection import connect as connect_to_kubeflow
 from sanefit.pipeline.kubeflow.client.kubernetes_api import connect as connect_to_kubernetes
 from sanefit.pipeline.settings.run_config import RunConfig
@@ -38,6 +38,8 @@ def examine(config: RunConfig, endpoint: str, namespace: str, ca_cert: Path | No
         yield Finding("Kubeflow", "failed", str(error))
     yield mlflow_finding(config.cluster, api)
     yield storage_finding(config.cluster, api)
+    if found := source_finding(config.data.source, config.cluster):
+        yield found
     try:
         images = container_images(config.cluster.images)
         yield from image_findings(images, config)

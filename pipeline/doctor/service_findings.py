@@ -2,18 +2,22 @@
 
 import importlib.metadata
 import os
+import re
 import urllib.parse
 
 import requests
 from kubernetes import client
 
 from sanefit.components.foundation.errors import StorageError
+from sanefit.components.foundation.schemas.sources import kind_of
 from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage.remote_stores import is_remote
 from sanefit.pipeline.doctor.cluster_findings import reason, service_has_endpoints
 from sanefit.pipeline.doctor.findings import Finding
 from sanefit.pipeline.settings.cluster_settings import ClusterSettings
 
 ANSWER_SECONDS = 10
+STORES = {"s3": "S3", "gs": "Google storage", "az": "Azure storage"}
 
 
 def mlflow_finding(cluster: ClusterSettings, api: client.ApiClient | None) -> Finding:
@@ -50,19 +54,36 @@ def mlflow_finding(cluster: ClusterSettings, api: client.ApiClient | None) -> Fi
 def storage_finding(cluster: ClusterSettings, api: client.ApiClient | None) -> Finding:
     """Whether the bucket can be listed with the credentials at hand."""
     if not cluster.storage:
-        return Finding("S3", "failed", "no bucket is named", "set cluster.storage, as in s3://bucket/sanefit")
+        return Finding("storage", "failed", "no bucket is named", "set cluster.storage, as in s3://bucket/sanefit")
     if cluster.storage.startswith("file://"):
         return Finding("storage", "unknown", f"{cluster.storage} is a folder of a volume, which pods alone see")
-    if cluster.s3_endpoint and (inside := _inside_finding("S3", cluster.s3_endpoint, api)):
+    is_s3 = cluster.storage.startswith("s3://")
+    if is_s3 and cluster.s3_endpoint and (inside := _inside_finding("S3", cluster.s3_endpoint, api)):
         return inside
-    if cluster.s3_endpoint:
-        os.environ.setdefault("AWS_ENDPOINT_URL", cluster.s3_endpoint)
+    return _listed_finding("cluster.storage", cluster.storage, cluster)
+
+
+def source_finding(source: str, cluster: ClusterSettings) -> Finding | None:
+    """Whether the images can be listed with the credentials at hand, where they lie in an object store."""
+    place = kind_of(source).place(source)
+    if not is_remote(place) or (place.startswith("s3://") and cluster.s3_endpoint):  # which only pods may reach
+        return None
+    return _listed_finding("data.source", re.split(r"[{*?]", place, maxsplit=1)[0].rpartition("/")[0], cluster)
+
+
+def _listed_finding(key: str, uri: str, cluster: ClusterSettings) -> Finding:
+    given = {"AWS_ENDPOINT_URL": cluster.s3_endpoint, "AZURE_STORAGE_ACCOUNT_NAME": cluster.azure_account}
+    for name, value in given.items():
+        if value:
+            os.environ.setdefault(name, value)
+    what = STORES[uri.partition("://")[0]] if key == "cluster.storage" else "images"
     try:
-        object_store.exists(object_store.join(cluster.storage, "runs"))
+        object_store.list_folders(uri)
     except StorageError as error:
-        fix = "correct cluster.storage, cluster.s3_endpoint or the credentials"
-        return Finding("S3", "failed", str(error).split(";")[0], fix)
-    return Finding("S3", "ok", f"{cluster.storage} can be listed with the credentials at hand")
+        where = {"s3": "cluster.s3_endpoint, ", "az": "cluster.azure_account, "}.get(uri.partition("://")[0], "")
+        fix = f"correct {key}, {where}or the credentials"
+        return Finding(what, "failed", str(error).split(";")[0], fix)
+    return Finding(what, "ok", f"{uri} can be listed with the credentials at hand")
 
 
 def _inside_finding(what: str, url: str, api: client.ApiClient | None) -> Finding | None:

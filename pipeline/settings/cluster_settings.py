@@ -6,6 +6,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from sanefit.components.foundation.schemas.bases import Settings
 from sanefit.pipeline.settings.cluster_values import (
+    AzureAccount,
     Bytes,
     Cpu,
     Duration,
@@ -144,6 +145,11 @@ class ClusterSettings(Settings):
     s3_endpoint: Url = ""
     s3_region: str = ""
     s3_secret: OptionalObjectName = "sanefit-s3"
+    s3_requester_pays: bool = False
+    google_secret: OptionalObjectName = ""
+    google_quota_project: str = ""
+    azure_account: AzureAccount = ""
+    azure_secret: OptionalObjectName = ""
     mlflow_secret: OptionalObjectName = ""
     notify_secret: OptionalObjectName = ""
     signing_secret: OptionalObjectName = ""
@@ -180,6 +186,11 @@ class ClusterSettings(Settings):
                         f"cluster.volumes: {volume.path!r} and {other.path!r} lie in each other; expected a folder of "
                         "its own for each, as in /mnt/photos; correct path"
                     )
+        if self.storage.startswith("az://") and not self.azure_account:
+            raise ValueError(
+                f"cluster.storage={self.storage!r}: the container alone does not say where it lies; expected the name "
+                "of its storage account with it; set cluster.azure_account"
+            )
         if self.storage.startswith("file://") and not self.is_in_a_volume(self.storage_folder):
             raise ValueError(
                 f"cluster.storage={self.storage!r}: no volume is mounted there; expected a folder below the path of "

@@ -49,10 +49,12 @@ Folder = Annotated[str, in_form(rf"({PART})+", "an absolute path without . and .
 StoragePlace = Annotated[
     str,
     in_form(
-        rf"(s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9](/.*)?|file://({PART})+)?",
-        "a bucket and prefix, as in s3://bucket/sanefit, or a folder of a volume, as in file:///mnt/sanefit",
+        rf"((s3|gs|az)://[a-z0-9][a-z0-9._-]{{1,61}}[a-z0-9](/.*)?|file://({PART})+)?",
+        "a bucket and prefix, as in s3://, gs:// or az://bucket/sanefit, or a folder of a volume, as in "
+        "file:///mnt/sanefit",
     ),
 ]
+AzureAccount = Annotated[str, in_form(r"([a-z0-9]{3,24})?", "the name of a storage account, as in contosophotos")]
 ImageReference = Annotated[
     str,
     in_form(

@@ -15,8 +15,10 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from cloud_servers import azurite, google_storage, running_azurite
 
-from sanefit.components.foundation.storage.s3_client import s3_client
+from sanefit.components.foundation.storage.cloud_store import reached_store
+from sanefit.components.foundation.storage.s3_store import s3_client
 
 WEED = Path(sys.executable).with_name("weed")
 GRPC_OFFSET = 10_000
@@ -126,3 +128,49 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     s3_client.cache_clear()
     yield f"s3://{s3_server.bucket}"
     s3_client.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def google_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What users of Google's storage have set; it has the bucket ``images``."""
+    folder = tmp_path_factory.mktemp("google")
+    server, command = new_s3_server(folder)
+    without_keys = [argument for argument in command if not argument.startswith("-s3.config")]
+    with running_s3_server(folder, server, without_keys), google_storage(server.endpoint) as environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+def azure_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What users of Azure's storage have set; it has the container ``images``."""
+    with running_azurite(tmp_path_factory.mktemp("azurite"), "images") as environment:
+        yield environment
+
+
+@pytest.fixture
+def gs(google_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URI of a bucket, on a server that obstore's usual chain finds."""
+    with _reached_by(google_environment, monkeypatch):
+        yield "gs://images"
+
+
+@pytest.fixture
+def az(azure_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URI of a container, on a server that obstore's usual chain finds."""
+    with _reached_by(azure_environment, monkeypatch):
+        yield "az://images"
+
+
+@contextmanager
+def _reached_by(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    reached_store.cache_clear()
+    yield
+    reached_store.cache_clear()
+
+
+def remote_store_names() -> list[object]:
+    """The fixtures of object stores; those that cannot be had here are skipped."""
+    reason = "Azurite is not installed; make azurite"
+    return ["s3", "gs", pytest.param("az", marks=pytest.mark.skipif(azurite() is None, reason=reason))]

@@ -11,7 +11,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 OVERLAYS = tuple(sorted(path.name for path in (ROOT / "k8s" / "overlays").iterdir()))
-CHOSEN = ("workload-identity", "serving")  # components that prod leaves to choice
+CHOSEN = ("workload-identity", "serving", "google-storage", "azure-storage")  # components that prod leaves to choice
 SETS = (*OVERLAYS, *(f"prod+{name}" for name in CHOSEN))
 KUBECTL = Path(sys.executable).with_name("kubectl")
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.image_dataset.shards import snapshot_folder
 from sanefit.components.foundation.schemas.images import DatasetReference, SplitName
-from sanefit.components.foundation.schemas.sources import S3, kind_of
+from sanefit.components.foundation.schemas.sources import kind_of
 from sanefit.components.foundation.storage import object_store
 
 NAMES_FILE = "names.npz"
@@ -45,7 +45,7 @@ def name_in_source(source: str, path: str) -> str:
         path: as the source lists it, or as a person wrote it.
     """
     kind = kind_of(source)
-    root = source if source.startswith(S3) else kind.place(source)
+    root = kind.place(source)
     if kind.is_table:
         root = root.rpartition("/")[0]
     return path.removeprefix(f"{root.rstrip('/')}/") if root else path

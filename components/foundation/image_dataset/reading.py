@@ -8,7 +8,7 @@ import numpy as np
 from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.picture_content import as_gray, pixel_digest
 from sanefit.components.foundation.image_dataset.prepared_pixels import DecodedImage, Preparation, decode_file
-from sanefit.components.foundation.image_dataset.sources.s3_object import S3Object
+from sanefit.components.foundation.image_dataset.sources.object_in_store import ObjectInStore
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
 from sanefit.components.foundation.image_dataset.splits import content_digest
 from sanefit.components.foundation.schemas.images import DataSettings
@@ -23,7 +23,7 @@ def contents_of(images: list[SourceImage]) -> Iterable[bytes]:
     Raises:
         DataError, StorageError: when the source does not give one.
     """
-    if not any(isinstance(image.location, S3Object) for image in images):
+    if not any(isinstance(image.location, ObjectInStore) for image in images):
         return (image.location.read() for image in images)
     with ThreadPoolExecutor(FETCHED_AT_ONCE) as pool:
         return list(pool.map(lambda image: image.location.read(), images))

@@ -10,9 +10,10 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from sanefit.components.foundation.errors import RunFailedError
+from sanefit.components.foundation.storage import cloud_store
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
 AHEAD = 2  # tasks for each worker that wait, or whose results wait
@@ -42,6 +43,15 @@ def end_with_parent(parent: int | None = None) -> None:
         os._exit(1)
 
 
+def start_method() -> Literal["fork", "spawn"]:
+    """How processes begin that may reach the storage.
+
+    Forked, for a start from nothing takes longer than decoding ten thousand small images; but a fork cannot reach
+    Google's or Azure's storage once its parent has.
+    """
+    return "spawn" if cloud_store.is_in_use() else "fork"
+
+
 @contextmanager
 def working_in_parallel(workers: int) -> Iterator[InParallel]:
     """So many processes, which start when they are needed; one worker is this process.
@@ -52,8 +62,7 @@ def working_in_parallel(workers: int) -> Iterator[InParallel]:
     if workers == 1:
         yield map
         return
-    # Forked, for a start from nothing takes longer than decoding ten thousand small images.
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("fork"))
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context(start_method()))
 
     def in_parallel(function: Callable[[Task], Result], tasks: Iterable[Task], /) -> Iterator[Result]:
         waiting = iter(tasks)

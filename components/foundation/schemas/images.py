@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from sanefit.components.foundation.schemas.bases import Artifact, Level, OneLine, Settings
-from sanefit.components.foundation.schemas.sources import S3, Folders, SourceKind, kind_of, of_known_kind
+from sanefit.components.foundation.schemas.sources import REMOTE, Folders, SourceKind, kind_of, of_known_kind
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -92,7 +92,7 @@ class DataSettings(Settings):
     @property
     def excludes_by_local_file(self) -> bool:
         """Whether ``exclude`` names a file of this machine."""
-        return self.exclude is not None and not self.exclude.startswith(S3)
+        return self.exclude is not None and not self.exclude.startswith(REMOTE)
 
     @property
     def folders(self) -> Folders:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from sanefit.components.foundation.schemas.bases import Settings
+from sanefit.components.foundation.schemas.sources import REMOTE
 
 INITS = ("he", "xavier", "orthogonal", "zeros")  # and gaussian:STD
 
@@ -74,7 +75,7 @@ class Network(Settings):
     @property
     def weights_on_this_machine(self) -> bool:
         """Whether these weights are a file that only this machine may have."""
-        return bool(self.weights_uri) and not self.weights_uri.startswith(("s3://", PACKAGE))
+        return bool(self.weights_uri) and not self.weights_uri.startswith((*REMOTE, PACKAGE))
 
     @property
     def scheme(self) -> Init | None:

@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-ALLOWED = {"NAME": r"\w+", "BUCKET": r"[^/]+"}
+ALLOWED = {"NAME": r"\w+", "BUCKET": r"[^/]+", "CONTAINER": r"[^/]+"}
 FILES = "image files"
-S3 = "s3://"
+REMOTE = ("s3://", "gs://", "az://")  # what addresses in object stores begin with
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 KIND_OF_FILE = {**dict.fromkeys(TAR_SUFFIXES, "tar"), ".zip": "zip", ".csv": "csv", ".parquet": "parquet"}
 
@@ -22,11 +22,11 @@ class SourceKind:
     """One kind of source.
 
     ``form``: what users write; a word in capitals stands for their own: PATH for a file or folder, of this machine
-    unless it begins with ``s3://``, NAME for letters, digits and underscores, BUCKET for anything without a slash, any
-    other word for anything. ``module``: the file in ``image_dataset/sources/`` whose ``list_images`` lists it.
-    ``pixels``: (height, width, channels) of every image, where a source gives uint8 pixels rather than image files;
-    nothing decodes or scales those. ``has_splits``: whether ``data.splits=own`` makes sense. ``is_table``: whether it
-    has columns.
+    unless it is an address in an object store, NAME for letters, digits and underscores, BUCKET and CONTAINER for
+    anything without a slash, any other word for anything. ``module``: the file in ``image_dataset/sources/`` whose
+    ``list_images`` lists it. ``pixels``: (height, width, channels) of every image, where a source gives uint8 pixels
+    rather than image files; nothing decodes or scales those. ``has_splits``: whether ``data.splits=own`` makes sense.
+    ``is_table``: whether it has columns.
     """
 
     form: str
@@ -46,8 +46,8 @@ class SourceKind:
         return FILES if self.pixels is None else self.name
 
     def place(self, source: str) -> str:
-        """The part of ``source`` that the words in capitals stand for; empty where there are none."""
-        return source.removeprefix(re.split("[A-Z]", self.form, maxsplit=1)[0])
+        """What the words in capitals stand for in ``source``, or the whole address; empty where there are none."""
+        return source if source.startswith(REMOTE) else source.removeprefix(re.split("[A-Z]", self.form, maxsplit=1)[0])
 
     def fits(self, source: str) -> bool:
         """Whether ``source`` is of this form."""
@@ -56,7 +56,7 @@ class SourceKind:
 
     def on_this_machine(self, source: str) -> bool:
         """Whether ``source`` names a file or folder of this machine."""
-        return "PATH" in self.form and not self.place(source).startswith(S3)
+        return "PATH" in self.form and not self.place(source).startswith(REMOTE)
 
 
 # What the folders around an image say: its class; its split, too; or nothing, and every image is listed, of no class.
@@ -71,7 +71,9 @@ SOURCES = (
     SourceKind("parquet:PATH", "parquet_table", is_table=True),
     SourceKind("webdataset:PATH", "webdataset_shards"),
     SourceKind("torchvision:NAME", "torchvision_dataset"),
-    SourceKind("s3://BUCKET/KEY", "s3_prefix"),
+    SourceKind("s3://BUCKET/KEY", "object_prefix"),
+    SourceKind("gs://BUCKET/KEY", "object_prefix"),
+    SourceKind("az://CONTAINER/KEY", "object_prefix"),
 )
 
 

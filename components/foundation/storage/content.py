@@ -7,8 +7,9 @@ from pathlib import Path
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.schemas.network_kind import PACKAGE
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.s3_objects import fetch, list_objects
+from sanefit.components.foundation.storage.remote_stores import is_remote
 from sanefit.components.foundation.storage.storage_failures import explained
+from sanefit.components.foundation.storage.stored_objects import fetch, object_at
 
 
 def current_copy(uri: str, cache_folder: Path | None = None) -> Path:
@@ -23,10 +24,9 @@ def current_copy(uri: str, cache_folder: Path | None = None) -> Path:
     """
     if uri.startswith(PACKAGE):
         return _of_package(uri)
-    if not object_store.is_s3(uri):
+    if not is_remote(uri):
         return Path(uri)
-    [stored] = list_objects(uri, exactly=True)
-    return fetch(stored, cache_folder or object_store.local_cache())
+    return fetch(object_at(uri), cache_folder or object_store.local_cache())
 
 
 def _of_package(uri: str) -> Path:

@@ -1,4 +1,4 @@
-"""Files by URI: a local path or ``s3://bucket/key``."""
+"""Files by URI: a local path, or an object in a store, as in ``s3://bucket/key``."""
 
 import os
 import shutil
@@ -6,15 +6,8 @@ import tempfile
 import uuid
 from pathlib import Path
 
-from sanefit.components.foundation.storage.s3_client import bucket_and_key, s3_client
+from sanefit.components.foundation.storage.remote_stores import bucket_and_key, is_remote, store_of
 from sanefit.components.foundation.storage.storage_failures import explained
-
-TAKEN = (409, 412)  # what S3 answers where there is an object, or another writer of it
-
-
-def is_s3(uri: str) -> bool:
-    """Whether ``uri`` names an object in S3 rather than a local path."""
-    return uri.startswith("s3://")
 
 
 def join(uri: str, *parts: str) -> str:
@@ -29,10 +22,7 @@ def read_bytes(uri: str) -> bytes:
         StorageError: when there is nothing, or it cannot be read.
     """
     with explained("read", uri):
-        if not is_s3(uri):
-            return Path(uri).read_bytes()
-        bucket, key = bucket_and_key(uri)
-        return s3_client().get_object(Bucket=bucket, Key=key)["Body"].read()
+        return store_of(uri).get(uri) if is_remote(uri) else Path(uri).read_bytes()
 
 
 def write_bytes(uri: str, content: bytes) -> None:
@@ -42,9 +32,8 @@ def write_bytes(uri: str, content: bytes) -> None:
         StorageError: when it cannot be written.
     """
     with explained("write", uri):
-        if is_s3(uri):
-            bucket, key = bucket_and_key(uri)
-            s3_client().put_object(Bucket=bucket, Key=key, Body=content)
+        if is_remote(uri):
+            store_of(uri).put(uri, content)
         else:
             _write_aside_then_rename(Path(uri), content)
 
@@ -55,17 +44,8 @@ def write_new(uri: str, content: bytes) -> bool:
     Raises:
         StorageError: when it cannot be written.
     """
-    if not is_s3(uri):
-        return _link_unless_there(Path(uri), content)
-    bucket, key = bucket_and_key(uri)
-    try:
-        s3_client().put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
-    except Exception as error:
-        if getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode") in TAKEN:
-            return False
-        with explained("write", uri):
-            raise
-    return True
+    with explained("write", uri):
+        return store_of(uri).put_new(uri, content) if is_remote(uri) else _link_unless_there(Path(uri), content)
 
 
 def remove(uri: str) -> None:
@@ -75,9 +55,8 @@ def remove(uri: str) -> None:
         StorageError: when it cannot be deleted.
     """
     with explained("remove", uri):
-        if is_s3(uri):
-            bucket, key = bucket_and_key(uri)
-            s3_client().delete_object(Bucket=bucket, Key=key)
+        if is_remote(uri):
+            store_of(uri).delete(uri)
         else:
             Path(uri).unlink(missing_ok=True)
 
@@ -86,25 +65,22 @@ def exists(uri: str) -> bool:
     """Whether there is a file or object at ``uri``.
 
     Raises:
-        StorageError: when the bucket cannot be asked.
+        StorageError: when the store cannot be asked.
     """
-    if not is_s3(uri):
+    if not is_remote(uri):
         return Path(uri).is_file()
-    bucket, key = bucket_and_key(uri)
     with explained("read", uri):
-        found = s3_client().list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", [])
-    return any(item["Key"] == key for item in found)
+        return store_of(uri).stat(uri) is not None
 
 
 def upload_file(path: Path, uri: str) -> None:
-    """Copy a local file to an S3 object, in parts when it is large.
+    """Copy a local file to an object, in parts when it is large.
 
     Raises:
         StorageError: when it cannot be written.
     """
-    bucket, key = bucket_and_key(uri)
     with explained("write", uri):
-        s3_client().upload_file(str(path), bucket, key)
+        store_of(uri).upload(path, uri)
 
 
 def move_file(path: Path, uri: str) -> None:
@@ -113,7 +89,7 @@ def move_file(path: Path, uri: str) -> None:
     Raises:
         StorageError: when it cannot be written.
     """
-    if is_s3(uri):
+    if is_remote(uri):
         upload_file(path, uri)
         return
     with explained("write", uri):
@@ -127,7 +103,7 @@ def move_file(path: Path, uri: str) -> None:
 
 
 def local_cache() -> Path:
-    """The folder of this machine for copies of what lies in S3."""
+    """The folder of this machine for copies of what lies in object stores."""
     return Path(tempfile.gettempdir()) / "sanefit-cache"
 
 
@@ -137,7 +113,7 @@ def local_copy(uri: str, cache_folder: Path) -> Path:
     Raises:
         StorageError: when it cannot be read.
     """
-    if not is_s3(uri):
+    if not is_remote(uri):
         return Path(uri)
     bucket, key = bucket_and_key(uri)
     copy = cache_folder / bucket / key
@@ -145,13 +121,16 @@ def local_copy(uri: str, cache_folder: Path) -> Path:
         copy.parent.mkdir(parents=True, exist_ok=True)
         partial = copy.with_name(f"{copy.name}.{os.getpid()}.partial")
         with explained("read", uri):
-            s3_client().download_file(bucket, key, str(partial))
-            partial.replace(copy)
+            try:
+                store_of(uri).download(uri, partial)
+                partial.replace(copy)
+            finally:
+                partial.unlink(missing_ok=True)
     return copy
 
 
 def list_folders(uri: str) -> list[str]:
-    """The names of the folders right below a local or ``s3://`` folder, sorted; hidden ones are left out.
+    """The names of the folders right below a local folder or one in a store, sorted; hidden ones are left out.
 
     Raises:
         StorageError: when it cannot be listed.
@@ -160,7 +139,7 @@ def list_folders(uri: str) -> list[str]:
 
 
 def list_files(uri: str) -> list[str]:
-    """The names of the files right below a local or ``s3://`` folder, sorted; hidden ones are left out.
+    """The names of the files right below a local folder or one in a store, sorted; hidden ones are left out.
 
     Raises:
         StorageError: when it cannot be listed.
@@ -171,32 +150,26 @@ def list_files(uri: str) -> list[str]:
 def _listed(uri: str) -> tuple[list[str], list[str]]:
     """Folders and files."""
     with explained("list", uri):
-        if not is_s3(uri):
+        if is_remote(uri):
+            folders, files = store_of(uri).right_below(uri.rstrip("/") + "/")
+        else:
             below = list(Path(uri).iterdir()) if Path(uri).is_dir() else []
             folders = [path.name for path in below if path.is_dir()]
             files = [path.name for path in below if path.is_file()]
-        else:
-            bucket, key = bucket_and_key(uri)
-            paginator = s3_client().get_paginator("list_objects_v2")
-            pages = list(paginator.paginate(Bucket=bucket, Prefix=f"{key}/", Delimiter="/"))
-            prefixes = [prefix["Prefix"] for page in pages for prefix in page.get("CommonPrefixes", [])]
-            folders = [prefix.rstrip("/").rpartition("/")[2] for prefix in prefixes]
-            files = [found["Key"].rpartition("/")[2] for page in pages for found in page.get("Contents", [])]
     folders, files = (sorted(name for name in names if name and name[0] != ".") for names in (folders, files))
     return folders, files
 
 
 def _link_unless_there(path: Path, content: bytes) -> bool:
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    with explained("write", str(path)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(content)
-        try:
-            path.hardlink_to(aside)
-        except FileExistsError:
-            return False
-        finally:
-            aside.unlink()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside.write_bytes(content)
+    try:
+        path.hardlink_to(aside)
+    except FileExistsError:
+        return False
+    finally:
+        aside.unlink()
     return True
 
 

@@ -1,22 +1,31 @@
-"""What boto3 and the operating system raise, in one line for the user."""
+"""What stores' libraries and the operating system raise, in one line for the user."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sanefit.components.foundation.errors import StorageError
 
+LIBRARIES = ("boto3", "botocore", "s3transfer", "obstore")
+
 
 @contextmanager
 def explained(action: str, uri: str) -> Iterator[None]:
-    """Turn what boto3 and the operating system raise into one line."""
+    """Turn what stores' libraries and the operating system raise into one line."""
     try:
         yield
     except OSError as error:
-        raise storage_error(action, uri, error.strerror or str(error)) from error
+        raise storage_error(action, uri, error.strerror or _first_line(error)) from error
     except Exception as error:
-        if type(error).__module__.split(".")[0] not in ("boto3", "botocore", "s3transfer"):
+        if type(error).__module__.split(".")[0] not in LIBRARIES:
             raise
-        raise storage_error(action, uri, " ".join(str(error).split())) from error
+        raise storage_error(action, uri, _first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    """In one line; obstore's is followed by the server's page, and by what its own parts look like."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such object"
+    return " ".join(str(error).partition(": <?xml")[0].partition("\n\nDebug source:")[0].split())
 
 
 def storage_error(action: str, uri: str, reason: str) -> StorageError:

@@ -1,6 +1,5 @@
 """A pack's workers: one for each core or GPU that it can see, which stay from the first chunk to the last."""
 
-import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -9,7 +8,7 @@ from dataclasses import replace
 
 import torch
 
-from sanefit.components.foundation.machine.parallel_work import end_with_parent
+from sanefit.components.foundation.machine.parallel_work import end_with_parent, start_method
 from sanefit.components.foundation.machine.termination import listen_for_sigterm
 from sanefit.components.foundation.machine.threads import using_threads
 from sanefit.components.foundation.schemas.search import TrialResult
@@ -87,7 +86,7 @@ def _in_pool(
         raise stopped()
     on_gpus = devices[0].type == "cuda"
     # A GPU's context does not survive a fork; a fork needs no copy of the data.
-    method = torch.multiprocessing.get_context("spawn") if on_gpus else multiprocessing.get_context("fork")
+    method = torch.multiprocessing.get_context("spawn" if on_gpus else start_method())
     numbers = method.SimpleQueue()
     for number in range(workers):
         numbers.put(number)

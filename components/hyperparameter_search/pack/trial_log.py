@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sanefit.components.foundation.errors import RunFailedError
-from sanefit.components.foundation.machine.parallel_work import end_with_parent
+from sanefit.components.foundation.machine.parallel_work import end_with_parent, start_method
 from sanefit.components.foundation.machine.termination import ignore_sigterm
 from sanefit.components.foundation.schemas.run_record import PackProgress
 from sanefit.components.foundation.schemas.runs import RunReference
@@ -191,7 +191,7 @@ def _begin_writing(pack: int) -> None:
 
 def _process_kind() -> multiprocessing.context.BaseContext:
     """Forked, for a start from nothing imports kfp again; but a connection to SQLite does not outlive a fork."""
-    return multiprocessing.get_context("spawn" if is_connected() else "fork")
+    return multiprocessing.get_context("spawn" if is_connected() else start_method())
 
 
 @contextmanager

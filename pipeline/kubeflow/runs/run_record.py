@@ -10,10 +10,9 @@ from typing import Any
 
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.schemas.run_record import RunRecord
-from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import RunFolder, Storage, name_of_clone
+from sanefit.components.foundation.storage.remote_stores import endpoint, is_remote
 from sanefit.components.foundation.storage.run_record import read_run_record
-from sanefit.components.foundation.storage.s3_client import endpoint
 from sanefit.pipeline.kubeflow.runs.run_states import parameters_of
 
 ReadRecord = Callable[[Any], RunRecord]  # takes Kubeflow's run
@@ -117,7 +116,7 @@ def folders_of(run: Any, storage: str) -> Iterator[RunFolder]:
 
 def require_readable(place: Place, environment: Mapping[str, str]) -> None:
     """Raise StorageError unless there is an answer."""
-    require_answer(_s3_endpoint() if object_store.is_s3(place.address) else place.address, environment)
+    require_answer(_endpoint(place.address) if is_remote(place.address) else place.address, environment)
 
 
 def require_answer(url: str, environment: Mapping[str, str]) -> None:
@@ -134,9 +133,9 @@ def require_answer(url: str, environment: Mapping[str, str]) -> None:
         raise StorageError(f"it does not answer: {error}") from None
 
 
-def _s3_endpoint() -> str:
+def _endpoint(uri: str) -> str:
     try:
-        return endpoint()
+        return endpoint(uri)
     except ValueError as error:  # of AWS_ENDPOINT_URL
         raise StorageError(f"S3 cannot be asked: {error}") from None
 

@@ -8,12 +8,12 @@ import pytest
 from sanefit.components.dataset_snapshot.decoded_images import folder_of
 from sanefit.components.foundation.image_dataset.sources.local_file import LocalFile, PartOfFile
 from sanefit.components.foundation.image_dataset.sources.location import InMemory, Location, identity_of
+from sanefit.components.foundation.image_dataset.sources.object_in_store import ObjectInStore
 from sanefit.components.foundation.image_dataset.sources.parquet_image import ImageColumn, ParquetImage
-from sanefit.components.foundation.image_dataset.sources.s3_object import S3Object
 from sanefit.components.foundation.image_dataset.sources.torchvision_dataset import TorchvisionItem
 from sanefit.components.foundation.image_dataset.sources.zip_archive import ZipMember
 from sanefit.components.foundation.schemas.images import DataSettings
-from sanefit.components.foundation.storage.s3_objects import StoredObject
+from sanefit.components.foundation.storage.remote_stores import StoredObject
 
 STATES: list[tuple[Location, str]] = [
     (InMemory(b"abc"), "content abc"),
@@ -22,14 +22,14 @@ STATES: list[tuple[Location, str]] = [
     (ZipMember("/x.zip", "a/b.png", "origin"), "member origin a/b.png"),
     (ParquetImage(ImageColumn(LocalFile("/x", 5, 7), "image.bytes", "origin"), 2, 9), "row origin image.bytes 2 9"),
     (TorchvisionItem("CIFAR10", "train", 3), "TorchvisionItem(name='CIFAR10', split='train', number=3)"),
-    (S3Object(StoredObject("s3://b/k", '"e"', 4)), 'object http://127.0.0.1:9/ s3://b/k "e" 4'),
+    (ObjectInStore(StoredObject("s3://b/k", '"e"', 4)), 'object http://127.0.0.1:9/ s3://b/k "e" 4'),
 ]
 
 
 @pytest.fixture(autouse=True)
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "sanefit.components.foundation.image_dataset.sources.s3_object.endpoint", lambda: "http://127.0.0.1:9/"
+        "sanefit.components.foundation.image_dataset.sources.object_in_store.endpoint", lambda _: "http://127.0.0.1:9/"
     )
 
 

@@ -19,24 +19,21 @@ import pytest
 from foundation.conftest import S3Server, new_s3_server, running_s3_server
 from listed_sources import files_passed_over, read_all
 from packed_images import write_embedded, write_shards
-from PIL import Image
 from said import Said
+from stored_files import FILES, found, pngs, put, the_error
 
 from sanefit.components.dataset_snapshot import new_images
 from sanefit.components.dataset_snapshot.reading import BATCH_IMAGES, ReadImage, ReadingTask
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
-from sanefit.components.foundation.errors import DataError, StorageError
+from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.image_dataset.shards import read_split
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
 from sanefit.components.foundation.schemas.images import SPLITS, DataSettings
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.s3_client import s3_client
-from sanefit.components.foundation.storage.s3_objects import LARGE
+from sanefit.components.foundation.storage.s3_store import s3_client
+from sanefit.components.foundation.storage.stored_objects import LARGE
 
 pytestmark = pytest.mark.slow
-
-NAMES = [f"{name}/{number:03d}.png" for name in ("cat", "dog") for number in range(20)]
-FILES = {name: name.encode() * 50 for name in NAMES}
 
 
 @pytest.fixture(autouse=True)
@@ -44,17 +41,6 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Copies of objects go to this test's folder."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path / "sanefit-cache"
-
-
-def put(uri: str, files: dict[str, bytes]) -> None:
-    for name, content in files.items():
-        object_store.write_bytes(object_store.join(uri, name), content)
-
-
-def found(source: str) -> dict[str, bytes]:
-    """Content by class and file name."""
-    images = read_all(source)
-    return {f"{image.class_name}/{image.path.rpartition('/')[2]}": image.content for image in images}
 
 
 def test_a_prefix_is_read_as_a_folder_is(s3: str) -> None:
@@ -158,16 +144,6 @@ def recorded_gets(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return fetched
 
 
-def pngs(count: int, seed: int) -> dict[str, bytes]:
-    random = np.random.default_rng(seed)
-    files = {}
-    for number in range(count):
-        buffer = io.BytesIO()
-        Image.fromarray(random.integers(0, 256, (5, 6, 3), dtype=np.uint8)).save(buffer, "PNG")
-        files[f"{('cat', 'dog')[number % 2]}/{seed}-{number:03d}.png"] = buffer.getvalue()
-    return files
-
-
 def test_the_next_snapshot_fetches_only_what_is_new_or_changed(
     s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,13 +175,6 @@ def test_large_objects_are_read_in_ranges(s3: str) -> None:
     large = np.random.default_rng(0).bytes(LARGE + 12345)
     object_store.write_bytes(f"{s3}/in-ranges/cat/1.png", large)
     assert found(f"{s3}/in-ranges") == {"cat/1.png": large}
-
-
-def the_error(source: str) -> str:
-    with pytest.raises((StorageError, DataError)) as caught:
-        read_all(source)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_wrong_credentials_are_named(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:

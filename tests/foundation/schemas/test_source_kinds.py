@@ -22,13 +22,16 @@ EXAMPLES = {
     "parquet:/t": ("parquet", "/t"),
     "webdataset:x-{0..9}.tar": ("webdataset", "x-{0..9}.tar"),
     "torchvision:CIFAR10": ("torchvision", "CIFAR10"),
-    "s3://bucket/a/b": ("s3", "bucket/a/b"),
+    "s3://bucket/a/b": ("s3", "s3://bucket/a/b"),
+    "gs://bucket/a/b": ("gs", "gs://bucket/a/b"),
+    "az://container/a/b": ("az", "az://container/a/b"),
+    "webdataset:gs://bucket/x.tar": ("webdataset", "gs://bucket/x.tar"),
 }
 REFUSED = (
     *("", "digit", "digits:", "digits2", "Digits", "folder", "folder:", "rar:x", "tar:a\nb"),
-    *("torchvision:", "torchvision:a b", "s3:b/x", "s3://b", "s3://b/", "s3:///x"),
+    *("torchvision:", "torchvision:a b", "s3:b/x", "s3://b", "s3://b/", "s3:///x", "gs://b", "az:///x", "gcs://b/x"),
 )
-HEAVY = {"numpy", "torch", "torchvision", "pyarrow", "boto3", "PIL"}
+HEAVY = {"numpy", "torch", "torchvision", "pyarrow", "boto3", "obstore", "PIL"}
 
 
 @pytest.mark.parametrize("source", EXAMPLES)

@@ -13,7 +13,7 @@ from sanefit.components.foundation.errors import DataError, StorageError
 from sanefit.components.foundation.image_dataset.shards import open_split, read_manifest, read_split, snapshot_folder
 from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference, DataSettings
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.s3_client import s3_client
+from sanefit.components.foundation.storage.s3_store import s3_client
 
 pytestmark = pytest.mark.slow
 
@@ -56,11 +56,6 @@ def no_file_above(size: int) -> Iterator[None]:
 def test_parts_are_joined_by_single_slashes() -> None:
     assert object_store.join("s3://b/p/", "x", "y.json") == "s3://b/p/x/y.json"
     assert object_store.join("/data", "x") == "/data/x"
-
-
-def test_only_s3_uris_are_in_s3() -> None:
-    assert object_store.is_s3("s3://bucket/key")
-    assert not object_store.is_s3("/tmp/s3://bucket")
 
 
 def test_what_is_written_locally_is_read_back(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from foundation.conftest import s3, s3_server  # noqa: F401
+from foundation.conftest import google_environment, gs, s3, s3_server  # noqa: F401
 from hypothesis import given
 from hypothesis import strategies as st
 from said import Said
@@ -28,7 +28,7 @@ from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.schemas.training import EpochRecord, OptimizerSettings
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.packs import load_pack_results
-from sanefit.components.foundation.storage.s3_objects import list_objects
+from sanefit.components.foundation.storage.stored_objects import list_objects
 from sanefit.components.foundation.tracking.connection import connect
 from sanefit.components.foundation.tracking.runs import open_run
 from sanefit.components.foundation.training.checkpoints.checkpoint_pace import Interruptions
@@ -204,12 +204,16 @@ CHANGES: list[tuple[str, object]] = [
 
 
 @pytest.mark.slow
-def test_a_pack_whose_storage_is_in_s3_takes_from_there_what_was_trained(
-    s3: str,  # noqa: F811
+@pytest.mark.parametrize(("store", "cores"), [("s3", 1), ("gs", 2)])
+def test_a_pack_whose_storage_is_an_object_store_takes_from_there_what_was_trained(
+    store: str,
+    cores: int,
     digits: DatasetReference,
     digits_stats: ChannelStats,
     tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
+    storage = f"{request.getfixturevalue(store)}/pack"
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     plan = PackPlan(
         stage="coarse",
@@ -230,14 +234,14 @@ def test_a_pack_whose_storage_is_in_s3_takes_from_there_what_was_trained(
         run_id = open_run(
             connect(uri), experiment="s3", artifact_location=str(tmp_path), run_name=name, tags={}, params={}
         )
-        run = RunReference(run_name=name, storage=f"{s3}/storage", tracking_uri=uri, tracking_run_id=run_id)
+        run = RunReference(run_name=name, storage=storage, tracking_uri=uri, tracking_run_id=run_id)
         said = Said()
         with ThreadPoolExecutor(1) as beside:
             written = run_pack(
                 plan,
                 inputs,
                 run,
-                PackMachine([torch.device("cpu")], cores=1),
+                PackMachine([torch.device("cpu")], cores=cores),
                 writer=beside,
                 say=said,
                 interruptions=Interruptions(checkpoint_seconds=0.0),
@@ -249,4 +253,4 @@ def test_a_pack_whose_storage_is_in_s3_takes_from_there_what_was_trained(
         # What was stopped is trained again, in a smaller stack, which multiplies in another order.
         assert one.epochs[-1].train_loss == pytest.approx(again.epochs[-1].train_loss, rel=1e-4)
     assert "1 of 4 trainings are in the storage from before, and are not repeated" in said
-    assert not any(one.uri.endswith(".pt") for one in list_objects(f"{s3}/storage/trials/"))
+    assert not any(one.uri.endswith(".pt") for one in list_objects(f"{storage}/trials/"))

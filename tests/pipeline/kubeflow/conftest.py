@@ -11,7 +11,7 @@ from stopped_clock import Clock
 
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.schemas.run_record import RunRecord
-from sanefit.components.foundation.storage.s3_client import s3_client
+from sanefit.components.foundation.storage.s3_store import s3_client
 from sanefit.pipeline import compile as compilation
 from sanefit.pipeline.container_images import ContainerImages, container_images
 from sanefit.pipeline.kubeflow.client.api import Kubeflow

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from foundation.conftest import google_environment, gs  # noqa: F401
 from kubeflow_api_double import KubeflowDouble
 from kubernetes_double import KubernetesDouble, running_kubernetes_double
 
@@ -116,6 +117,18 @@ def test_what_is_well_is_said_to_be(findings: Callable[..., dict[str, Finding]])
     assert not {"GPU driver", "kinds", "MLflow plugin", "volume"} & found.keys()
     assert (found["service account"].state, found["secret"].state) == ("ok", "ok")
     assert "permissions" not in found  # a Kubeflow for one user does not ask
+
+
+@pytest.mark.slow
+def test_each_kind_of_storage_is_listed_or_named(findings: Callable[..., dict[str, Finding]], gs: str) -> None:  # noqa: F811
+    object_store.write_bytes(f"{gs}/photos/cat/1.jpg", b"x")
+    found = findings(f"cluster.storage={gs}/sanefit", f"data.source={gs}/photos")
+    assert found["Google storage"].state == found["images"].state == "ok"
+    assert "S3" not in found
+    gone = findings("cluster.storage=gs://no-such-bucket/x", f"data.source=webdataset:{gs}/shards/a-{{0..9}}.tar")
+    assert (gone["Google storage"].state, gone["images"].state) == ("failed", "ok")
+    assert "gs://no-such-bucket/x" in gone["Google storage"].seen
+    assert "cluster.storage" in gone["Google storage"].fix
 
 
 def test_without_a_list_of_pods_only_empty_nodes_are_counted(
@@ -273,7 +286,7 @@ def test_the_command_says_a_line_each_and_exits_with_1() -> None:
     assert done.returncode == 1
     result = json.loads(done.stdout)
     states = {finding["what"]: finding["state"] for finding in result["findings"]}
-    assert (states["Kubeflow"], states["MLflow"], states["S3"], states["image"]) == ("failed",) * 4
+    assert (states["Kubeflow"], states["MLflow"], states["storage"], states["image"]) == ("failed",) * 4
     assert len(done.stderr.splitlines()) == len(result["findings"])
     assert "Traceback" not in done.stderr
 

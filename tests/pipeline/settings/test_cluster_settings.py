@@ -20,6 +20,8 @@ def loaded(*overrides: str) -> RunConfig:
         (["cluster.storage=file:///mnt/photos2", VOLUME], ["no volume is mounted there"]),
         (["cluster.storage=file://mnt/runs"], ["expected a bucket and prefix", "file:///mnt/sanefit"]),
         (["cluster.storage=/mnt/runs"], ["expected a bucket and prefix"]),
+        (["cluster.storage=az://container/x"], ["'az://container/x'", "set cluster.azure_account"]),
+        (["cluster.azure_account=Not-One"], ["cluster.azure_account='Not-One'", "as in contosophotos"]),
         (["cluster.volumes=[{claim: photos, path: mnt}]"], ["expected an absolute path"]),
         (["cluster.volumes=[{claim: photos, path: /tmp/photos}]"], ["'/tmp/photos' and '/tmp'"]),
         (["cluster.volumes=[{claim: photos, path: /opt}]"], ["'/opt' and '/opt'"]),
@@ -78,4 +80,5 @@ def test_the_final_training_is_as_the_packs_but_for_what_is_set() -> None:
 def test_a_folder_of_a_volume_is_a_storage() -> None:
     cluster = loaded("cluster.storage=file:///mnt/photos/sanefit", VOLUME).cluster
     assert cluster.storage_folder == "/mnt/photos/sanefit"
-    assert loaded("cluster.storage=s3://bucket/sanefit").cluster.storage_folder == "s3://bucket/sanefit"
+    for storage in ("s3://bucket/sanefit", "gs://a_bucket/sanefit", "az://container"):
+        assert loaded(f"cluster.storage={storage}", "cluster.azure_account=account").cluster.storage_folder == storage

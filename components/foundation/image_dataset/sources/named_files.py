@@ -9,7 +9,8 @@ from pathlib import Path
 from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.sources.local_file import local_file
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.s3_objects import StoredObject, fetch, list_objects, stat_objects
+from sanefit.components.foundation.storage.remote_stores import StoredObject, is_remote
+from sanefit.components.foundation.storage.stored_objects import fetch, list_objects, stat_objects
 
 BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}")
 WILD = re.compile("[*?]")
@@ -50,7 +51,7 @@ def named_files(place: str, suffix: str) -> tuple[str, list[NamedFile]]:
         StorageError: when S3 cannot be asked.
     """
     fixed = re.split(r"[{*?]", place, maxsplit=1)[0]
-    if _is_file(place) or (fixed == place and object_store.is_s3(place) and object_store.exists(place)):
+    if _is_file(place) or (fixed == place and is_remote(place) and object_store.exists(place)):
         folder, uris = place.rpartition("/")[0], [place]
     elif fixed != place:
         folder, uris = fixed.rpartition("/")[0], list(dict.fromkeys(_named_by(place)))
@@ -62,7 +63,7 @@ def named_files(place: str, suffix: str) -> tuple[str, list[NamedFile]]:
             f"data.source: no {suffix} file at {place!r}; expected one, a folder of them, or a pattern, as in "
             f"train-{{000..146}}{suffix}; correct the path"
         )
-    objects = stat_objects(uri for uri in uris if object_store.is_s3(uri))
+    objects = stat_objects(uri for uri in uris if is_remote(uri))
     if missing := [uri for uri in uris if uri not in objects and not _is_file(uri)]:
         raise DataError(
             f"data.source: no file {missing[0]!r}: {len(missing):,} of the {len(uris):,} that {place!r} names are "
@@ -113,7 +114,7 @@ def _numbers(first: str, last: str) -> Iterator[str]:
 
 def _right_below(folder: str) -> list[str]:
     """The files of a folder that are not hidden, in the order of their names."""
-    if not object_store.is_s3(folder):
+    if not is_remote(folder):
         names = object_store.list_files(folder or ".")
         return [object_store.join(folder, name) for name in names] if folder else names
     prefix = folder.rstrip("/") + "/"
@@ -123,6 +124,6 @@ def _right_below(folder: str) -> list[str]:
 
 def _is_file(uri: str) -> bool:
     try:
-        return not object_store.is_s3(uri) and Path(uri).is_file()
+        return not is_remote(uri) and Path(uri).is_file()
     except OSError:  # in a folder that may not be entered, or too long a name
         return False

@@ -7,11 +7,12 @@ from sanefit.components.foundation.errors import DataError, StorageError
 from sanefit.components.foundation.image_dataset.sources.class_folders import SPLIT_FOLDERS
 from sanefit.components.foundation.image_dataset.sources.local_file import local_file
 from sanefit.components.foundation.image_dataset.sources.location import Location
-from sanefit.components.foundation.image_dataset.sources.s3_object import S3Object
+from sanefit.components.foundation.image_dataset.sources.object_in_store import ObjectInStore
 from sanefit.components.foundation.image_dataset.sources.source_image import ListingRequest, SourceImage, SourceListing
 from sanefit.components.foundation.schemas.images import SplitName
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.s3_objects import StoredObject, stat_objects
+from sanefit.components.foundation.storage.remote_stores import StoredObject, is_remote
+from sanefit.components.foundation.storage.stored_objects import stat_objects
 
 LABEL = "label"
 COLUMNS = ("path", LABEL)
@@ -56,7 +57,7 @@ def listed(request: ListingRequest, rows: Iterable[tuple[int, Row]]) -> SourceLi
             raise DataError(f"data.source: {table!r} line {number} lacks a path or a label; expected both; correct it")
         label, split, group = told_by(request, number, row)
         found.append((label, _beside(table, path), split, group))
-    objects = stat_objects(uri for _, uri, *_ in found if object_store.is_s3(uri))
+    objects = stat_objects(uri for _, uri, *_ in found if is_remote(uri))
     return SourceListing(
         [SourceImage(label, uri, _located(uri, objects), split, group) for label, uri, split, group in found]
     )
@@ -82,13 +83,13 @@ def told_by(request: ListingRequest, number: int, row: Row) -> tuple[str, SplitN
 
 def _located(uri: str, objects: dict[str, StoredObject]) -> Location:
     reason: str | None = "there is no such object"
-    if not object_store.is_s3(uri):
+    if not is_remote(uri):
         try:
             return local_file(uri)
         except OSError as error:
             reason = error.strerror
     elif uri in objects:
-        return S3Object(objects[uri])
+        return ObjectInStore(objects[uri])
     raise StorageError(f"cannot read {uri!r}: {reason}; expected the file that the table names; correct the table")
 
 
@@ -101,7 +102,7 @@ def _split(table: str, number: int, name: str | None) -> SplitName:
 
 
 def _beside(table: str, path: str) -> str:
-    if object_store.is_s3(path) or Path(path).is_absolute():
+    if is_remote(path) or Path(path).is_absolute():
         return path
-    folder = table.rpartition("/")[0] if object_store.is_s3(table) else str(Path(table).parent)
+    folder = table.rpartition("/")[0] if is_remote(table) else str(Path(table).parent)
     return object_store.join(folder, path)

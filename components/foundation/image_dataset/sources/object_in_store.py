@@ -1,13 +1,13 @@
-"""An image that is an object in S3."""
+"""An image that is an object in a store."""
 
 from dataclasses import dataclass
 
-from sanefit.components.foundation.storage.s3_client import endpoint
-from sanefit.components.foundation.storage.s3_objects import StoredObject, read_object
+from sanefit.components.foundation.storage.remote_stores import StoredObject, endpoint
+from sanefit.components.foundation.storage.stored_objects import read_object
 
 
 @dataclass(frozen=True, slots=True)
-class S3Object:
+class ObjectInStore:
     """An object as it was listed."""
 
     stored: StoredObject
@@ -23,4 +23,4 @@ class S3Object:
     def state(self) -> bytes:
         """Server, URI, ETag and size."""
         stored = self.stored
-        return f"object {endpoint()} {stored.uri} {stored.etag} {stored.size}".encode()
+        return f"object {endpoint(stored.uri)} {stored.uri} {stored.etag} {stored.size}".encode()

@@ -1,13 +1,13 @@
-"""``s3://BUCKET/PREFIX``: one folder per class, or a tar or zip archive."""
+"""``s3://BUCKET/PREFIX``, ``gs://…``, ``az://…``: one folder per class, or a tar or zip archive."""
 
 from sanefit.components.foundation.image_dataset.sources.class_folders import Entries, with_class
-from sanefit.components.foundation.image_dataset.sources.s3_object import S3Object
+from sanefit.components.foundation.image_dataset.sources.object_in_store import ObjectInStore
 from sanefit.components.foundation.image_dataset.sources.source_image import ListingRequest, SourceImage, SourceListing
 from sanefit.components.foundation.image_dataset.sources.tar_archive import list_tar
 from sanefit.components.foundation.image_dataset.sources.zip_archive import list_zip
 from sanefit.components.foundation.schemas.sources import TAR_SUFFIXES
 from sanefit.components.foundation.storage.object_store import local_cache
-from sanefit.components.foundation.storage.s3_objects import fetch, list_objects
+from sanefit.components.foundation.storage.stored_objects import fetch, list_objects, object_at
 
 
 def list_images(request: ListingRequest) -> SourceListing:
@@ -19,9 +19,9 @@ def list_images(request: ListingRequest) -> SourceListing:
     Raises:
         StorageError: when the bucket cannot be listed, or the archive not be read.
     """
-    uri = f"s3://{request.place}"
+    uri = request.place
     if uri.endswith((*TAR_SUFFIXES, ".zip")):
-        [archive] = list_objects(uri, exactly=True)
+        archive = object_at(uri)
         copy = fetch(archive, local_cache())
         if uri.endswith(".zip"):
             return list_zip(copy, folders=request.folders, origin=repr(archive))
@@ -33,5 +33,5 @@ def list_images(request: ListingRequest) -> SourceListing:
         [name for name in objects if not name.endswith("/")], [name for name in objects if name.endswith("/")]
     )
     for name, class_name, split in with_class(entries, listing, folders=request.folders):
-        listing.images.append(SourceImage(class_name, objects[name].uri, S3Object(objects[name]), split))
+        listing.images.append(SourceImage(class_name, objects[name].uri, ObjectInStore(objects[name]), split))
     return listing

@@ -1,0 +1,84 @@
+"""Object stores of others: which addresses they have, and what each of them can do."""
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+from sanefit.components.foundation.schemas.sources import REMOTE
+
+# The file of this folder that speaks to a store. It is named and not imported: their libraries take a while to load.
+MODULES = {"s3": "s3_store", "gs": "cloud_store", "az": "cloud_store"}
+ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object as it was listed."""
+
+    uri: str
+    etag: str
+    size: int
+
+
+class RemoteStore(Protocol):
+    """What a store of objects can do; an address is ``SCHEME://BUCKET/KEY``.
+
+    Errors are its library's own: ``storage_failures.explained`` puts them into words.
+    """
+
+    def endpoint(self, uri: str, /) -> str:
+        """The URL of the server that an address lies on."""
+
+    def get(self, uri: str, /) -> bytes:
+        """An object's content as it is now."""
+
+    def get_as_listed(self, stored: StoredObject, /) -> bytes:
+        """An object's content; an error when it is not what was listed."""
+
+    def put(self, uri: str, content: bytes, /) -> None:
+        """Write an object; a reader sees all of it, or what was there before."""
+
+    def put_new(self, uri: str, content: bytes, /) -> bool:
+        """Write an object unless there is one, which no other writer can come between; whether it did."""
+
+    def delete(self, uri: str, /) -> None:
+        """Delete an object, if there is one."""
+
+    def stat(self, uri: str, /) -> StoredObject | None:
+        """An object as it is now; None where there is none."""
+
+    def listed(self, folder: str, /) -> Iterator[StoredObject]:
+        """Every object below an address that ends with a slash, in the order of the keys."""
+
+    def right_below(self, folder: str, /) -> tuple[list[str], list[str]]:
+        """The names of the folders and of the objects right below an address that ends with a slash."""
+
+    def upload(self, path: Path, uri: str, /) -> None:
+        """Copy a local file to an object, in parts when it is large."""
+
+    def download(self, uri: str, path: Path, /) -> None:
+        """Copy an object to a local file, in parallel ranges when it is large."""
+
+
+def is_remote(uri: str) -> bool:
+    """Whether ``uri`` names an object or a folder in a store rather than a local path."""
+    return uri.startswith(REMOTE)
+
+
+def bucket_and_key(uri: str) -> tuple[str, str]:
+    """The two parts of ``SCHEME://BUCKET/KEY``."""
+    bucket, _, key = uri.partition("://")[2].partition("/")
+    return bucket, key
+
+
+def store_of(uri: str) -> RemoteStore:
+    """The store that an address lies in."""
+    module = MODULES[uri.partition("://")[0]]
+    return cast(RemoteStore, importlib.import_module(f"sanefit.components.foundation.storage.{module}"))
+
+
+def endpoint(uri: str) -> str:
+    """The URL of the server that an address lies on."""
+    return store_of(uri).endpoint(uri)
