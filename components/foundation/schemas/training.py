@@ -8,7 +8,7 @@ from sanefit.components.foundation.schemas.bases import Artifact, Settings
 
 OptimizerKind = Literal["sgd", "adam", "adamw"]
 Schedule = Literal["constant", "step", "cosine"]
-Augmentation = Literal["none", "flip", "crop", "flip_crop"]
+Augmentation = Literal["none", "flip", "crop", "flip_crop", "resized_crop", "trivial_augment", "rand_augment"]
 ClassWeights = Literal["none", "balanced"]
 # Of the validation split; recall.cat is the share of right answers over the images of class cat.
 Metric = Annotated[str, StringConstraints(pattern=r"^(accuracy|balanced_accuracy|loss|recall\..+)$")]
@@ -24,7 +24,9 @@ class OptimizerSettings(Settings):
 
     ``momentum``: of SGD; for Adam and AdamW the decay of the gradient's average (beta 1). ``warmup``: share of the
     steps during which the rate rises in a straight line from 0. ``augmentation``: of each batch, ``flip`` left to
-    right, ``crop`` at random after 4 pixels of border (1 of images below 16 pixels), or both. ``class_weights``:
+    right, ``crop`` at random after 4 pixels of border (1 of images below 16 pixels), or both; ``resized_crop``: a flip
+    and a part of 8 to 100 % of the image, 25 to 100 % below 64 pixels; ``trivial_augment`` and ``rand_augment``: both
+    and one operation of any strength, or two of a moderate one. ``class_weights``:
     ``balanced`` shows each class equally often, images of small classes several times in an epoch. Of a network that
     starts from ``network.weights``: in the first ``freeze_epochs`` only what is new in it is trained, mostly its output
     layer, on images that are not augmented; after them everything, weights that were given at ``backbone_rate`` times
