@@ -14,7 +14,6 @@ from test_training_options import (
     DATA,
     MLP,
     RECIPE,
-    RESNET,
     SCALE,
     SHIFT,
     STATS,
@@ -24,10 +23,9 @@ from test_training_options import (
     weights_of,
 )
 
-from sanefit.components.foundation.classifiers.classifier import Classifier, build_classifier
+from sanefit.components.foundation.classifiers.classifier import Classifier
 from sanefit.components.foundation.errors import SettingsError
 from sanefit.components.foundation.image_dataset.batches import shuffled_batches
-from sanefit.components.foundation.machine.arithmetic import Arithmetic
 from sanefit.components.foundation.training.loop.gradient_step import InGroup, in_group
 from sanefit.components.foundation.training.loop.recipe import Recipe
 from sanefit.components.foundation.training.loop.training import Training
@@ -37,7 +35,6 @@ from sanefit.components.foundation.training.stacks.trial import Problem, Trial
 
 X = ((DATA.train_pixels.numpy().astype(np.float64) - SHIFT) / SCALE).transpose(0, 3, 1, 2).reshape(61, -1)
 Y = np.eye(3)[DATA.train_labels.numpy()]
-FLOAT16 = TrainingOptions(arithmetic=Arithmetic("cpu", "float16"), weight_averaging=0.8)
 
 
 def same_classifier() -> Classifier:
@@ -144,8 +141,9 @@ def test_batches_that_are_added_up_are_one_large_batch(
         batch_size, batches = 31, 2
     shared = {"optimizer": optimizer, "gradient_clip": clip, "epochs": 4}
     small = dataclasses.replace(RECIPE, **shared, batch_size=batch_size, accumulate=max(accumulate, batches))
-    whole = Training(same_classifier(), DATA, dataclasses.replace(RECIPE, **shared, batch_size=61))
-    added = Training(same_classifier(), DATA, small)
+    options = TrainingOptions(weight_averaging=0.8)
+    whole = Training(same_classifier(), DATA, dataclasses.replace(RECIPE, **shared, batch_size=61), options)
+    added = Training(same_classifier(), DATA, small, options)
     for record, expected in zip(trained(added), trained(whole), strict=True):
         known = expected.model_dump(exclude={"learning_rate", "validation_recall"})
         assert record.model_dump(include=set(known)) == pytest.approx(known, rel=1e-7)
@@ -207,44 +205,6 @@ def assert_goes_on(started: Any, stopped_after: int) -> None:
     assert records + trained(again, state.epochs + 1) == expected
     for name, value in weights_of(whole).items():
         torch.testing.assert_close(weights_of(again)[name], value, rtol=0, atol=0)
-
-
-def float16_training(state: Any = None, **recipe: Any) -> Training:
-    classifier = build_classifier(RESNET, (4, 5, 3), 3, STATS, seed=0)
-    return Training(classifier, DATA, dataclasses.replace(RECIPE, batch_size=8, **recipe), FLOAT16, state=state)
-
-
-@pytest.mark.parametrize("extra", [{}, {"gradient_clip": 0.5}, {"accumulate": 3, "optimizer": "adam"}], ids=str)
-def test_float16_learns_as_float32(extra: dict[str, Any]) -> None:
-    classifier = build_classifier(RESNET, (4, 5, 3), 3, STATS, seed=0)
-    recipe = dataclasses.replace(RECIPE, batch_size=8, **extra)
-    exact = trained(Training(classifier, DATA, recipe, TrainingOptions(weight_averaging=0.8)))
-    for record, expected in zip(trained(float16_training(**extra)), exact, strict=True):
-        assert record.train_loss == pytest.approx(expected.train_loss, rel=0.03)
-        assert record.train_loss != expected.train_loss
-
-
-@pytest.mark.parametrize("extra", [{}, {"gradient_clip": 0.5, "optimizer": "adam"}, {"accumulate": 2}], ids=str)
-def test_float16_goes_on_with_its_scale(extra: dict[str, Any]) -> None:
-    assert_goes_on(lambda state: float16_training(state, **extra), 6)
-
-
-def test_a_step_that_float16_cannot_hold_is_left_out_and_the_scale_falls() -> None:
-    """Nor does Adam count it, before or after the training was interrupted."""
-    training = float16_training(optimizer="adam")
-    training.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40)
-    before = {name: value.clone() for name, value in training.classifier.network.named_parameters()}
-    training.step(torch.arange(8), 0.1)
-    for name, value in training.classifier.network.named_parameters():
-        assert torch.equal(value, before[name])
-    for _ in range(60):
-        training.step(torch.arange(8), 0.1)
-    state = training.state()
-    assert state.scaling["scale"] < 2.0**40
-    assert state.taken is not None
-    assert 0 < state.taken < state.steps == 61
-    again = float16_training(state, optimizer="adam").state()
-    assert (again.taken, again.scaling) == (state.taken, state.scaling)
 
 
 @settings(deadline=None, max_examples=15)
