@@ -57,7 +57,7 @@ def _train(job: MemberJob, part: BatchPart, device: torch.device) -> MemberProgr
         stops=is_asked_to_stop,
         agree=lambda wanted: highest_of_all(wanted, part, device),
     )
-    arithmetic = arithmetic_of(job.network, device, mixed_precision=job.final.mixed_precision)
+    arithmetic = arithmetic_of(job.network, device, mixed_precision=job.final.mixed_precision, scaled=True)
     with arithmetic.in_force():
         return train_member(
             problem.classifier_of(job.network, job.seed),

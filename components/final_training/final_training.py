@@ -89,7 +89,7 @@ def train_final(
         clock,
         interruptions,
     )
-    arithmetic = arithmetic_of(inputs.network, workers.device, mixed_precision=final.mixed_precision)
+    arithmetic = arithmetic_of(inputs.network, workers.device, mixed_precision=final.mixed_precision, scaled=True)
     if workers.device.type == "cuda":
         say(describe_arithmetic(arithmetic, inputs.network, torch.cuda.get_device_name(workers.device)))
     with arithmetic.in_force():

@@ -150,7 +150,7 @@ class MemberRuns:
 
     def _arithmetic(self, member: Member) -> Arithmetic:
         mixed = self.final.mixed_precision
-        return arithmetic_of(member.trial.network, self.workers.device, mixed_precision=mixed)
+        return arithmetic_of(member.trial.network, self.workers.device, mixed_precision=mixed, scaled=True)
 
     def _processes(self, member: Member) -> int:
         return useful_processes(self.workers.processes, self.training_images, member.trial.recipe.batch_size)

@@ -38,6 +38,7 @@ class Setup:
     """Everything that a training needs; the checks train copies of the classifier.
 
     ``classifier``: freshly initialized, from uint8 (images, height, width, channels) to scores.
+    ``batch_size``: images of a step.
     ``classes``: K. Pixels are uint8 (images, height, width, channels), labels int64 (images,).
     ``train_files``, ``validation_files``: what the images' files tell, as ``read_file_facts`` gives it, int64
     (images, 4); None where there are none.
@@ -65,6 +66,8 @@ class Setup:
     momentum: float = 0.9
     optimizer: OptimizerKind = "sgd"
     backbone_rate: float = 1.0
+    gradient_clip: float = 0.0
+    nesterov: bool = False
     searched: "HeadOnFeatures | None" = None
     learning_rates: tuple[float, float] | None = None
     weight_decays: tuple[float, float] | None = None
@@ -100,7 +103,7 @@ class Setup:
     @property
     def descent(self) -> Descent:
         """How it is trained, but for the learning rate."""
-        return Descent(self.optimizer, self.momentum, self.backbone_rate)
+        return Descent(self.optimizer, self.momentum, self.backbone_rate, self.gradient_clip, self.nesterov)
 
     @property
     def is_late(self) -> bool:

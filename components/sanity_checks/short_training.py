@@ -18,11 +18,13 @@ from sanefit.components.foundation.training.loop.training_options import Trainin
 
 @dataclass(frozen=True)
 class Descent:
-    """An optimizer, by default plain SGD; ``backbone_rate``: as a ``Recipe`` has it."""
+    """An optimizer, by default plain SGD; the rest as a ``Recipe`` has it."""
 
     optimizer: OptimizerKind = "sgd"
     momentum: float = 0.0
     backbone_rate: float = 1.0
+    gradient_clip: float = 0.0
+    nesterov: bool = False
 
 
 PLAIN_SGD = Descent()
@@ -38,7 +40,8 @@ def short_training(
     step: Step,
     descent: Descent = PLAIN_SGD,
 ) -> Training:
-    """Ready to step on the loss without regularization, at a constant rate.
+    """Ready to step on the loss without regularization, at a constant rate, on images that are neither augmented nor
+    erased nor mixed: what is asked is whether the network can learn, and how fast.
 
     Args:
         classifier: from uint8 (images, height, width, channels) to scores; it is trained in place.
@@ -56,6 +59,8 @@ def short_training(
         batch_seed=0,
         optimizer=descent.optimizer,
         backbone_rate=descent.backbone_rate,
+        gradient_clip=descent.gradient_clip,
+        nesterov=descent.nesterov,
     )
     data = TrainingData(pixels, labels, pixels, labels)
     return Training(whole.train(), data, recipe, TrainingOptions(loss=loss, step=step))

@@ -26,7 +26,7 @@ from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.pipeline.settings.cluster_settings import ClusterSettings
 from sanefit.pipeline.settings.example_configs import CONFIGS, DEFAULT_CONFIG
 from sanefit.pipeline.settings.renamed_settings import with_new_spellings
-from sanefit.pipeline.settings.search_checks import check_search, check_transfer
+from sanefit.pipeline.settings.search_checks import check_nesterov, check_search, check_transfer
 
 BY_PIXEL = ("mean_image", "pca_whitening", "zca_whitening")
 
@@ -74,6 +74,7 @@ class RunConfig(Settings):
                 "where NAME is the secret's key; set both or none"
             )
         check_search(self.search, self.network)
+        check_nesterov(self.optimizer, self.search)
         check_transfer(self.optimizer, self.search, self.network)
         return self
 

@@ -21,6 +21,20 @@ def check_search(search: SearchSettings, network: NetworkSettings) -> None:
         raise ValueError(reason)
 
 
+def check_nesterov(optimizer: OptimizerSettings, search: SearchSettings) -> None:
+    """Raise ValueError, one line, where a search would leave SGD with momentum, along which alone Nesterov looks."""
+    if not optimizer.nesterov:
+        return
+    others = [kind for kind in search.coarse.choices.get("optimizer", ()) if kind != "sgd"]
+    lowest, _ = search.coarse.ranges.get("momentum", (1.0, 1.0))
+    asked = {f"search.coarse.optimizer with {others}": bool(others), "search.coarse.momentum from 0": lowest == 0}
+    for setting in (setting for setting, is_asked in asked.items() if is_asked):
+        raise ValueError(
+            f"{setting}: optimizer.nesterov=true needs SGD with momentum in every trial; expected sgd and a momentum "
+            "above 0; search those alone, or remove nesterov"
+        )
+
+
 def check_transfer(optimizer: OptimizerSettings, search: SearchSettings, network: NetworkSettings) -> None:
     """Raise ValueError, one line, for settings of pretrained networks where no weights are given."""
     if network.weights_uri:

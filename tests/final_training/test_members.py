@@ -43,6 +43,10 @@ def test_every_searched_value_reaches_the_training(said: Said) -> None:
         dropout=0.4,
         warmup=0.2,
         backbone_rate=0.1,
+        erasing=0.2,
+        mixup=0.3,
+        cutmix=0.5,
+        gradient_clip=2.0,
         batch_size=32,
         optimizer="adamw",
         schedule="step",
@@ -58,6 +62,7 @@ def test_every_searched_value_reaches_the_training(said: Said) -> None:
     assert (network.dropout, network.init, network.width, network.depth) == (0.4, "orthogonal", 24, 3)
     assert (recipe.learning_rate, recipe.weight_decay, recipe.momentum, recipe.warmup) == (0.03, 2e-3, 0.95, 0.2)
     assert (recipe.optimizer, recipe.schedule, recipe.augmentation) == ("adamw", "step", "flip_crop")
+    assert (recipe.erasing, recipe.mixup, recipe.cutmix, recipe.gradient_clip) == (0.2, 0.3, 0.5, 2.0)
     assert (recipe.batch_size, recipe.epochs, recipe.backbone_rate) == (32, 7, 0.1)
 
 

@@ -80,6 +80,20 @@ def assert_as_one_process(progress: MemberProgress, job: MemberJob) -> None:
                 torch.testing.assert_close(value, kept[name], rtol=1e-9, atol=1e-12)
 
 
+RECIPES = {
+    "mixed": {"mixup": 0.4, "cutmix": 1.0, "erasing": 0.3, "augmentation": "trivial_augment"},
+    "added up": {"accumulate": 3, "gradient_clip": 0.5, "nesterov": True, "batch_size": 29},
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_two_processes_mix_images_and_add_gradients_up_as_one(name: str, job: MemberJob, said: Said) -> None:
+    recipe = dataclasses.replace(RECIPE, **RECIPES[name])  # type: ignore[arg-type]
+    changed = job.model_copy(update={"recipe": recipe})
+    # Two processes share the images of mixup, which are float32, as one has them.
+    assert_as_one_process(train_with_torchrun(changed, 2, said), changed)
+
+
 def test_two_processes_train_as_one(job: MemberJob, said: Said, tmp_path: Path) -> None:
     """With batches that two cannot share evenly, dropout, augmentation, smoothed labels and averaged weights."""
     images = sum(read_manifest(job.dataset).images_per_class["train"].values())

@@ -13,7 +13,7 @@ import torch
 
 from sanefit.components.foundation.schemas.networks import NetworkSettings
 
-Precision = Literal["float32", "tf32", "bfloat16"]
+Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,15 @@ class Arithmetic:
         return f"{self.device_type} {self.precision}"
 
     def autocast(self) -> torch.autocast:
-        """Around a forward pass: in bfloat16 where the products are; else it does nothing."""
+        """Around a forward pass: in bfloat16 or float16 where the products are; else it does nothing."""
         # A recorded step must cast anew each time: the cache would be one of values that have changed since.
-        mixed = self.precision == "bfloat16"
-        return torch.autocast(self.device_type, torch.bfloat16, enabled=mixed, cache_enabled=False)
+        mixed = self.precision in ("bfloat16", "float16")
+        dtype = torch.float16 if self.precision == "float16" else torch.bfloat16
+        return torch.autocast(self.device_type, dtype, enabled=mixed, cache_enabled=False)
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """Of the loss: float16 ends at 6e-8, above many a gradient (Micikevicius et al. 2018); else it does nothing."""
+        return torch.amp.GradScaler(self.device_type, enabled=self.precision == "float16")
 
     @contextmanager
     def in_force(self) -> Iterator[None]:
@@ -74,24 +79,35 @@ def has_bfloat16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
+def has_float16(device: torch.device) -> bool:
+    """Whether a GPU is faster in float16, from NVIDIA's Volta on."""
+    return torch.cuda.get_device_capability(device) >= (7, 0)
+
+
 def arithmetic_of(
     network: NetworkSettings,
     device: torch.device,
     *,
     mixed_precision: bool = True,
+    scaled: bool = False,
     has_it: Callable[[torch.device], bool] = has_bfloat16,
+    has_half: Callable[[torch.device], bool] = has_float16,
 ) -> Arithmetic:
     """The arithmetic of a network on a device: bfloat16 where a GPU has it and it does the network no harm.
+
+    Where it has only float16, that, if the loss is scaled.
 
     Args:
         network: its settings.
         device: where it is trained.
-        mixed_precision: False rules bfloat16 out.
+        mixed_precision: False rules both out.
+        scaled: whether the training scales its loss, which no stack does, and so no trial.
         has_it: whether a GPU has bfloat16 and TF32.
+        has_half: whether it has float16.
     """
     if device.type != "cuda":
         return Arithmetic(device.type, "float32")
+    mixed = mixed_precision and network.is_normed  # batch norm keeps values near 1, where three digits are enough
     if not has_it(device):
-        return Arithmetic("cuda", "float32")
-    # Batch norm keeps values near 1, where three digits are enough.
-    return Arithmetic("cuda", "bfloat16" if mixed_precision and network.is_normed else "tf32")
+        return Arithmetic("cuda", "float16" if mixed and scaled and has_half(device) else "float32")
+    return Arithmetic("cuda", "bfloat16" if mixed else "tf32")

@@ -9,6 +9,8 @@ def describe_arithmetic(arithmetic: Arithmetic, network: NetworkSettings, gpu: s
     match arithmetic.precision:
         case "bfloat16":
             how = "bfloat16 and float32 mixed"
+        case "float16":
+            how = "float16 and float32 mixed, the loss scaled: this GPU has no bfloat16"
         case "float32":
             how = "float32: this GPU has no bfloat16"
         case "tf32" if network.is_normed:

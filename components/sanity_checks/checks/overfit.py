@@ -27,7 +27,10 @@ STILL_FALLING = 0.05  # of the loss, over the last part
 
 
 def check_few_samples(setup: Setup) -> Measurement:
-    """What the search trains, without its dropout and other chance, on 20 images of the training split."""
+    """What the search trains, without its dropout and other chance, on 20 images of the training split as they are.
+
+    Gradients are not clipped, nor does SGD look ahead: neither decides whether these can be learned.
+    """
     setup = setup.of_search
     chosen = overfit_samples(setup.train_labels)
     pixels, labels = setup.train_pixels[chosen], setup.train_labels[chosen]

@@ -90,7 +90,7 @@ def probe_learning_rates(
     rates: Sequence[float] = RATES,
     run: Callable[[list[Callable[[], Losses]]], Iterable[Losses]] = one_by_one,
 ) -> list[ProbedRate]:
-    """Train a copy of the network on the batches at each rate, without regularization.
+    """Train a copy of the network on the batches at each rate, by the search's optimizer, without regularization.
 
     ``exploded``: a loss is not finite. ``good``: the loss falls by 1 % at least, and by half of
     the best rate's fall. Any other rate is ``too_low`` below the good ones and ``too_high`` above them.

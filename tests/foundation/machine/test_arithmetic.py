@@ -13,6 +13,7 @@ from sanefit.components.foundation.machine.arithmetic import (
     Arithmetic,
     arithmetic_of,
     has_bfloat16,
+    has_float16,
 )
 from sanefit.components.foundation.schemas.networks import (
     ConvNetSettings,
@@ -56,6 +57,31 @@ def test_a_cpu_computes_in_float32(network: NetworkSettings) -> None:
 
 
 @pytest.mark.parametrize("network", [*NORMED, *NOT_NORMED], ids=str)
+def test_where_the_loss_is_scaled_such_a_gpu_computes_in_float16(network: NetworkSettings) -> None:
+    chosen = arithmetic_of(network, GPU, scaled=True, has_it=no, has_half=yes)
+    assert str(chosen) == ("cuda float16" if network in NORMED else "cuda float32")
+    if network in NORMED:
+        assert "the loss scaled" in describe_arithmetic(chosen, network, "T4")
+    off = arithmetic_of(network, GPU, mixed_precision=False, scaled=True, has_it=no, has_half=yes)
+    older = arithmetic_of(network, GPU, scaled=True, has_it=no, has_half=no)
+    assert str(off) == str(older) == "cuda float32"
+    assert arithmetic_of(network, GPU, scaled=True, has_it=yes) == arithmetic_of(network, GPU, has_it=yes)
+
+
+@pytest.mark.parametrize(("capability", "faster"), [((6, 1), False), ((7, 0), True), ((7, 5), True)], ids=str)
+def test_float16_is_fast_from_volta_on(
+    capability: tuple[int, int], faster: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert has_float16(GPU) == faster
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16", "float16"])
+def test_the_loss_is_scaled_for_float16_alone(precision: Any) -> None:
+    assert Arithmetic("cpu", precision).scaler().is_enabled() == (precision == "float16")
+
+
+@pytest.mark.parametrize("network", [*NORMED, *NOT_NORMED], ids=str)
 def test_a_gpu_that_only_imitates_bfloat16_computes_in_float32(network: NetworkSettings) -> None:
     chosen = arithmetic_of(network, GPU, has_it=no)
     assert str(chosen) == "cuda float32"
@@ -87,7 +113,7 @@ def test_elsewhere_a_gpu_computes_in_tf32(network: NetworkSettings) -> None:
     assert network.kind in describe_arithmetic(chosen, network, "H100")
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_products_of_a_forward_pass_are_in_its_precision(precision: Any) -> None:
     weight = torch.randn(3, 4)
     with ProductDtypes() as products, Arithmetic("cpu", precision).autocast():

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from sanefit.components.foundation.schemas.networks import (
 from sanefit.components.foundation.schemas.statistics import ChannelStats
 from sanefit.components.foundation.training.loop.recipe import Recipe
 from sanefit.components.foundation.training.loop.training_data import TrainingData
-from sanefit.components.foundation.training.stacks.engine_plan import choose_plan
+from sanefit.components.foundation.training.stacks.engine_plan import choose_plan, why_in_turn
 from sanefit.components.foundation.training.stacks.stacked_optimizer import STACKED_STEPS
 from sanefit.components.foundation.training.stacks.train_together import EnginePlan
 from sanefit.components.foundation.training.stacks.trial import Problem, Trial
@@ -28,8 +29,14 @@ RESNET = ResNetSettings(kind="resnet", channels=(4,), blocks=1)
 
 
 def plan_of(
-    network: NetworkSettings, side: int = 8, trials: int = 100, batch_size: int = 64, **options: Any
+    network: NetworkSettings,
+    side: int = 8,
+    trials: int = 100,
+    batch_size: int = 64,
+    last: dict[str, Any] | None = None,
+    **options: Any,
 ) -> EnginePlan:
+    """``last``: what is different in the last trial's recipe."""
     stats = ChannelStats(
         normalization="channel_mean", images=1, mean=[0] * 3, std=[1] * 3, shift=[0] * 3, scale=[1] * 3, histogram=[]
     )
@@ -37,6 +44,7 @@ def plan_of(
     labels = torch.arange(2 * batch_size) % 10
     recipe = Recipe(learning_rate=0.1, weight_decay=0.0, momentum=0.9, batch_size=batch_size, epochs=1, batch_seed=0)
     chosen = [Trial(network, recipe, seed) for seed in range(trials)]
+    chosen[-1] = replace(chosen[-1], recipe=replace(recipe, **(last or {})))
     problem = Problem((side, side, 3), 10, stats)
     return choose_plan(chosen, problem, TrainingData(pixels, labels, pixels, labels), **options)
 
@@ -77,6 +85,44 @@ def test_an_optimizer_without_a_stacked_step_gets_the_loop_and_is_named(
     assert (plan.engine, plan.networks_at_once) == ("loop", 1)
     asked = "" if engine == "fastest" else f"instead of search.engine={engine}: "
     assert plan.reason == f"{asked}optimizer sgd has no stacked step"
+
+
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [
+        ({"erasing": 0.1}, "no stack erases or mixes images"),
+        ({"mixup": 0.1}, "no stack erases or mixes images"),
+        ({"cutmix": 1.0}, "no stack erases or mixes images"),
+        ({"gradient_clip": 5.0}, "no stack clips gradients, or adds those of several batches"),
+        ({"backbone_rate": 0.5}, "no stack has a frozen part, or rates that differ by layer"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("engine", ["fastest", "stacked"])
+def test_what_no_stack_does_is_trained_in_turn_and_named(engine: str, last: dict[str, Any], reason: str) -> None:
+    """One trial among many is enough."""
+    plan = plan_of(TWO_LAYER, engine=engine, last=last)
+    asked = "" if engine == "fastest" else f"instead of search.engine={engine}: "
+    assert (plan.engine, plan.reason) == ("loop", f"{asked}{reason}")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "device", "reason"),
+    [
+        ({"accumulate": 2}, "cpu", "no stack clips gradients, or adds those of several batches"),
+        ({"optimizer": "lamb"}, "cpu", "optimizer lamb has no stacked step"),
+        ({"augmentation": "trivial_augment"}, "cuda", "augmentation trivial_augment chooses on the CPU what it does"),
+        ({"augmentation": "trivial_augment"}, "cpu", ""),
+        ({"augmentation": "resized_crop"}, "cuda", ""),
+        ({"nesterov": True}, "cuda", ""),
+    ],
+    ids=str,
+)
+def test_what_all_trials_have_is_named_too(recipe: dict[str, Any], device: str, reason: str) -> None:
+    changed = Recipe(0.1, 0.0, 0.9, 64, 1, 0, **recipe)
+    why = why_in_turn([Trial(TWO_LAYER, changed, 0)], torch.device(device))
+    assert why.startswith(reason)
+    assert bool(why) == bool(reason)
 
 
 @pytest.mark.parametrize(("loop", "stack", "engine"), [(1.0, 1.0, "stacked"), (1.0, 100.0, "loop")])

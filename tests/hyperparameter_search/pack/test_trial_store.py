@@ -63,7 +63,14 @@ RESULT = TrialResult(
     epochs=[RECORD],
     seconds=1.0,
 )
-STATE = TrainingState(1, 4, {"w": torch.arange(6.0).reshape(2, 3)}, {"momentum_buffer": {"w": torch.ones(2, 3)}})
+STATE = TrainingState(
+    1,
+    4,
+    {"w": torch.arange(6.0).reshape(2, 3)},
+    {"momentum_buffer": {"w": torch.ones(2, 3)}},
+    taken=3,
+    scaling={"scale": 1024.0, "_growth_tracker": 2},
+)
 BEGUN = BegunEpoch(2, torch.tensor([[1.5, 3.0, 8.0]], dtype=torch.float64), {"w": torch.tensor(0.5)})
 PROGRESS = Progress(1, [[RECORD], [RECORD]], {1: dataclasses.replace(STATE, begun=BEGUN)}, {0: RECORD})
 
@@ -89,6 +96,7 @@ def test_what_is_written_is_read_back(store: TrialStore) -> None:
     assert (read.epochs, read.records, list(read.states)) == (1, PROGRESS.records, [1])
     torch.testing.assert_close(read.states[1].weights["w"], STATE.weights["w"], rtol=0, atol=0)
     torch.testing.assert_close(read.states[1].slots, STATE.slots, rtol=0, atol=0)
+    assert (read.states[1].taken, read.states[1].scaling) == (STATE.taken, STATE.scaling)
     begun = read.states[1].begun
     assert begun is not None
     assert (begun.batches, begun.counted.tolist(), begun.scales["w"].item()) == (2, BEGUN.counted.tolist(), 0.5)
@@ -189,6 +197,12 @@ CHANGES: list[tuple[str, object]] = [
     ("momentum", 0.8),
     ("freeze_epochs", 2),
     ("backbone_rate", 0.5),
+    ("erasing", 0.5),
+    ("mixup", 0.5),
+    ("cutmix", 0.5),
+    ("gradient_clip", 0.5),
+    ("accumulate", 2),
+    ("nesterov", True),
     ("batch_size", 17),
     ("epochs", 4),
     ("batch_seed", 1),

@@ -40,6 +40,26 @@ OWN_MODULE = "network={kind: module, path: 'package.module:network'}"
             "a network of kind 'torchvision', 'timm' or 'module'; set network.weights or remove it",
         ),
         (
+            ["optimizer.nesterov=true", "optimizer.kind=adam"],
+            "optimizer.nesterov=true: with optimizer.kind=adam and optimizer.momentum=0.9 there is no momentum of SGD; "
+            "expected sgd and a momentum above 0; set both, or remove nesterov",
+        ),
+        (
+            ["optimizer.nesterov=true", "optimizer.momentum=0"],
+            "optimizer.nesterov=true: with optimizer.kind=sgd and optimizer.momentum=0 there is no momentum of SGD; "
+            "expected sgd and a momentum above 0; set both, or remove nesterov",
+        ),
+        (
+            ["optimizer.nesterov=true", "search.coarse.optimizer=[sgd, adam]"],
+            "search.coarse.optimizer with ['adam']: optimizer.nesterov=true needs SGD with momentum in every trial; "
+            "expected sgd and a momentum above 0; search those alone, or remove nesterov",
+        ),
+        (
+            ["optimizer.nesterov=true", "search.coarse.momentum=[0, 0.9]"],
+            "search.coarse.momentum from 0: optimizer.nesterov=true needs SGD with momentum in every trial; "
+            "expected sgd and a momentum above 0; search those alone, or remove nesterov",
+        ),
+        (
             ["search.coarse.depth=[2, 9]"],
             "search.coarse.depth: a convnet has at most 8 blocks, got 9; list no more than 8",
         ),
@@ -91,7 +111,7 @@ OWN_MODULE = "network={kind: module, path: 'package.module:network'}"
         ),
         (
             ["search.coarse.optimizer=[rmsprop]"],
-            "search.coarse.optimizer.0='rmsprop': input should be 'sgd', 'adam' or 'adamw'; correct "
+            "search.coarse.optimizer.0='rmsprop': input should be 'sgd', 'adam', 'adamw' or 'lamb'; correct "
             "search.coarse.optimizer.0",
         ),
         (

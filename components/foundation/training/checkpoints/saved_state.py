@@ -17,6 +17,8 @@ def plain_state(state: TrainingState) -> dict[str, Any]:
         "slots": slots,
         "averaged": dict(state.averaged),
         "begun": begun and {"batches": begun.batches, "counted": begun.counted, "scales": dict(begun.scales)},
+        "taken": state.taken,
+        "scaling": dict(state.scaling),
     }
 
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from sanefit.components.foundation.classifiers.keyed_dropout import KeyedDropout, step_key
 from sanefit.components.foundation.image_dataset.batches import BatchPart
-from sanefit.components.foundation.randomness import keyed_uniform
+from sanefit.components.foundation.randomness import derive_seed, keyed_uniform
 
 
 class PartDropout(nn.Module):
@@ -31,3 +31,19 @@ def convert_part_dropout(network: nn.Module, part: BatchPart) -> None:
             setattr(network, name, PartDropout(child, part))
         else:
             convert_part_dropout(child, part)
+
+
+def seed_other_noise(seed: int, epoch: int, number: int, part: BatchPart, device: torch.device) -> None:
+    """For dropout that is not ours, batch by batch, so that it goes on in mid-epoch; each process has its own.
+
+    Args:
+        seed: of the training's noise.
+        epoch, number: of the batch.
+        part: of this process.
+        device: that the noise is drawn on.
+    """
+    rank = [part.rank] if part.ranks > 1 else []
+    own = derive_seed(seed, "batch", epoch, number, *rank)
+    torch.default_generator.manual_seed(own)  # torch.manual_seed takes a millisecond where there is no GPU
+    if device.type == "cuda":
+        torch.cuda.manual_seed(own)

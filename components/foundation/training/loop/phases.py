@@ -9,11 +9,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sanefit.components.foundation.classifiers.classifier import Classifier
 from sanefit.components.foundation.image_dataset.batches import BatchPart
-from sanefit.components.foundation.training.loop.evaluation import Evaluation, evaluate
+from sanefit.components.foundation.training.loop.evaluation import Evaluation, evaluate, recall_of
 from sanefit.components.foundation.training.loop.frozen_part import NewPart
 from sanefit.components.foundation.training.loop.loss import decayed_weights
 from sanefit.components.foundation.training.loop.optimizers import make_optimizer
 from sanefit.components.foundation.training.loop.recipe import Recipe
+from sanefit.components.foundation.training.loop.several_processes import as_the_first_has_it
 from sanefit.components.foundation.training.loop.training_data import TrainingData
 
 
@@ -78,6 +79,26 @@ def new_part_trains(classifier: Classifier, new: NewPart, data: TrainingData, re
     if not new.head or data.train_features is None:
         return Phase(optimizer, weights, frozen, _shared(classifier, part))
     return Phase(optimizer, weights, frozen, _shared(classifier.network.get_submodule(new.head), part), new.head)
+
+
+def validated(
+    phase: Phase, kept: nn.Module, data: TrainingData, judged_class: int | None, part: BatchPart
+) -> tuple[float, float, float, float]:
+    """Loss, accuracy, balanced accuracy and recall as the first process finds them, so that all decide alike.
+
+    Args:
+        phase, kept, data: as for ``Phase.evaluate``.
+        judged_class: whose recall it is; NaN without one.
+        part: of this process.
+    """
+    found = torch.zeros(4, dtype=torch.float64, device=data.validation_labels.device)
+    if part.rank == 0:
+        evaluation = phase.evaluate(kept, data)
+        [recall] = recall_of(judged_class, evaluation.recalls.unsqueeze(0))
+        measured = [evaluation.loss, evaluation.accuracy, evaluation.balanced_accuracy, recall]
+        found += torch.tensor(measured, dtype=torch.float64, device=found.device)
+    loss, accuracy, balanced, recall = as_the_first_has_it(found, part).tolist()
+    return loss, accuracy, balanced, recall
 
 
 def _shared(module: nn.Module, part: BatchPart) -> nn.Module:

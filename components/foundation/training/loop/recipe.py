@@ -22,7 +22,8 @@ class Recipe:
     ``momentum``: in [0, 1); with Adam its beta 1. ``batch_size``: most images in a batch. ``batch_seed``: of the order
     of the images and their augmentation. ``noise_seed``: of dropout. ``class_weights``: how often each class is shown.
     ``freeze_epochs``: first ones, in which only the new part of a pretrained network is trained; ``backbone_rate``:
-    times the learning rate, of its other weights after them.
+    times the learning rate, of its other weights after them. ``erasing``, ``mixup``, ``cutmix``, ``gradient_clip``,
+    ``accumulate``, ``nesterov``: as ``OptimizerSettings`` has them.
     ``kept_by``: which epoch the final training keeps. ``judged_class``: the label whose recall is measured.
     """
 
@@ -40,6 +41,12 @@ class Recipe:
     class_weights: ClassWeights = "none"
     freeze_epochs: int = 0
     backbone_rate: float = 1.0
+    erasing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    gradient_clip: float = 0.0
+    accumulate: int = 1
+    nesterov: bool = False
     kept_by: Metric = "accuracy"
     judged_class: int | None = None
 

@@ -3,7 +3,7 @@ and the trial engine's oracle.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -12,29 +12,31 @@ from torch.nn import functional
 from sanefit.components.foundation.classifiers.classifier import Classifier, in_its_layout
 from sanefit.components.foundation.classifiers.keyed_dropout import dropout_layers, key_dropout
 from sanefit.components.foundation.image_dataset.batches import WHOLE, BatchPart
-from sanefit.components.foundation.randomness import derive_seed
 from sanefit.components.foundation.schemas.training import EpochRecord
 from sanefit.components.foundation.training.loop.augmented_batch import (
-    NOT_AUGMENTED,
-    augmentation_keys,
-    augmented_batch,
+    NO_CHANCE,
+    Draws,
+    draws_of,
+    targets_of,
+    training_pixels,
 )
 from sanefit.components.foundation.training.loop.epoch_batches import epoch_batches
 from sanefit.components.foundation.training.loop.epoch_records import epoch_record
 from sanefit.components.foundation.training.loop.epoch_tally import LOOK_EVERY, EpochTally
-from sanefit.components.foundation.training.loop.evaluation import recall_of
 from sanefit.components.foundation.training.loop.frozen_part import EVERYTHING, new_part, only_new_part_trains
+from sanefit.components.foundation.training.loop.gradient_step import ALONE, InGroup, in_group, scaled_step
 from sanefit.components.foundation.training.loop.loss import penalty
 from sanefit.components.foundation.training.loop.optimizers import (
     optimizer_slots,
     penalized,
     restore_slots,
     set_learning_rate,
+    steps_taken,
 )
-from sanefit.components.foundation.training.loop.part_dropout import convert_part_dropout
-from sanefit.components.foundation.training.loop.phases import Phase, everything_trains, new_part_trains
+from sanefit.components.foundation.training.loop.part_dropout import convert_part_dropout, seed_other_noise
+from sanefit.components.foundation.training.loop.phases import Phase, everything_trains, new_part_trains, validated
 from sanefit.components.foundation.training.loop.recipe import Recipe
-from sanefit.components.foundation.training.loop.several_processes import as_the_first_has_it, sum_of_all
+from sanefit.components.foundation.training.loop.several_processes import sum_of_all
 from sanefit.components.foundation.training.loop.training_data import TrainingData
 from sanefit.components.foundation.training.loop.training_images import read_batch
 from sanefit.components.foundation.training.loop.training_options import OBVIOUS, TrainingOptions
@@ -72,7 +74,7 @@ class Training:
         self.tally = EpochTally.of(1, self.device)
         self.new = new_part(classifier, data.train_pixels) if recipe.freeze_epochs else EVERYTHING
         self.trainable = [parameter for parameter in classifier.network.parameters() if parameter.requires_grad]
-        self.averaged = averaged_copy(classifier, options.weight_averaging)
+        self.averaged, self.scaler = averaged_copy(classifier, options.weight_averaging), options.arithmetic.scaler()
         self.dropouts = dropout_layers(classifier.network)
         key_dropout(classifier.network, recipe.noise_seed)
         if part.ranks > 1:
@@ -102,22 +104,24 @@ class Training:
             after_batch: called where ``state`` can be asked for, on all processes at the same; what it raises ends the
                 training there.
         """
-        recipe = self.recipe
-        batches = epoch_batches(self.data.train_labels, recipe, epoch)
+        recipe, batches = self.recipe, epoch_batches(self.data.train_labels, self.recipe, epoch)
+        sizes = [len(batch) for batch in batches]
         self.classifier.train()
         if self.is_frozen:
             only_new_part_trains(self.classifier.network, self.new)
         with torch.random.fork_rng(devices=[]):
             for number in range(self.batches, len(batches)):
-                self._seed(epoch, number)
+                seed_other_noise(recipe.noise_seed, epoch, number, self.part, self.device)
                 rate = recipe.rate_at(epoch, number, len(batches))
-                loss, right = self.step(batches[number], rate, augmentation_keys(recipe, epoch, number))
+                draws = NO_CHANCE if self.is_frozen else draws_of(recipe, epoch, number, self.data.train_pixels.shape)
+                group = in_group(sizes, number, recipe.accumulate)
+                loss, right = self.step(batches[number], rate, draws, group)
                 self.tally.add(loss.reshape(1), right.reshape(1), len(self.part.of(batches[number])))
                 self.batches = number + 1
-                looks = self._is_time_to_look(number)
+                looks = self._is_time_to_look(number, group)
                 if looks and not math.isfinite(sum_of_all(self.tally.losses, self.part).item()):
                     break
-                if looks or self.part.ranks == 1:
+                if group.is_last and (looks or self.part.ranks == 1):
                     after_batch()
         record = self._record(epoch, len(batches))
         self.epochs, self.batches = epoch, 0
@@ -126,7 +130,9 @@ class Training:
             self.phase = self._phase()
         return record
 
-    def step(self, indices: Tensor, rate: float, keys: Sequence[int] = NOT_AUGMENTED) -> tuple[Tensor, Tensor]:
+    def step(
+        self, indices: Tensor, rate: float, draws: Draws = NO_CHANCE, group: InGroup = ALONE
+    ) -> tuple[Tensor, Tensor]:
         """Train on this process's part of a batch.
 
         On one process and a CPU no step is taken where the cross-entropy is not finite. Elsewhere, where looking is
@@ -135,29 +141,28 @@ class Training:
         Args:
             indices: int64 (images,), of the training split.
             rate: learning rate.
-            keys: of the augmentation.
+            draws: what chance does to the images.
+            group: batches that make one step.
 
         Returns:
-            The mean cross-entropy against the true labels, and the number of right answers, int64: scalars on the
-            device, as they were before the step.
+            The mean cross-entropy against the labels, mixed where the images are, and the number of right answers,
+            int64: scalars on the device, as they were before the step.
         """
         set_learning_rate(self.phase.optimizer, rate)
         for layer in self.dropouts:
             layer.step.fill_(self.steps)
-        chosen = self.part.of(indices).to(self.device, non_blocking=True)
-        labels = self.data.train_labels[chosen]
-        scores = self._scores(self._inputs(chosen, keys))
-        cross_entropy = functional.cross_entropy(scores, labels)
+        indices = indices.to(self.device, non_blocking=True)
+        targets = targets_of(self.data.train_labels, indices, draws, self.part)
+        scores = self._scores(self._inputs(indices, draws))
+        cross_entropy = targets.mean(functional.cross_entropy, scores)
         if self._always_steps or math.isfinite(cross_entropy.item()):
             plain = self.options.loss is functional.cross_entropy
-            loss = cross_entropy if plain else self.options.loss(scores, labels)
+            loss = cross_entropy if plain else targets.mean(self.options.loss, scores)
             # The processes' gradients are averaged: so each weighs as much as its part of the batch.
-            weight = len(chosen) * self.part.ranks / len(indices)
-            self.options.step(self.phase.optimizer, loss * weight + self._penalty())
+            weight = len(targets.labels) * self.part.ranks / len(indices)
+            self._descend(loss * weight + self._penalty(), group)
             self.steps += 1
-            if self.averaged:
-                self.averaged.update_parameters(self.classifier)
-        return cross_entropy.detach(), (scores.argmax(dim=1) == labels).sum()
+        return cross_entropy.detach(), targets.right(scores)
 
     def state(self) -> TrainingState:
         """Copies of everything that the next step needs; of several processes, all ask for it within an epoch."""
@@ -170,6 +175,8 @@ class Training:
             optimizer_slots(self.phase.optimizer, network),
             copies(self.averaged.state_dict()) if self.averaged else {},
             begun,
+            steps_taken(self.phase.optimizer),
+            self.scaler.state_dict(),
         )
 
     def _phase(self) -> Phase:
@@ -177,26 +184,36 @@ class Training:
             return new_part_trains(self.classifier, self.new, self.data, self.recipe, self.part)
         return everything_trains(self.classifier, self.trainable, self.recipe, self.part)
 
-    def _inputs(self, chosen: Tensor, keys: Sequence[int]) -> Tensor:
+    def _descend(self, loss: Tensor, group: InGroup) -> None:
+        """Towards a lower loss of this process's part of a batch."""
+        if self.scaler.is_enabled() or self.recipe.accumulate > 1:
+            scaled_step(self.phase.optimizer, loss * group.share, group, self.scaler)
+        else:
+            self.options.step(self.phase.optimizer, loss)
+        if self.averaged and group.is_last:
+            self.averaged.update_parameters(self.classifier)
+
+    def _inputs(self, indices: Tensor, draws: Draws) -> Tensor:
         """Of what is run forward: features, or pixels."""
         if self.phase.head:
             assert self.data.train_features is not None
-            return read_batch(self.data.train_features, chosen)
-        if self.is_frozen:  # as features are computed
-            return read_batch(self.data.train_pixels, chosen)
-        return augmented_batch(self.data.train_pixels, chosen, self.recipe, keys, self.part)
+            return read_batch(self.data.train_features, self.part.of(indices))
+        return training_pixels(self.data.train_pixels, indices, self.recipe, draws, self.part)
 
     def _scores(self, inputs: Tensor) -> Tensor:
         with self.options.arithmetic.autocast():
             scores: Tensor = self.phase.forward(inputs)
-        return scores.float() if scores.dtype == torch.bfloat16 else scores
+        return scores.float() if scores.dtype in (torch.bfloat16, torch.float16) else scores
 
     def _restore(self, state: TrainingState) -> None:
         self.classifier.network.load_state_dict(dict(settled(state).weights))
-        steps = state.steps
-        if self.recipe.freeze_epochs and not self.is_frozen:  # those of this phase
-            steps -= self.recipe.freeze_epochs * len(epoch_batches(self.data.train_labels, self.recipe, 1))
-        restore_slots(self.phase.optimizer, self.classifier.network, state.slots, steps)
+        restore_slots(
+            self.phase.optimizer,
+            self.classifier.network,
+            state.slots,
+            state.steps if state.taken is None else state.taken,
+        )
+        self.scaler.load_state_dict(dict(state.scaling))
         if self.averaged:
             self.averaged.load_state_dict(dict(state.averaged))
         if state.begun is not None:
@@ -218,32 +235,16 @@ class Training:
     def _record(self, epoch: int, batches: int) -> EpochRecord:
         losses, right, images = sum_of_all(self.tally.counted[0], self.part).tolist()
         train_loss = losses / images + self._penalty(whole=True).item()
-        rate = self.recipe.rate_at(epoch, int(self.tally.steps) - 1, batches)
-        found = self._validation() if math.isfinite(train_loss) else (math.nan, 0.0, 0.0, math.nan)
+        recipe, finite = self.recipe, math.isfinite(train_loss)
+        rate = recipe.rate_at(epoch, int(self.tally.steps) - 1, batches)
+        found = validated(self.phase, self.kept, self.data, recipe.judged_class, self.part) if finite else ()
         return epoch_record(epoch, rate, train_loss, right / images, *found)
-
-    def _validation(self) -> tuple[float, float, float, float]:
-        """Loss, accuracy, balanced accuracy and recall as the first process finds them, so that all decide alike."""
-        found = torch.zeros(4, dtype=torch.float64, device=self.device)
-        if self.part.rank == 0:
-            evaluation = self.phase.evaluate(self.kept, self.data)
-            [recall] = recall_of(self.recipe.judged_class, evaluation.recalls.unsqueeze(0))
-            measured = [evaluation.loss, evaluation.accuracy, evaluation.balanced_accuracy, recall]
-            found += torch.tensor(measured, dtype=torch.float64, device=self.device)
-        loss, accuracy, balanced, recall = as_the_first_has_it(found, self.part).tolist()
-        return loss, accuracy, balanced, recall
 
     @property
     def _always_steps(self) -> bool:
         return self.device.type == "cuda" or self.part.ranks > 1
 
-    def _is_time_to_look(self, number: int) -> bool:
-        return not self._always_steps or number % LOOK_EVERY == LOOK_EVERY - 1
-
-    def _seed(self, epoch: int, number: int) -> None:
-        """For dropout that is not ours, batch by batch, so that it goes on in mid-epoch; each process has its own."""
-        rank = [self.part.rank] if self.part.ranks > 1 else []
-        seed = derive_seed(self.recipe.noise_seed, "batch", epoch, number, *rank)
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed takes a millisecond where there is no GPU
-        if self.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
+    def _is_time_to_look(self, number: int, group: InGroup) -> bool:
+        """Where looking is dear, after a step."""
+        groups, every = number // self.recipe.accumulate, max(1, LOOK_EVERY // self.recipe.accumulate)
+        return not self._always_steps or (group.is_last and groups % every == every - 1)

@@ -25,7 +25,8 @@ class TrainingState:
 
     ``epochs``: whole ones; ``steps``: all. ``weights``: the network's parameters and buffers by name. ``slots``: as
     ``optimizer_slots`` gives them. ``averaged``: the values of the classifier whose weights are averaged, by name;
-    empty without one. ``begun``: the epoch after these; None between two.
+    empty without one. ``begun``: the epoch after these; None between two. ``taken``: steps that the optimizer counts,
+    where it does and they may be fewer. ``scaling``: of the loss, as ``GradScaler`` has it; empty without one.
     """
 
     epochs: int
@@ -34,6 +35,8 @@ class TrainingState:
     slots: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     averaged: Mapping[str, Tensor] = field(default_factory=dict)
     begun: BegunEpoch | None = None
+    taken: int | None = None
+    scaling: Mapping[str, float] = field(default_factory=dict)
 
 
 def settled(state: TrainingState) -> TrainingState:

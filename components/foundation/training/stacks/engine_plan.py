@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sanefit.components.foundation.clock import Clock
 from sanefit.components.foundation.errors import SettingsError
+from sanefit.components.foundation.image_dataset.augmentation import groups_images
 from sanefit.components.foundation.machine.memory import available_memory
 from sanefit.components.foundation.schemas.network_refusals import why_not_stacked
 from sanefit.components.foundation.schemas.search import Engine
@@ -78,7 +79,7 @@ def choose_plan(
     network = trials[0].network
     if engine == "stacked" and (reason := why_not_stacked(network)):
         raise SettingsError(reason)
-    if engine != "loop" and (why := _why_in_turn(trials)):
+    if engine != "loop" and (why := why_in_turn(trials, problem.device)):
         asked = "" if engine == "fastest" else f"instead of search.engine={engine}: "
         return EnginePlan("loop", 1, reason=f"{asked}{why}")
     short = data_on(short_data(data, trials[0].recipe.batch_size), problem.device)
@@ -98,11 +99,19 @@ def choose_plan(
     return replace(best.plan, reason=f"steps/s: {', '.join(map(str, found))}")
 
 
-def _why_in_turn(trials: Sequence[Trial]) -> str:
+def why_in_turn(trials: Sequence[Trial], device: torch.device) -> str:
     """Why no stack trains these, whatever their network; empty where one may."""
-    if trials[0].recipe.freeze_epochs or any(trial.recipe.backbone_rate != 1 for trial in trials):
+    recipes = [trial.recipe for trial in trials]
+    first = recipes[0]
+    if first.freeze_epochs or any(recipe.backbone_rate != 1 for recipe in recipes):
         return "no stack has a frozen part, or rates that differ by layer"
-    kind = trials[0].recipe.optimizer
+    if any(recipe.erasing or recipe.mixup or recipe.cutmix for recipe in recipes):
+        return "no stack erases or mixes images"
+    if first.accumulate > 1 or any(recipe.gradient_clip for recipe in recipes):
+        return "no stack clips gradients, or adds those of several batches"
+    if device.type == "cuda" and groups_images(first.augmentation):
+        return f"augmentation {first.augmentation} chooses on the CPU what it does, which no recorded step can"
+    kind = first.optimizer
     return "" if kind in STACKED_STEPS else f"optimizer {kind} has no stacked step"
 
 

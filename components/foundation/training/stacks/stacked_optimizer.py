@@ -19,7 +19,7 @@ SMALLEST_SCALE = 2.0**-10  # far from where float32 ends, and seldom reached in 
 class StackedOptimizer:
     """T optimizers of one kind, one of ``STACKED_STEPS``.
 
-    ``momentum``, ``weight_decay``: (T,). ``slots``: as ``optimizer_slots``, T in front.
+    ``momentum``, ``weight_decay``: (T,). ``nesterov``: of all, with SGD. ``slots``: as ``optimizer_slots``, T in front.
 
     ``scales``: (T,) by name, of the first layers of plain SGD on a CPU: what the weights in memory are to be multiplied
     by. Their decay is kept beside them so, rather than another pass over memory in each step (Bottou 2012, Stochastic
@@ -31,6 +31,7 @@ class StackedOptimizer:
     weight_decay: Tensor
     slots: dict[str, dict[str, Tensor]]
     scales: dict[str, Tensor] = field(default_factory=dict)
+    nesterov: bool = False
 
     def __post_init__(self) -> None:
         self.has_momentum = bool((self.momentum > 0).any())
@@ -66,7 +67,7 @@ class StackedOptimizer:
         """Of the networks with these numbers."""
         slots = {slot: {name: value[kept] for name, value in values.items()} for slot, values in self.slots.items()}
         scales = {name: scale[kept] for name, scale in self.scales.items()}
-        return StackedOptimizer(self.kind, self.momentum[kept], self.weight_decay[kept], slots, scales)
+        return StackedOptimizer(self.kind, self.momentum[kept], self.weight_decay[kept], slots, scales, self.nesterov)
 
     def _sgd(self, name: str, weight: Tensor, gradient: Gradient, rates: Tensor, _steps: Tensor, decays: bool) -> None:
         if self.has_momentum:
@@ -80,11 +81,7 @@ class StackedOptimizer:
             rates = rates / self._decay_scale(name, weight, rates)
         elif decays:
             weight.mul_(_along(1 - rates * self.weight_decay, weight))
-        if isinstance(gradient, OuterProduct):
-            left = gradient.left * by_neuron(rates, weight)
-            weight.flatten(0, 1).addmm_(left, gradient.right, alpha=-1)
-        else:
-            weight.addcmul_(gradient, _along(rates, weight), value=-1)
+        _step_against(gradient, weight, rates)
 
     def _decay_scale(self, name: str, weight: Tensor, rates: Tensor) -> Tensor:
         """Decay a weight by its scale, or the networks whose scale gets small by themselves; the scale (T,) then."""
@@ -103,6 +100,11 @@ class StackedOptimizer:
             velocity.add_(gradient)
         if decays:
             velocity.addcmul_(weight, _along(self.weight_decay, weight))
+        if self.nesterov:  # this gradient, once more, beside what is left of the velocity in the next step
+            if decays:
+                weight.mul_(_along(1 - rates * self.weight_decay, weight))
+            _step_against(gradient, weight, rates)
+            rates = rates * self.momentum
         weight.addcmul_(velocity, _along(rates, weight), value=-1)
 
     def _adam(self, name: str, weight: Tensor, gradient: Gradient, rates: Tensor, steps: Tensor, decays: bool) -> None:
@@ -118,6 +120,14 @@ class StackedOptimizer:
         corrected = (square / (1 - SECOND_MOMENT_DECAY**steps)).sqrt_().add_(EPSILON)
         length = _along(rates / (1 - self.momentum**steps), weight)
         weight.sub_(mean.mul(length).div_(corrected))
+
+
+def _step_against(gradient: Gradient, weight: Tensor, rates: Tensor) -> None:
+    if isinstance(gradient, OuterProduct):
+        left = gradient.left * by_neuron(rates, weight)
+        weight.flatten(0, 1).addmm_(left, gradient.right, alpha=-1)
+    else:
+        weight.addcmul_(gradient, _along(rates, weight), value=-1)
 
 
 def _along(values: Tensor, weight: Tensor) -> Tensor:

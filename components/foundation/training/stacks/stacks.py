@@ -174,6 +174,7 @@ def _optimizer(
             for slot, values in (kept[0].items() if kept else ())
         },
         _scales(states or (), like.device),
+        recipes[0].nesterov,
     )
 
 
