@@ -71,10 +71,13 @@ CPU_ARITHMETIC = Arithmetic("cpu", "float32")
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether a GPU has products in bfloat16, and so in TF32 (both came with NVIDIA's Ampere).
+    """Whether a device has products in bfloat16: a GPU has TF32 then, too (both came with NVIDIA's Ampere).
 
-    One that only imitates them, as T4 and V100 do, is slower so.
+    One that only imitates them, as T4, V100 and CPUs before AVX-512 BF16 and AMX do, is slower so.
     """
+    if device.type == "cpu":
+        able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # from torch 2.10 on
+        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
     with torch.cuda.device(device):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
@@ -93,21 +96,23 @@ def arithmetic_of(
     has_it: Callable[[torch.device], bool] = has_bfloat16,
     has_half: Callable[[torch.device], bool] = has_float16,
 ) -> Arithmetic:
-    """The arithmetic of a network on a device: bfloat16 where a GPU has it and it does the network no harm.
+    """The arithmetic of a network on a device: bfloat16 where the device has it and it does the network no harm.
 
-    Where it has only float16, that, if the loss is scaled.
+    Where a GPU has only float16, that, if the loss is scaled. On a CPU networks with a stack of their own keep float32:
+    they are small, and lose more by converting numbers than they gain.
 
     Args:
         network: its settings.
         device: where it is trained.
         mixed_precision: False rules both out.
         scaled: whether the training scales its loss, which no stack does, and so no trial.
-        has_it: whether a GPU has bfloat16 and TF32.
+        has_it: whether a device has bfloat16.
         has_half: whether it has float16.
     """
-    if device.type != "cuda":
-        return Arithmetic(device.type, "float32")
     mixed = mixed_precision and network.is_normed  # batch norm keeps values near 1, where three digits are enough
+    if device.type != "cuda":
+        pays = mixed and not network.is_stacked and has_it(device)
+        return Arithmetic(device.type, "bfloat16" if pays else "float32")
     if not has_it(device):
         return Arithmetic("cuda", "float16" if mixed and scaled and has_half(device) else "float32")
     return Arithmetic("cuda", "bfloat16" if mixed else "tf32")

@@ -15,7 +15,7 @@ class FinalTrainingSettings(Settings):
 
     ``label_smoothing``: share of each label that is spread over all classes. ``weight_averaging``: decay per step of an
     exponential average of the weights, which is what is kept then; 0 is off. ``patience``: stop after so many epochs
-    without a better validation accuracy; None never does. ``mixed_precision``: bfloat16 on a GPU that has it, else
+    without a better validation accuracy; None never does. ``mixed_precision``: bfloat16 on a device that has it, else
     float16 with a scaled loss, where batch norm keeps values near 1.
     ``ensemble``: how many of the best settings are trained; above 1 the model is the mean of their probabilities.
     ``label_errors``: where labels are judged, by models that were not trained on their images: in the ``validation``

@@ -26,6 +26,7 @@ from sanefit.components.foundation.schemas.networks import (
 )
 from sanefit.components.foundation.step_lines.arithmetic_line import describe_arithmetic
 
+CPU = torch.device("cpu")
 GPU = torch.device("cuda", 0)  # nothing is computed on it
 NORMED: list[NetworkSettings] = [
     TwoLayerSettings(kind="two_layer", batch_norm=True),
@@ -51,9 +52,22 @@ def no(_: torch.device) -> bool:
 
 
 @pytest.mark.parametrize("network", [*NORMED, *NOT_NORMED], ids=str)
-def test_a_cpu_computes_in_float32(network: NetworkSettings) -> None:
-    assert arithmetic_of(network, torch.device("cpu"), has_it=yes) == CPU_ARITHMETIC
+def test_a_cpu_computes_in_bfloat16_what_is_normed_and_large_where_it_has_it(network: NetworkSettings) -> None:
+    chosen = arithmetic_of(network, CPU, has_it=yes)
+    assert str(chosen) == ("cpu bfloat16" if network.kind in ("resnet", "torchvision") else "cpu float32")
+    off = arithmetic_of(network, CPU, mixed_precision=False, has_it=yes)
+    assert off == arithmetic_of(network, CPU, has_it=no) == CPU_ARITHMETIC
     assert str(CPU_ARITHMETIC) == "cpu float32"
+
+
+@pytest.mark.parametrize(
+    ("able", "has_it"), [({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx512_f": True}, False)]
+)
+def test_a_cpu_is_asked_for_products_in_bfloat16(
+    able: dict[str, bool], has_it: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    assert has_bfloat16(CPU) == has_it
 
 
 @pytest.mark.parametrize("network", [*NORMED, *NOT_NORMED], ids=str)
