@@ -14,10 +14,10 @@ from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.shard_rows import ShardRows, blocks_of, verify_file, verify_shard
 from sanefit.components.foundation.schemas.images import DatasetReference, Manifest, SplitName
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.layout import Storage
+from sanefit.components.foundation.storage.last_use import mark_used
+from sanefit.components.foundation.storage.layout import MANIFEST_FILE, Storage
 from sanefit.components.foundation.storage.object_store import join
 
-MANIFEST_FILE = "manifest.json"
 OPEN_FILES = 128
 FILE, ROW, LABEL, BUNDLE, DIGEST = range(5)  # columns of a split's index file
 
@@ -214,6 +214,7 @@ def images_at(
     Raises:
         StorageError: when a file cannot be read.
     """
+    mark_used(snapshot_folder(dataset))
     cache = cache_folder or object_store.local_cache()
     used, files = np.unique(index[:, FILE], return_inverse=True)
     storage = Storage(dataset.storage)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sanefit.components.foundation.storage.object_store import used_copy
 from sanefit.components.foundation.storage.s3_client import ATTEMPTS, bucket_and_key, endpoint, s3_client
 from sanefit.components.foundation.storage.storage_failures import explained, storage_error
 
@@ -72,7 +73,7 @@ def fetch(stored: StoredObject, cache_folder: Path) -> Path:
     """
     name = hashlib.sha256(f"{endpoint()} {stored.uri} {stored.etag} {stored.size}".encode()).hexdigest()
     copy = cache_folder / "objects" / name[:2] / name
-    if copy.is_file():
+    if used_copy(copy):
         return copy
     bucket, key = bucket_and_key(stored.uri)
     with explained("read", stored.uri):
