@@ -133,6 +133,12 @@ def local_cache() -> Path:
     return Path(tempfile.gettempdir()) / "sanefit-cache"
 
 
+def copy_of(uri: str, cache_folder: Path) -> Path:
+    """Where ``local_copy`` puts what lies in S3."""
+    bucket, key = bucket_and_key(uri)
+    return cache_folder / bucket / key
+
+
 def used_copy(copy: Path) -> bool:
     """Whether there is a copy of what lies in S3; if so, it is read now: file systems do not always note that."""
     try:
@@ -153,7 +159,7 @@ def local_copy(uri: str, cache_folder: Path) -> Path:
     if not is_s3(uri):
         return Path(uri)
     bucket, key = bucket_and_key(uri)
-    copy = cache_folder / bucket / key
+    copy = copy_of(uri, cache_folder)
     if not used_copy(copy):
         copy.parent.mkdir(parents=True, exist_ok=True)
         partial = copy.with_name(f"{copy.name}.{os.getpid()}.partial")

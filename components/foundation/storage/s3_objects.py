@@ -63,6 +63,12 @@ def stat_objects(uris: Iterable[str]) -> dict[str, StoredObject]:
     return found
 
 
+def copy_of_object(stored: StoredObject, cache_folder: Path) -> Path:
+    """Where ``fetch`` puts an object."""
+    name = hashlib.sha256(f"{endpoint()} {stored.uri} {stored.etag} {stored.size}".encode()).hexdigest()
+    return cache_folder / "objects" / name[:2] / name
+
+
 def fetch(stored: StoredObject, cache_folder: Path) -> Path:
     """A local copy of an object, named by its URI, ETag and size: fetched once as long as these are the same.
 
@@ -71,8 +77,7 @@ def fetch(stored: StoredObject, cache_folder: Path) -> Path:
     Raises:
         StorageError: when it cannot be read, or is not what was listed.
     """
-    name = hashlib.sha256(f"{endpoint()} {stored.uri} {stored.etag} {stored.size}".encode()).hexdigest()
-    copy = cache_folder / "objects" / name[:2] / name
+    copy = copy_of_object(stored, cache_folder)
     if used_copy(copy):
         return copy
     bucket, key = bucket_and_key(stored.uri)
