@@ -62,9 +62,7 @@ class DecodedImages:
 def folder_of(settings: DataSettings) -> str:
     """Where the images decoded as these settings say are, below the storage."""
     content = settings.source_kind.content
-    key = hashlib.sha256(
-        f"3 {content} {settings.image_size} {settings.background} {settings.bit_depth}".encode()
-    ).hexdigest()
+    key = hashlib.sha256(f"3 {content} {settings.decoding}".encode()).hexdigest()
     return decoded_folder(key)
 
 

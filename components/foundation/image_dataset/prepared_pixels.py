@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +12,22 @@ from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.decoding import decode_picture, scale
 from sanefit.components.foundation.image_dataset.picture_content import as_gray
 
+REDUCED_TO = 2  # times the wanted size: means stay within 0.2 of 255, standard deviations within 0.3 % (docs/benchmarks.md)
+
 
 @dataclass(frozen=True)
 class DecodedImage:
     """One image.
 
-    ``pixels``: uint8 (height, width, 1 or 3), contiguous. ``unscaled``: the same before it was scaled.
+    ``pixels``: uint8 (height, width, 1 or 3), contiguous. ``unscaled``: the same before it was scaled, as it was
+    decoded. ``size``: width and height of the file, at full size.
     ``mode``, ``file_format``: of the file, as Pillow calls them; no format where pixels are all that there is.
     ``highest_level``: of 16-bit gray, else 0.
     """
 
     pixels: NDArray[np.uint8]
     unscaled: NDArray[np.uint8]
+    size: tuple[int, int]
     mode: str
     file_format: str = ""
     highest_level: int = 0
@@ -36,11 +40,13 @@ class Preparation:
     image_size: int | None
     background: tuple[int, int, int]
     bit_depth: int
+    large_jpegs: Literal["full", "reduced"] = "full"
 
     @property
     def metadata(self) -> dict[str, Any]:
         """What JSON and YAML can hold of it."""
-        return {"image_size": self.image_size, "background": list(self.background), "bit_depth": self.bit_depth}
+        known = {"image_size": self.image_size, "background": list(self.background), "bit_depth": self.bit_depth}
+        return known if self.large_jpegs == "full" else {**known, "large_jpegs": self.large_jpegs}
 
     @classmethod
     def from_metadata(cls, known: Mapping[str, Any]) -> "Preparation":
@@ -49,7 +55,13 @@ class Preparation:
         Raises:
             KeyError: when one is missing.
         """
-        return cls(known["image_size"], tuple(known["background"]), known["bit_depth"])
+        large_jpegs = known.get("large_jpegs", "full")
+        return cls(known["image_size"], tuple(known["background"]), known["bit_depth"], large_jpegs)
+
+    @property
+    def least_side(self) -> int | None:
+        """As ``decode_picture`` takes it."""
+        return REDUCED_TO * self.image_size if self.image_size and self.large_jpegs == "reduced" else None
 
 
 def decode_file(content: bytes, path: str, preparation: Preparation) -> DecodedImage:
@@ -58,10 +70,12 @@ def decode_file(content: bytes, path: str, preparation: Preparation) -> DecodedI
     Raises:
         DataError: when it is no whole image.
     """
-    picture = decode_picture(content, path, preparation.background, preparation.bit_depth)
+    picture = decode_picture(content, path, preparation.background, preparation.bit_depth, preparation.least_side)
     pixels, image_size = as_gray(picture.pixels), preparation.image_size
     scaled = pixels if image_size is None else scale(pixels, image_size)
-    return DecodedImage(np.ascontiguousarray(scaled), pixels, picture.mode, picture.file_format, picture.highest_level)
+    return DecodedImage(
+        np.ascontiguousarray(scaled), pixels, picture.size, picture.mode, picture.file_format, picture.highest_level
+    )
 
 
 def pixels_for(

@@ -216,12 +216,11 @@ def images_at(
         StorageError: when a file cannot be read, or there is no room for copies of all of them.
     """
     mark_used(snapshot_folder(dataset))
-    cache = cache_folder or object_store.local_cache()
     used, files = np.unique(index[:, FILE], return_inverse=True)
     storage = Storage(dataset.storage)
     shards = [manifest.shards[number] for number in used]
     uris = [storage.below(shard.path) for shard in shards]
-    copies = local_copies(uris, cache)
+    copies = local_copies(uris, cache_folder or object_store.local_cache())
     return SplitImages(
         shards=[
             ShardRows(
