@@ -52,7 +52,7 @@ bench-data: $(INSTALLED)  ## channel statistics beside the usual code (ARGS="--c
 bench-large-jpegs: $(INSTALLED)  ## JPEG files of 12 megapixels, decoded at full size and reduced
 	$(BIN)/python tests/benchmarks/bench_large_jpegs.py $(ARGS)
 
-bench-million: $(INSTALLED)  ## snapshot, statistics and page of a million images: 3 GB of disk (ARGS="100000" for fewer)
+bench-million: $(INSTALLED)  ## snapshot and statistics of a million images: 4 GB of disk (ARGS="100000" for fewer)
 	$(BIN)/python tests/benchmarks/bench_million.py $(ARGS)
 
 bench-search: $(INSTALLED)  ## a search beside the usual loops, Ray Tune and Optuna (ARGS="--cifar10 ARCHIVE")
