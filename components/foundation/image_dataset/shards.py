@@ -175,6 +175,7 @@ def open_split(
     """
     cache = cache_folder or object_store.local_cache()
     manifest = manifest or read_manifest(dataset)
+    mark_used(snapshot_folder(dataset))
     index = read_index(dataset, split, manifest, cache)
     images = images_at(dataset, manifest, index, cache)
     if verify:
@@ -215,7 +216,6 @@ def images_at(
     Raises:
         StorageError: when a file cannot be read, or there is no room for copies of all of them.
     """
-    mark_used(snapshot_folder(dataset))
     used, files = np.unique(index[:, FILE], return_inverse=True)
     storage = Storage(dataset.storage)
     shards = [manifest.shards[number] for number in used]
