@@ -13,7 +13,7 @@ LOCKED = --constraint requirements.lock --editable '.[dev]'
 ON_EVERY_CORE = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-containers k8s-check zoo azurite bench-start bench-checks bench-null-control bench-data bench-search bench-long-tail bench-label-errors bench-predict bench-drift bench-gpu check format lock images pin-base push clean
+.PHONY: help setup run test test-fast test-containers k8s-check zoo azurite bench-start bench-checks bench-null-control bench-data bench-large-jpegs bench-million bench-thousand-classes bench-search bench-long-tail bench-label-errors bench-predict bench-drift bench-gpu check format lock images pin-base push clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -51,6 +51,15 @@ bench-null-control: $(INSTALLED)  ## sets under permuted labels refused, sound o
 
 bench-data: $(INSTALLED)  ## channel statistics beside the usual code (ARGS="--cifar10 ARCHIVE")
 	$(BIN)/python tests/benchmarks/bench_data.py $(ARGS)
+
+bench-large-jpegs: $(INSTALLED)  ## JPEG files of 12 megapixels, decoded at full size and reduced
+	$(BIN)/python tests/benchmarks/bench_large_jpegs.py $(ARGS)
+
+bench-million: $(INSTALLED)  ## snapshot and statistics of a million images: 4 GB of disk (ARGS="100000" for fewer)
+	$(BIN)/python tests/benchmarks/bench_million.py $(ARGS)
+
+bench-thousand-classes: $(INSTALLED)  ## a whole run on 1,000 classes of 50 generated images
+	$(BIN)/python tests/benchmarks/bench_thousand_classes.py
 
 bench-search: $(INSTALLED)  ## a search beside the usual loops, Ray Tune and Optuna (ARGS="--cifar10 ARCHIVE")
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev,bench]'

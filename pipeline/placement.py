@@ -6,10 +6,11 @@ from typing import Literal
 from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
-from sanefit.components.foundation.machine.environment import GPUS_ASKED_FOR
+from sanefit.components.foundation.machine.environment import EPHEMERAL_STORAGE, GPUS_ASKED_FOR
 from sanefit.components.foundation.schemas.certificates import DATA_IMAGE, SIGNING_KEY, TRAINER_IMAGE
 from sanefit.pipeline.container_images import ContainerImages
 from sanefit.pipeline.settings.cluster_settings import ClusterSettings, NodeRequirement, StepSettings, Toleration
+from sanefit.pipeline.settings.cluster_values import in_bytes
 
 IMAGE_USER = 10001  # as in images/*/Dockerfile
 S3_SECRET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -19,6 +20,7 @@ MLFLOW_SECRET_KEYS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 SIGNING_SECRET_KEYS = (SIGNING_KEY,)
 # A pod that nobody tries again: autoscalers leave its node.
 STAYS = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
+Steps = Literal["data_steps", "trainer_steps", "search_packs", "final_training"]
 GPU_TAINT = Toleration(key="nvidia.com/gpu", effect="NoSchedule")
 
 
@@ -38,7 +40,7 @@ class Placement:
         """Run without torch."""
         task.set_container_image(self.images.data).set_caching_options(cached)
         if self.cluster is not None:
-            _on_cluster(task, self.cluster, self.cluster.data_steps)
+            _on_cluster(task, self.cluster, "data_steps")
         return task
 
     def preparing_step(self, task: PipelineTask) -> PipelineTask:
@@ -67,14 +69,14 @@ class Placement:
     def _with_torch(
         self,
         task: PipelineTask,
-        steps: Literal["data_steps", "trainer_steps", "search_packs", "final_training"],
+        steps: Steps,
         *,
         retried: bool = True,
     ) -> PipelineTask:
         """Run in the trainer's image, with MLflow; ``steps``: the section that says what it gets."""
         task.set_container_image(self.images.trainer).set_caching_options(False)
         if self.cluster is not None:
-            _on_cluster(task, self.cluster, getattr(self.cluster, steps), retried=retried)
+            _on_cluster(task, self.cluster, steps, retried=retried)
             _use_secret(task, self.cluster.mlflow_secret, MLFLOW_SECRET_KEYS)
         return task
 
@@ -120,7 +122,8 @@ class Placement:
 ON_THIS_MACHINE = Placement(cluster=None)
 
 
-def _on_cluster(task: PipelineTask, cluster: ClusterSettings, step: StepSettings, *, retried: bool = True) -> None:
+def _on_cluster(task: PipelineTask, cluster: ClusterSettings, steps: Steps, *, retried: bool = True) -> None:
+    step: StepSettings = getattr(cluster, steps)
     task.set_cpu_request(step.cpu).set_cpu_limit(step.cpu)
     task.set_memory_request(step.memory).set_memory_limit(step.memory)
     if retried and step.retries:
@@ -139,6 +142,9 @@ def _on_cluster(task: PipelineTask, cluster: ClusterSettings, step: StepSettings
     kubernetes.set_timeout(task, step.timeout_seconds)
     kubernetes.set_security_context(task, run_as_user=IMAGE_USER, run_as_group=IMAGE_USER, run_as_non_root=True)
     kubernetes.empty_dir_mount(task, "tmp", "/tmp", size_limit=step.ephemeral_storage)
+    # Inside, the folder looks as large as the node's disk.
+    limit = f"cluster.{steps}.ephemeral_storage={in_bytes(step.ephemeral_storage)}"
+    task.set_env_variable(EPHEMERAL_STORAGE, limit)
     kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", medium="Memory", size_limit=step.shared_memory)
     for volume in cluster.volumes:
         kubernetes.mount_pvc(task, volume.claim, volume.path, sub_path=volume.sub_path)

@@ -131,10 +131,7 @@ def fingerprint_of(
         images: all of the source.
         placed: the split and the bundle of those that are used, by the digest of their pixels.
     """
-    digest = hashlib.sha256(
-        f"5 {settings.image_size} {settings.background} {settings.bit_depth} {settings.max_bad_fraction!r} "
-        f"{settings.splits}".encode()
-    )
+    digest = hashlib.sha256(f"5 {settings.decoding} {settings.max_bad_fraction!r} {settings.splits}".encode())
     for image in sorted(images, key=storage_order):
         split, bundle = ("excluded", b"") if image.excluded else placed.get(image.digest, ("", b""))
         digest.update(image.digest + image.class_name.encode() + b"\0" + split.encode() + b"\0" + bundle)

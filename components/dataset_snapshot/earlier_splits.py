@@ -6,18 +6,15 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from sanefit.components.dataset_snapshot.decoded_images import IMAGES_FILE
 from sanefit.components.dataset_snapshot.split_ledger import SplitLedger, read_ledger
 from sanefit.components.foundation.errors import StorageError
-from sanefit.components.foundation.image_dataset.shards import FILE, MANIFEST_FILE, ROW
+from sanefit.components.foundation.image_dataset.shards import FILE, ROW
 from sanefit.components.foundation.image_dataset.splits import digest_rows
 from sanefit.components.foundation.schemas.images import SPLITS, SplitName
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.layout import Storage
+from sanefit.components.foundation.storage.layout import IMAGES_FILE, MANIFEST_FILE, WITHOUT_LEDGER, Storage
 from sanefit.components.foundation.storage.object_store import join
-
-WITHOUT_LEDGER = 3  # format_version of manifests
 
 
 def earlier_splits(

@@ -47,6 +47,8 @@ def named_in(settings: DataSettings, images: Sequence[SourceImage], say: Say) ->
 
 def with_copies_excluded(images: Sequence[ListedImage], named: frozenset[int]) -> list[ListedImage]:
     """The same images, each one marked that is named, or shows what a named one of its class does."""
+    if not named:
+        return list(images)
     wrong = {(images[number].digest, images[number].class_name) for number in named}
     return [replace(image, excluded=(image.digest, image.class_name) in wrong) for image in images]
 

@@ -9,7 +9,8 @@ from typing import IO
 
 import numpy as np
 
-from sanefit.components.dataset_snapshot.decoded_images import DecodedImages, PartWriter
+from sanefit.components.dataset_snapshot.decoded_images import DecodedImages
+from sanefit.components.dataset_snapshot.part_writer import PartWriter
 from sanefit.components.dataset_snapshot.reading import BATCH_IMAGES, BUFFERED, ReadImage, ReadingTask, read_batch
 from sanefit.components.foundation.errors import DataError, StorageError
 from sanefit.components.foundation.image_dataset.reading import too_many_broken

@@ -12,18 +12,23 @@ from sanefit.components.foundation.storage.remote_stores import is_remote
 
 
 @contextmanager
-def published(folder_uri: str, last_file: str) -> Iterator[Path]:
+def published(folder_uri: str, last_file: str, *, in_place_of_another: bool = False) -> Iterator[Path]:
     """A local folder whose files are those of ``folder_uri`` when the body succeeds; it vanishes when the body fails.
 
     Args:
         folder_uri: a local folder, or one in an object store.
         last_file: the file without which there is no such folder, for readers.
+        in_place_of_another: its files take the place of those that are there, each at once, ``last_file`` last;
+            otherwise whoever published the folder first is right.
 
     Raises:
         StorageError: when it cannot be written.
     """
-    publish = _remote_folder if is_remote(folder_uri) else _local_folder
-    with publish(folder_uri, last_file) as folder:
+    if is_remote(folder_uri):
+        with _remote_folder(folder_uri, last_file) as folder:
+            yield folder
+        return
+    with _local_folder(folder_uri, last_file, in_place_of_another) as folder:
         yield folder
 
 
@@ -36,7 +41,7 @@ def _remote_folder(folder_uri: str, last_file: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _local_folder(folder_uri: str, last_file: str) -> Iterator[Path]:
+def _local_folder(folder_uri: str, last_file: str, in_place_of_another: bool) -> Iterator[Path]:
     final = Path(folder_uri)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +49,11 @@ def _local_folder(folder_uri: str, last_file: str) -> Iterator[Path]:
             inside = Path(partial) / "inside"
             inside.mkdir()
             yield inside
-            _rename_unless_published(inside, final, last_file)
+            if in_place_of_another and (final / last_file).is_file():
+                for path in sorted(inside.iterdir(), key=lambda path: path.name == last_file):
+                    path.replace(final / path.name)
+            else:
+                _rename_unless_published(inside, final, last_file)
     except OSError as error:
         raise StorageError(
             f"cannot write {folder_uri!r}: {error.strerror}; expected room in a writable work directory; set --workdir"

@@ -85,14 +85,13 @@ def read_batch(task: ReadingTask) -> list[ReadImage]:
                 made = b""
             else:
                 made = thumbnail(decoded.pixels).tobytes()
-            height, width, _ = decoded.unscaled.shape
             read.append(
                 ReadImage(
                     file_digest=file_digest,
                     digest=digest,
                     shape=shape,
                     thumbnail=made,
-                    size=(width, height),
+                    size=decoded.size,
                     mode=decoded.mode,
                     file_format=decoded.file_format,
                     file_bytes=len(content) if decoded.file_format else 0,

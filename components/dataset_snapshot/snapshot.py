@@ -2,7 +2,7 @@
 
 from contextlib import closing
 
-from sanefit.components.dataset_snapshot.decoded_images import DecodedImages, PartWriter, folder_of, read_decoded
+from sanefit.components.dataset_snapshot.decoded_images import DecodedImages, all_there, folder_of, read_decoded
 from sanefit.components.dataset_snapshot.described import describe
 from sanefit.components.dataset_snapshot.distinct import (
     ListedImage,
@@ -20,18 +20,23 @@ from sanefit.components.dataset_snapshot.new_images import (
     require_few_broken,
     sizes_differ,
 )
+from sanefit.components.dataset_snapshot.part_writer import PartWriter
 from sanefit.components.dataset_snapshot.publishing import published, scratch_folder
 from sanefit.components.dataset_snapshot.splitting import put_in_splits
+from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.image_dataset.decoding import unused_bits
 from sanefit.components.foundation.image_dataset.image_names import keep_names
-from sanefit.components.foundation.image_dataset.shards import MANIFEST_FILE, read_manifest, snapshot_folder
+from sanefit.components.foundation.image_dataset.shards import read_manifest, snapshot_folder
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
 from sanefit.components.foundation.image_dataset.sources.location import identity_of
 from sanefit.components.foundation.machine.cores import usable_cores
 from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings, QuarantinedFile
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.layout import Storage
+from sanefit.components.foundation.storage.last_use import mark_used
+from sanefit.components.foundation.storage.layout import MANIFEST_FILE, SHORT, Storage
+
+ATTEMPTS = 3
 
 
 def take_snapshot(settings: DataSettings, storage: str, say: Say, workers: int | None = None) -> DatasetReference:
@@ -53,7 +58,20 @@ def take_snapshot(settings: DataSettings, storage: str, say: Say, workers: int |
         DataError: when images are missing, of several sizes, too few, or too many of them broken.
         StorageError: when the storage cannot be written.
     """
-    shared, decoded_folder, cores = Storage(storage), folder_of(settings), workers or usable_cores()
+    for _ in range(ATTEMPTS):
+        dataset = _snapshot(settings, storage, say, workers or usable_cores())
+        mark_used(snapshot_folder(dataset))
+        if all_there(dataset):
+            return dataset
+        say("`sanefit gc` has removed some of its pixels meanwhile; reading these images again")
+    raise StorageError(
+        f"snapshot {dataset.fingerprint[:SHORT]}: its pixels were removed {ATTEMPTS} times while it was taken; "
+        "expected that of `sanefit gc` once at most; run again"
+    )
+
+
+def _snapshot(settings: DataSettings, storage: str, say: Say, cores: int) -> DatasetReference:
+    shared, decoded_folder = Storage(storage), folder_of(settings)
     decoded = read_decoded(shared, decoded_folder)
     with scratch_folder() as scratch, closing(PartWriter(shared, decoded_folder, scratch)) as writer:
         listing = list_source(settings.source, scratch, folders=settings.folders, group_column=settings.group_column)
@@ -92,17 +110,22 @@ def take_snapshot(settings: DataSettings, storage: str, say: Say, workers: int |
     }
     fingerprint = fingerprint_of(settings, images, where)
     dataset = DatasetReference(storage=storage, fingerprint=fingerprint)
-    folder = snapshot_folder(dataset)
-    if object_store.exists(object_store.join(folder, MANIFEST_FILE)):
+    there = object_store.exists(object_store.join(snapshot_folder(dataset), MANIFEST_FILE))
+    if there and _names_what_is_there(dataset, decoded):
         say(f"{settings.source}: unchanged, snapshot {fingerprint[:16]} is there already")
     else:
-        with published(folder, MANIFEST_FILE) as snapshot:
+        with published(snapshot_folder(dataset), MANIFEST_FILE, in_place_of_another=there) as snapshot:
             found = Found(listing, distinct, quarantined, excluded_images(images, settings.source), placed)
             manifest = write_indices(fingerprint, found, decoded, snapshot)
             (snapshot / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1))
     keep_names(dataset, names_of(placed.images, settings.source))
     describe(read_manifest(dataset), passed_over(listing), say)
     return dataset
+
+
+def _names_what_is_there(dataset: DatasetReference, decoded: DecodedImages) -> bool:
+    """Whether the pixels of a snapshot still lie where it says: `sanefit gc` may have removed them."""
+    return {shard.path for shard in read_manifest(dataset).shards} <= {shard.path for shard in decoded.shards}
 
 
 def _listed(source: ListedSource, decoded: DecodedImages) -> list[ListedImage]:

@@ -13,6 +13,7 @@ from sanefit.components.model_registry.changes import (
 from sanefit.components.model_registry.checked_items import CheckedItem
 from sanefit.components.model_registry.drift.drift import Difference, p_value_in_words, verdict_of
 from sanefit.components.model_registry.drift.version_drift import VersionDrift, find_drift
+from sanefit.components.model_registry.needed_snapshots import needed_snapshots_of
 from sanefit.components.model_registry.notifications import tell_missed_schedule
 from sanefit.components.model_registry.predicted_files import Answers, Predictor, find_images, load_predictor
 from sanefit.components.model_registry.signature import read_public_key
@@ -34,6 +35,7 @@ __all__ = [
     "list_changes",
     "list_versions",
     "load_predictor",
+    "needed_snapshots_of",
     "open_registry",
     "p_value_in_words",
     "promote",

@@ -16,6 +16,9 @@ from sanefit.pipeline.commands import (
     drift as drift_cli,
 )
 from sanefit.pipeline.commands import (
+    gc as gc_cli,
+)
+from sanefit.pipeline.commands import (
     lecture as lecture_cli,
 )
 from sanefit.pipeline.commands import (
@@ -154,6 +157,7 @@ app.command(epilog="Example: sanefit verify models:/digits@champion --public-key
     verify_cli.verify
 )
 app.command(epilog="Example: sanefit drift models:/digits@champion s3://cameras/today")(drift_cli.drift)
+app.command(epilog="Example: sanefit gc --set storage.keep_days=7 --dry-run")(gc_cli.gc)
 app.command(epilog="Example: sanefit submit my.yaml --idempotency-key nightly-1 --wait")(cluster_cli.submit)
 app.command(epilog="Example: sanefit doctor my.yaml --namespace sanefit")(doctor)
 app.add_typer(cluster_cli.runs, name="runs")

@@ -22,7 +22,7 @@ from sanefit.components.foundation.clock import Clock
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.step_lines.line_forms import StepError, StepTiming
 from sanefit.components.foundation.step_lines.reading import Show
-from sanefit.components.foundation.storage.layout import RunFolder, Storage
+from sanefit.components.foundation.storage.layout import SCRATCH, RunFolder, Storage
 from sanefit.components.model_registry.component import close_run
 from sanefit.pipeline.local.full_disk import require_room, told_when_full
 from sanefit.pipeline.local.task_output import TaskOutput
@@ -118,7 +118,7 @@ def _close_as_failed(given: dict[str, str], reason: str) -> None:
 def _run(pipeline: Any, arguments: dict[str, Any], folder: Path, created: Path, show: Show) -> LocalOutcome:
     with (
         (folder / LOG_FILE).open("w", encoding="utf-8") as log,
-        _scratch_folder(folder / "scratch"),
+        _scratch_folder(folder / SCRATCH),
         _tasks_end_with_the_run(),
         _print_restored(),
         warnings.catch_warnings(),
@@ -128,7 +128,7 @@ def _run(pipeline: Any, arguments: dict[str, Any], folder: Path, created: Path, 
         local.init(
             local.SubprocessRunner(use_venv=False),
             pipeline_root=str(folder / TASKS_FOLDER),
-            workspace_root=str(folder / "scratch" / "workspace"),
+            workspace_root=str(folder / SCRATCH / "workspace"),
         )
         output = TaskOutput(log, show)
         succeeded = True

@@ -44,6 +44,14 @@ Gpus = Annotated[
 ]
 Bytes = Annotated[str, in_form(r"[1-9][0-9]*(Ki|Mi|Gi|Ti)", "a size in Ki, Mi, Gi or Ti, as in 16Gi")]
 Duration = Annotated[str, in_form(r"[1-9][0-9]*[smh]", "seconds, minutes or hours, as in 30s, 5m or 1h")]
+UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+
+
+def in_bytes(size: str) -> int:
+    """What a size of ``Bytes`` stands for."""
+    return int(size[:-2]) * UNITS[size[-2:]]
+
+
 PART = r"/(?!\.{1,2}(/|$))[A-Za-z0-9._-]+"
 Folder = Annotated[str, in_form(rf"({PART})+", "an absolute path without . and .., as in /mnt/photos")]
 StoragePlace = Annotated[

@@ -22,6 +22,7 @@ from sanefit.components.foundation.schemas.recipients import variable_of
 from sanefit.components.foundation.schemas.registry import RegistrySettings
 from sanefit.components.foundation.schemas.search import SearchSettings
 from sanefit.components.foundation.schemas.statistics import StatsSettings
+from sanefit.components.foundation.schemas.storage import StorageSettings
 from sanefit.components.foundation.schemas.training import OptimizerSettings
 from sanefit.pipeline.settings.cluster_settings import ClusterSettings
 from sanefit.pipeline.settings.example_configs import CONFIGS, DEFAULT_CONFIG
@@ -46,6 +47,7 @@ class RunConfig(Settings):
     search: SearchSettings = SearchSettings()
     final: FinalTrainingSettings = FinalTrainingSettings()
     registry: RegistrySettings = RegistrySettings()
+    storage: StorageSettings = StorageSettings()
     cluster: ClusterSettings = ClusterSettings()
 
     @model_validator(mode="after")

@@ -21,7 +21,7 @@ from sanefit.components.channel_stats import exact_statistics
 from sanefit.components.channel_stats.channel_stats import measure_channel_stats
 from sanefit.components.channel_stats.exact_statistics import channel_histogram, channel_sums, mean_and_std
 from sanefit.components.channel_stats.source_statistics import measure_source
-from sanefit.components.dataset_snapshot import decoded_images, new_images, snapshot
+from sanefit.components.dataset_snapshot import new_images, part_writer, snapshot
 from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.shards import open_split, read_split
 from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
@@ -145,7 +145,7 @@ def test_how_the_snapshot_is_cut_into_shards_does_not_matter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source = f"folder:{image_folder({'cat': 30, 'dog': 30})}"
-    monkeypatch.setattr(decoded_images, "SHARD_BYTES", images_per_shard * 6 * 5 * 3)
+    monkeypatch.setattr(part_writer, "SHARD_BYTES", images_per_shard * 6 * 5 * 3)
     monkeypatch.setattr(new_images, "BATCH_IMAGES", 1)
     cut = snapshot.take_snapshot(DataSettings(source=source), str(tmp_path / "cut"), Said())
     training = [shard.rows for shard in open_split(cut, "train").shards]

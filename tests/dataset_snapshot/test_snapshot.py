@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from said import Said
 
-from sanefit.components.dataset_snapshot import decoded_images, new_images, reading
+from sanefit.components.dataset_snapshot import new_images, part_writer, reading
 from sanefit.components.dataset_snapshot.distinct import (
     ListedImage,
     distinct_images,
@@ -112,7 +112,7 @@ def test_the_files_are_those_of_the_manifest_and_there_is_nothing_else(image_fol
     manifest = read_manifest(dataset)
     folder, expected = (
         Path(snapshot_folder(dataset)),
-        {Path(snapshot_folder(dataset), name) for name in ("manifest.json", "names.npz")},
+        {Path(snapshot_folder(dataset), name) for name in ("manifest.json", "names.npz", "last-use")},
     )
     for index in manifest.splits.values():
         assert hashlib.sha256((folder / index.index_file).read_bytes()).hexdigest() == index.index_sha256
@@ -139,7 +139,7 @@ def test_small_shards_hold_the_same_images(
 ) -> None:
     root = image_folder({"cat": 30, "dog": 30})
     whole = snapshot_of(root, str(tmp_path / "whole"))
-    monkeypatch.setattr(decoded_images, "SHARD_BYTES", 8 * 5 * 6 * 3)
+    monkeypatch.setattr(part_writer, "SHARD_BYTES", 8 * 5 * 6 * 3)
     monkeypatch.setattr(new_images, "BATCH_IMAGES", 2)
     cut = snapshot_of(root, str(tmp_path / "cut"))
     assert max(shard.images for shard in read_manifest(cut).shards) in (8, 9)  # a batch is taken whole
@@ -267,10 +267,10 @@ def test_a_snapshot_that_is_killed_goes_on_from_its_last_part(
     root = image_folder({"cat": 300, "dog": 300})
     killed = f"""
 import os
-from sanefit.components.dataset_snapshot import decoded_images, new_images
+from sanefit.components.dataset_snapshot import new_images, part_writer
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.schemas.images import DataSettings
-decoded_images.SHARD_BYTES, new_images.BATCH_IMAGES = 100 * 90, 10
+part_writer.SHARD_BYTES, new_images.BATCH_IMAGES = 100 * 90, 10
 read = new_images.read_batch
 def read_then_die(task):
     if task.pixels_file.name == "40.pixels":
@@ -423,14 +423,16 @@ def test_a_second_snapshot_of_unchanged_data_decodes_nothing(
 ) -> None:
     root = image_folder({"cat": 30, "dog": 30})
     first = snapshot_of(root, storage)
-    stamps = {path: path.stat().st_mtime_ns for path in Path(snapshot_folder(first)).iterdir()}
+    used = Path(snapshot_folder(first), "last-use")
+    stamps = {path: path.stat().st_mtime_ns for path in used.parent.iterdir()}
 
     monkeypatch.setattr(reading, "decode_image", must_not_decode)
     with pytest.raises(AssertionError, match="decoded again"):
         snapshot_of(root, str(tmp_path / "other"))
     said = Said()
     assert take_snapshot(DataSettings(source=f"folder:{root}"), storage, said) == first
-    assert {path: path.stat().st_mtime_ns for path in Path(snapshot_folder(first)).iterdir()} == stamps
+    stamps[used] = used.stat().st_mtime_ns
+    assert {path: path.stat().st_mtime_ns for path in used.parent.iterdir()} == stamps
     assert "unchanged" in said[0]
 
 

@@ -236,7 +236,9 @@ def test_a_task_has_what_the_table_says(compiled: Compiled, step: str) -> None:
     assert secrets(pod) == {"sanefit-s3": SECRETS["sanefit-s3"]}
     asked_for = {"SANEFIT_ASKED_FOR": "nvidia.com/gpu: 1"} if wanted.gpus else {}
     of_signers = OF_SIGNERS if wanted.signs else {}
-    assert environment(container) == {"OMP_NUM_THREADS": settings.cpu, **asked_for, **of_signers}
+    limit = f"cluster.{wanted.settings}.ephemeral_storage={20 * 2**30}"
+    of_every_step = {"OMP_NUM_THREADS": settings.cpu, "SANEFIT_EPHEMERAL_STORAGE": limit}
+    assert environment(container) == {**of_every_step, **asked_for, **of_signers}
 
 
 def test_the_images_run_as_the_user_that_the_tasks_ask_for() -> None:

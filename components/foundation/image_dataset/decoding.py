@@ -16,7 +16,8 @@ from sanefit.components.foundation.errors import DataError
 WHITE = (255, 255, 255)
 JPEG_START = b"\xff\xd8\xff"
 EXIF, EXIF_WITHIN = b"Exif\0\0", 2**17
-UPRIGHT = 1
+UPRIGHT, ON_ITS_SIDE = 1, (5, 6, 7, 8)
+LARGE = 1_000_000  # pixels
 UNDECODABLE = (
     OSError,
     SyntaxError,  # Pillow raises it for broken PNG chunks
@@ -51,18 +52,23 @@ def decode(
 class Picture:
     """What a file holds.
 
-    ``pixels``: uint8 (height, width, 3). ``mode``, ``file_format``: of the file, as Pillow calls them.
-    ``highest_level``: of 16-bit gray, else 0.
+    ``pixels``: uint8 (height, width, 3). ``size``: width and height at full size, upright. ``mode``, ``file_format``:
+    of the file, as Pillow calls them. ``highest_level``: of 16-bit gray, else 0.
     """
 
     pixels: NDArray[np.uint8]
+    size: tuple[int, int]
     mode: str
     file_format: str
     highest_level: int = 0
 
 
 def decode_picture(
-    content: bytes, path: str, background: tuple[int, int, int] = WHITE, bit_depth: int = FULL_DEPTH
+    content: bytes,
+    path: str,
+    background: tuple[int, int, int] = WHITE,
+    bit_depth: int = FULL_DEPTH,
+    least_side: int | None = None,
 ) -> Picture:
     """Decode an image file to RGB: its first frame, upright, over a background where it is transparent.
 
@@ -71,16 +77,18 @@ def decode_picture(
         path: its name, for the error.
         background: levels 0-255 of red, green and blue.
         bit_depth: how many bits of 16-bit gray hold levels, 8 to 16; the highest 8 of them are kept.
+        least_side: JPEG files of more than ``LARGE`` pixels are decoded at the smallest of JPEG's own scales, 1/2, 1/4
+            and 1/8, that leaves both sides so long; None for full size.
 
     Raises:
         DataError: when the file is broken, truncated, empty, a decompression bomb, or no image, or its levels need
             more bits.
     """
-    pixels = _plain_jpeg(content)
-    if pixels is not None:
-        return Picture(pixels, "RGB", "JPEG")
+    picture = _plain_jpeg(content, least_side)
+    if picture is not None:
+        return picture
     try:
-        return _picture(content, background, bit_depth)
+        return _picture(content, background, bit_depth, least_side)
     except UNDECODABLE as error:
         reason = "no image that can be identified" if isinstance(error, UnidentifiedImageError) else str(error)
         raise DataError(
@@ -121,18 +129,38 @@ def scale(pixels: NDArray[np.uint8], image_size: int | tuple[int, int]) -> NDArr
     return scaled.reshape(height, width, pixels.shape[2])
 
 
-def _picture(content: bytes, background: tuple[int, int, int], bit_depth: int) -> Picture:
+def _reduction(height: int, width: int, least_side: int | None) -> int:
+    """1, 2, 4 or 8: what both sides are divided by. JPEG's other scales are slower."""
+    if least_side is None or height * width <= LARGE:
+        return 1
+    return next((by for by in (8, 4, 2) if min(height, width) // by >= least_side), 1)
+
+
+def _reduce(image: Image.Image, least_side: int | None) -> tuple[int, int] | None:
+    """Let a JPEG be loaded at a smaller scale; its full size, upright, or None where it is not reduced."""
+    width, height = image.size
+    by = _reduction(height, width, least_side)
+    if by == 1:
+        return None
+    image.draft(None, (width // by, height // by))
+    turned = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT) in ON_ITS_SIDE
+    return (height, width) if turned else (width, height)
+
+
+def _picture(content: bytes, background: tuple[int, int, int], bit_depth: int, least_side: int | None) -> Picture:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, on odd metadata
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            full = _reduce(image, least_side) if image.format == "JPEG" else None
             image.load()
             picture, highest = _eight_bits(ImageOps.exif_transpose(image), bit_depth)
             pixels = np.asarray(_rgb(picture, background), dtype=np.uint8)
-            return Picture(pixels, image.mode, image.format or "", highest)
+            height, width, _ = pixels.shape
+            return Picture(pixels, full or (width, height), image.mode, image.format or "", highest)
 
 
-def _plain_jpeg(content: bytes) -> NDArray[np.uint8] | None:
+def _plain_jpeg(content: bytes, least_side: int | None) -> Picture | None:
     """A JPEG that needs no turning or conversion, by the same library as Pillow's, three times as fast.
 
     None for anything else, and for what is damaged: Pillow says what it is.
@@ -143,10 +171,15 @@ def _plain_jpeg(content: bytes) -> NDArray[np.uint8] | None:
         height, width, space, _ = simplejpeg.decode_jpeg_header(content)
         if space not in ("YCbCr", "RGB") or height * width > (Image.MAX_IMAGE_PIXELS or 0):
             return None
-        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(content, "RGB")
+        by = _reduction(height, width, least_side)
+        # Sides of 0 are not looked at: all is decoded.
+        least = (-(-height // by), -(-width // by)) if by > 1 else (0, 0)
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+            content, "RGB", min_height=least[0], min_width=least[1], min_factor=by
+        )
     except ValueError:
         return None
-    return pixels
+    return Picture(pixels, (width, height), "RGB", "JPEG")
 
 
 def _may_be_turned(content: bytes) -> bool:

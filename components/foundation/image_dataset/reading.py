@@ -39,7 +39,8 @@ def decode_image(image: SourceImage, content: bytes, settings: DataSettings) -> 
     if shape is None:
         return decode_file(content, image.path, preparation_of(settings))
     pixels = as_gray(np.frombuffer(content, dtype=np.uint8).reshape(shape))
-    return DecodedImage(pixels, pixels, "RGB" if shape[2] == 3 else "L")
+    height, width, _ = shape
+    return DecodedImage(pixels, pixels, (width, height), "RGB" if shape[2] == 3 else "L")
 
 
 def digest_of_image(decoded: DecodedImage, settings: DataSettings) -> bytes:
@@ -54,7 +55,7 @@ def digest_of_image(decoded: DecodedImage, settings: DataSettings) -> bytes:
 
 def preparation_of(settings: DataSettings) -> Preparation:
     """How the files of a source become pixels."""
-    return Preparation(settings.image_size, settings.background, settings.bit_depth)
+    return Preparation(settings.image_size, settings.background, settings.bit_depth, settings.large_jpegs)
 
 
 def too_many_broken(settings: DataSettings, reasons: Sequence[str], files: int, *, so_far: bool = False) -> DataError:

@@ -14,10 +14,11 @@ from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.shard_rows import ShardRows, blocks_of, verify_file, verify_shard
 from sanefit.components.foundation.schemas.images import DatasetReference, Manifest, SplitName
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.layout import Storage
+from sanefit.components.foundation.storage.last_use import mark_used
+from sanefit.components.foundation.storage.layout import MANIFEST_FILE, Storage
 from sanefit.components.foundation.storage.object_store import join
+from sanefit.components.foundation.storage.room import local_copies
 
-MANIFEST_FILE = "manifest.json"
 OPEN_FILES = 128
 FILE, ROW, LABEL, BUNDLE, DIGEST = range(5)  # columns of a split's index file
 
@@ -174,6 +175,7 @@ def open_split(
     """
     cache = cache_folder or object_store.local_cache()
     manifest = manifest or read_manifest(dataset)
+    mark_used(snapshot_folder(dataset))
     index = read_index(dataset, split, manifest, cache)
     images = images_at(dataset, manifest, index, cache)
     if verify:
@@ -212,22 +214,23 @@ def images_at(
         index: int64 (images, 3 or more), each image's shard and row, its label, and what else there is.
 
     Raises:
-        StorageError: when a file cannot be read.
+        StorageError: when a file cannot be read, or there is no room for copies of all of them.
     """
-    cache = cache_folder or object_store.local_cache()
     used, files = np.unique(index[:, FILE], return_inverse=True)
     storage = Storage(dataset.storage)
     shards = [manifest.shards[number] for number in used]
+    uris = [storage.below(shard.path) for shard in shards]
+    copies = local_copies(uris, cache_folder or object_store.local_cache())
     return SplitImages(
         shards=[
             ShardRows(
                 uri,
-                object_store.local_copy(uri, cache),
+                copy,
                 shard.sha256,
                 np.sort(index[files == place, ROW]),
                 manifest.image_shape[2],
             )
-            for place, (shard, uri) in enumerate((shard, storage.below(shard.path)) for shard in shards)
+            for place, (shard, uri, copy) in enumerate(zip(shards, uris, copies, strict=True))
         ],
         index=np.column_stack([files, index[:, ROW]]),
         labels=np.ascontiguousarray(index[:, LABEL]),

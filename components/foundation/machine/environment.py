@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping
 
+EPHEMERAL_STORAGE = "SANEFIT_EPHEMERAL_STORAGE"  # as in ``cluster.search_packs.ephemeral_storage=21474836480``, bytes
 GPUS_ASKED_FOR = "SANEFIT_ASKED_FOR"  # as in ``nvidia.com/gpu: 1``: what this container has from its cluster
 
 

@@ -50,13 +50,14 @@ class DataSettings(Settings):
 
     ``image_size``: every image is scaled, keeping its proportions, and cropped around its center to this many pixels
     on both sides, or to ``[height, width]``. ``background``: what transparent images lie over. ``bit_depth``: how many
-    bits of a 16-bit file hold gray levels; the highest 8 of them are kept. ``max_bad_fraction``: share of files that
-    may be broken; more of them stop the run. ``splits``: ``by_content``, a hash of each image, or ``own``, those of the
-    source: folders ``train``, ``val`` and ``test`` above the classes, a table's column ``split``, or these words in the
-    names of its files. ``group``: which images belong together, of a patient or a video, say, and never lie in two
-    splits: ``column:NAME`` of a table, ``folder:LEVEL``, 1 for the folder that a file lies in, or ``pattern:REGEX``,
-    what it finds in the path. ``exclude``: a file, local or in S3, of names of images that are left out: a CSV table
-    with a column ``path``, or a name in each line.
+    bits of a 16-bit file hold gray levels; the highest 8 of them are kept. ``large_jpegs``: ``reduced`` decodes JPEG
+    files of more than a megapixel at a half, a quarter or an eighth, as small as leaves twice ``image_size`` on both
+    sides. ``max_bad_fraction``: share of files that may be broken; more of them stop the run. ``splits``:
+    ``by_content``, a hash of each image, or ``own``, those of the source: folders ``train``, ``val`` and ``test`` above
+    the classes, a table's column ``split``, or these words in the names of its files. ``group``: which images belong
+    together, of a patient or a video, say, and never lie in two splits: ``column:NAME`` of a table, ``folder:LEVEL``, 1
+    for the folder that a file lies in, or ``pattern:REGEX``, what it finds in the path. ``exclude``: a file, local or
+    in S3, of names of images that are left out: a CSV table with a column ``path``, or a name in each line.
     """
 
     source: Annotated[str, AfterValidator(of_known_kind)] = "digits"
@@ -67,6 +68,7 @@ class DataSettings(Settings):
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     background: tuple[Level, Level, Level] = (255, 255, 255)
     bit_depth: Annotated[int, Field(ge=8, le=16)] = 16
+    large_jpegs: Literal["full", "reduced"] = "full"
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)] = 0.01
     exclude: Annotated[str, Field(min_length=1)] | None = None
 
@@ -82,6 +84,21 @@ class DataSettings(Settings):
                 "source, or data.group=folder:LEVEL or pattern:REGEX; change one of them"
             )
         return self
+
+    @model_validator(mode="after")
+    def _reduced_to_a_size(self) -> "DataSettings":
+        if self.large_jpegs == "reduced" and self.image_size is None:
+            raise ValueError(
+                "data.large_jpegs=reduced: expected data.image_size with it, which says how small they may become; set "
+                "it, or data.large_jpegs=full"
+            )
+        return self
+
+    @property
+    def decoding(self) -> str:
+        """What decides how files become pixels, for what is named by it; as before there was ``large_jpegs``."""
+        reduced = "" if self.large_jpegs == "full" else f" {self.large_jpegs}"
+        return f"{self.image_size} {self.background} {self.bit_depth}{reduced}"
 
     @property
     def group_column(self) -> str:

@@ -115,7 +115,7 @@ def listed(folder: str) -> Iterator[StoredObject]:
     above = folder.removesuffix(key)
     found = [item for page in store.list(key.rstrip("/") or None) for item in page]
     for item in sorted(found, key=lambda item: item["path"]):
-        yield StoredObject(above + item["path"], _plain(item["e_tag"]), item["size"])
+        yield StoredObject(above + item["path"], _plain(item["e_tag"]), item["size"], item["last_modified"].timestamp())
 
 
 def right_below(folder: str) -> tuple[list[str], list[str]]:

@@ -6,12 +6,20 @@ from dataclasses import dataclass
 from sanefit.components.foundation.storage.object_store import join
 
 SUSPECTED_LABELS = "suspected-labels.csv"
+MANIFEST_FILE = "manifest.json"
+WITHOUT_LEDGER = 3  # format_version of manifests, and below
+IMAGES_FILE = "images.npz"  # the last one to be written into a folder of pixels
+WHOLE_WITH = (IMAGES_FILE, "validation.npy")  # the latter of features
 SHORT = 16  # of a digest's digits, enough to name a folder
+DECODED, FEATURES, RUNS, CHECKS = "decoded", "features", "runs", "checks"
+SCRATCH = "scratch"  # in the folder of a run of this machine
+# All that is written aside and then renamed, but for MLflow's files, which are its own.
+WRITTEN = (DECODED, FEATURES, RUNS, CHECKS, "snapshots", "splits", "trials", "checkpoints", "results", "weights")
 
 
 def decoded_folder(key: str) -> str:
     """Images decoded in the way that has this key, below the storage."""
-    return f"decoded/{key[:SHORT]}"
+    return f"{DECODED}/{key[:SHORT]}"
 
 
 def name_of_clone(run_name: str, job_id: str) -> str:
@@ -27,11 +35,11 @@ class Storage:
 
     def run(self, run_name: str) -> "RunFolder":
         """What one run wrote."""
-        return RunFolder(join(self.uri, "runs", run_name))
+        return RunFolder(join(self.uri, RUNS, run_name))
 
     def checked(self, run_name: str) -> "RunFolder":
         """What a run of the checks alone wrote."""
-        return RunFolder(join(self.uri, "checks", run_name))
+        return RunFolder(join(self.uri, CHECKS, run_name))
 
     @property
     def snapshots(self) -> str:
@@ -76,9 +84,13 @@ class Storage:
         """The weights that a library recommends for one of its networks."""
         return join(self.uri, "weights", f"{library}-{network}.pt")
 
+    def features_of(self, key: str) -> str:
+        """The folder of what the frozen part of a network gives out, with this key."""
+        return join(self.uri, FEATURES, key)
+
     def features(self, key: str, split: str) -> str:
         """What the frozen part of a network gives out for the images of a split."""
-        return join(self.uri, "features", key, f"{split}.npy")
+        return join(self.features_of(key), f"{split}.npy")
 
     def registration_lock(self, model_name: str) -> str:
         """What a run holds while it compares its version of a model with the champion."""

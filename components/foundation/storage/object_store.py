@@ -1,8 +1,10 @@
 """Files by URI: a local path, or an object in a store, as in ``s3://bucket/key``."""
 
+import contextlib
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from pathlib import Path
 
@@ -107,6 +109,23 @@ def local_cache() -> Path:
     return Path(tempfile.gettempdir()) / "sanefit-cache"
 
 
+def copy_of(uri: str, cache_folder: Path) -> Path:
+    """Where ``local_copy`` puts what lies in S3."""
+    bucket, key = bucket_and_key(uri)
+    return cache_folder / bucket / key
+
+
+def used_copy(copy: Path) -> bool:
+    """Whether there is a copy of what lies in S3; if so, it is read now: file systems do not always note that."""
+    try:
+        written = copy.stat().st_mtime
+    except OSError:
+        return False
+    with contextlib.suppress(OSError):  # somebody else's file
+        os.utime(copy, (time.time(), written))
+    return copy.is_file()
+
+
 def local_copy(uri: str, cache_folder: Path) -> Path:
     """A local path with the content of ``uri``: itself when local, else downloaded once.
 
@@ -115,9 +134,8 @@ def local_copy(uri: str, cache_folder: Path) -> Path:
     """
     if not is_remote(uri):
         return Path(uri)
-    bucket, key = bucket_and_key(uri)
-    copy = cache_folder / bucket / key
-    if not copy.is_file():
+    copy = copy_of(uri, cache_folder)
+    if not used_copy(copy):
         copy.parent.mkdir(parents=True, exist_ok=True)
         partial = copy.with_name(f"{copy.name}.{os.getpid()}.partial")
         with explained("read", uri):

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -15,11 +15,12 @@ ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object as it was listed."""
+    """An object as it was listed. ``written``: epoch seconds."""
 
     uri: str
     etag: str
     size: int
+    written: float = field(default=0.0, repr=False, compare=False)  # what it is does not depend on it
 
 
 class RemoteStore(Protocol):

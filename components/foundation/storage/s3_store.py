@@ -101,7 +101,8 @@ def listed(folder: str) -> Iterator[StoredObject]:
     for page in s3_client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key):
         for item in page.get("Contents", []):
             if not item["Key"].endswith("/"):
-                yield StoredObject(f"s3://{bucket}/{item['Key']}", item["ETag"], item["Size"])
+                uri, written = f"s3://{bucket}/{item['Key']}", item["LastModified"].timestamp()
+                yield StoredObject(uri, item["ETag"], item["Size"], written)
 
 
 def right_below(folder: str) -> tuple[list[str], list[str]]:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from sanefit.components.foundation.storage.object_store import used_copy
 from sanefit.components.foundation.storage.remote_stores import StoredObject, endpoint, store_of
 from sanefit.components.foundation.storage.storage_failures import explained, storage_error
 
@@ -53,6 +54,12 @@ def stat_objects(uris: Iterable[str]) -> dict[str, StoredObject]:
     return found
 
 
+def copy_of_object(stored: StoredObject, cache_folder: Path) -> Path:
+    """Where ``fetch`` puts an object."""
+    name = hashlib.sha256(f"{endpoint(stored.uri)} {stored.uri} {stored.etag} {stored.size}".encode()).hexdigest()
+    return cache_folder / "objects" / name[:2] / name
+
+
 def fetch(stored: StoredObject, cache_folder: Path) -> Path:
     """A local copy of an object, named by its URI, ETag and size: fetched once as long as these are the same.
 
@@ -61,9 +68,8 @@ def fetch(stored: StoredObject, cache_folder: Path) -> Path:
     Raises:
         StorageError: when it cannot be read, or is not what was listed.
     """
-    name = hashlib.sha256(f"{endpoint(stored.uri)} {stored.uri} {stored.etag} {stored.size}".encode()).hexdigest()
-    copy = cache_folder / "objects" / name[:2] / name
-    if copy.is_file():
+    copy = copy_of_object(stored, cache_folder)
+    if used_copy(copy):
         return copy
     with explained("read", stored.uri):
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from sanefit.components.foundation.errors import BadInputError, DataError, StorageError
 from sanefit.components.foundation.image_dataset import shard_rows, shards
 from sanefit.components.foundation.image_dataset.shards import (
-    MANIFEST_FILE,
     SplitImages,
     blocks_of,
     open_split,
@@ -29,6 +28,7 @@ from sanefit.components.foundation.schemas.images import (
     SplitIndex,
     SplitName,
 )
+from sanefit.components.foundation.storage.layout import MANIFEST_FILE
 
 Pixels = NDArray[np.uint8]
 SHAPE = (3, 2, 3)

@@ -10,6 +10,7 @@ from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.sources.local_file import local_file
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.remote_stores import StoredObject, is_remote
+from sanefit.components.foundation.storage.room import require_room_for
 from sanefit.components.foundation.storage.stored_objects import fetch, list_objects, stat_objects
 
 BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}")
@@ -48,7 +49,7 @@ def named_files(place: str, suffix: str) -> tuple[str, list[NamedFile]]:
 
     Raises:
         DataError: when there is none, or one is missing.
-        StorageError: when S3 cannot be asked.
+        StorageError: when S3 cannot be asked, or there is no room for copies of all files.
     """
     fixed = re.split(r"[{*?]", place, maxsplit=1)[0]
     if _is_file(place) or (fixed == place and is_remote(place) and object_store.exists(place)):
@@ -69,6 +70,7 @@ def named_files(place: str, suffix: str) -> tuple[str, list[NamedFile]]:
             f"data.source: no file {missing[0]!r}: {len(missing):,} of the {len(uris):,} that {place!r} names are "
             "missing; expected all of them; correct the pattern, or add them"
         )
+    require_room_for(list(objects.values()), object_store.local_cache())
     return folder, [NamedFile(uri, uri.removeprefix(folder).lstrip("/"), objects.get(uri)) for uri in uris]
 
 

@@ -7,6 +7,7 @@ from sanefit.components.foundation.image_dataset.sources.tar_archive import list
 from sanefit.components.foundation.image_dataset.sources.zip_archive import list_zip
 from sanefit.components.foundation.schemas.sources import TAR_SUFFIXES
 from sanefit.components.foundation.storage.object_store import local_cache
+from sanefit.components.foundation.storage.room import require_room_for
 from sanefit.components.foundation.storage.stored_objects import fetch, list_objects, object_at
 
 
@@ -17,11 +18,12 @@ def list_images(request: ListingRequest) -> SourceListing:
     the same.
 
     Raises:
-        StorageError: when the bucket cannot be listed, or the archive not be read.
+        StorageError: when the bucket cannot be listed, or the archive not be read, or there is no room for it.
     """
     uri = request.place
     if uri.endswith((*TAR_SUFFIXES, ".zip")):
         archive = object_at(uri)
+        require_room_for([archive], local_cache())
         copy = fetch(archive, local_cache())
         if uri.endswith(".zip"):
             return list_zip(copy, folders=request.folders, origin=repr(archive))

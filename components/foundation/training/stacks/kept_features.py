@@ -19,6 +19,7 @@ from sanefit.components.foundation.schemas.networks import NetworkSettings
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.content import current_copy
+from sanefit.components.foundation.storage.last_use import mark_used, wait_until_settled
 from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.training.loop.frozen_part import features_of, new_part
 from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
@@ -67,8 +68,10 @@ def with_features(
     if not head:
         say("in the frozen epochs every image passes through the whole network: its new part is no layer at its end")
         return data
-    key, started = _key(dataset, network, problem), monotonic()
-    places = {split: Storage(dataset.storage).features(key, split) for split in ("train", "validation")}
+    key, storage, started = _key(dataset, network, problem), Storage(dataset.storage), monotonic()
+    places = {split: storage.features(key, split) for split in ("train", "validation")}
+    mark_used(storage.features_of(key))
+    wait_until_settled(storage.features_of(key))
     known = object_store.exists(places["validation"])  # which is written last
     if not known:
         _compute(classifier, head, data.train_pixels, places["train"])
