@@ -12,7 +12,8 @@ from said import Said
 
 from sanefit.components.channel_stats.channel_stats import measure_channel_stats
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
-from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # another test may have the core

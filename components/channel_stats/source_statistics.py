@@ -18,7 +18,7 @@ from sanefit.components.foundation.image_dataset.reading import contents_of, dec
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
 from sanefit.components.foundation.machine.parallel_work import InParallel, working_in_parallel
-from sanefit.components.foundation.schemas.images import DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
 from sanefit.components.foundation.schemas.statistics import StatsSettings
 
 MOST_IN_BATCH = 256
@@ -59,7 +59,7 @@ def measure_source(data: DataSettings, stats: StatsSettings, seed: int, workers:
         StorageError: when S3 does not give an image.
     """
     with tempfile.TemporaryDirectory(prefix="sanefit-") as scratch:
-        listed = list_source(data.source, Path(scratch), folders=data.folders).images
+        listed = list_source(data.source, Path(scratch), folders=data.folders, class_from=data.class_from or "").images
         images = _without_excluded(listed, data)
         if not images:
             raise DataError(f"data.source={data.source!r} holds no images; expected some; correct the path")

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from sanefit.components.dataset_snapshot.distinct import ListedImage
 from sanefit.components.dataset_snapshot.split_ledger import most_held_out
 from sanefit.components.foundation.image_dataset.splits import split_of
-from sanefit.components.foundation.schemas.images import SPLITS, DataSettings, SplitName
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import SPLITS, SplitName
 
 FEW = 3  # images of a class, one for each split
 

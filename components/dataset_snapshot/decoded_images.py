@@ -18,7 +18,8 @@ from sanefit.components.dataset_snapshot.rows_by_shard import rows_by_shard
 from sanefit.components.foundation.image_dataset.picture_content import THUMBNAIL_SIDE
 from sanefit.components.foundation.image_dataset.shards import read_manifest
 from sanefit.components.foundation.image_dataset.splits import digest_rows
-from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings, Shard
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import DatasetReference, Shard
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.last_use import wait_until_settled
 from sanefit.components.foundation.storage.layout import IMAGES_FILE, Storage, decoded_folder

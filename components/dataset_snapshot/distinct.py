@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from sanefit.components.dataset_snapshot.split_ledger import HELD_OUT_FIRST
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.schemas.images import SPLITS, DataSettings, SplitName
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import SPLITS, SplitName
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from sanefit.components.dataset_snapshot.distinct import Distinct, ListedImage, 
 from sanefit.components.foundation.image_dataset.excluded_names import read_excluded_names
 from sanefit.components.foundation.image_dataset.image_names import name_in_source
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
-from sanefit.components.foundation.schemas.images import DataSettings, ExcludedImage
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import ExcludedImage
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage.layout import SUSPECTED_LABELS
 

@@ -17,7 +17,8 @@ from sanefit.components.foundation.image_dataset.reading import too_many_broken
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
 from sanefit.components.foundation.image_dataset.splits import DIGEST_BYTES, split_of
 from sanefit.components.foundation.machine.parallel_work import working_in_parallel
-from sanefit.components.foundation.schemas.images import DataSettings, SplitName
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import SplitName
 from sanefit.components.foundation.step_lines.step_log import Say
 
 PROGRESS_EVERY = 10_000

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from sanefit.components.dataset_snapshot.dealing import Belonging, deal
 from sanefit.components.dataset_snapshot.distinct import ListedImage
 from sanefit.components.dataset_snapshot.split_ledger import SplitLedger, most_held_out
-from sanefit.components.foundation.schemas.images import DataSettings, SplitName
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import SplitName
 from sanefit.components.foundation.step_lines.step_log import Say
 
 

@@ -15,7 +15,7 @@ from sanefit.components.foundation.image_dataset.picture_content import SMALL, t
 from sanefit.components.foundation.image_dataset.reading import contents_of, decode_image, digest_of_image
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
 from sanefit.components.foundation.image_dataset.splits import DIGEST_BYTES, content_digest
-from sanefit.components.foundation.schemas.images import DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
 
 BATCH_IMAGES = 256
 BUFFERED = 2**20  # bytes: images may be small

@@ -30,7 +30,8 @@ from sanefit.components.foundation.image_dataset.shards import read_manifest, sn
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
 from sanefit.components.foundation.image_dataset.sources.location import identity_of
 from sanefit.components.foundation.machine.cores import usable_cores
-from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings, QuarantinedFile
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import DatasetReference, QuarantinedFile
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.last_use import mark_used
@@ -74,7 +75,13 @@ def _snapshot(settings: DataSettings, storage: str, say: Say, cores: int) -> Dat
     shared, decoded_folder = Storage(storage), folder_of(settings)
     decoded = read_decoded(shared, decoded_folder)
     with scratch_folder() as scratch, closing(PartWriter(shared, decoded_folder, scratch)) as writer:
-        listing = list_source(settings.source, scratch, folders=settings.folders, group_column=settings.group_column)
+        listing = list_source(
+            settings.source,
+            scratch,
+            folders=settings.folders,
+            group_column=settings.group_column,
+            class_from=settings.class_from or "",
+        )
         named = named_in(settings, listing.images, say)
         identities = [identity_of(image.location) for image in listing.images]
         source = ListedSource(settings, listing.images, identities, named)

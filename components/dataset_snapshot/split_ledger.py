@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.image_dataset.splits import digest_array, digest_rows
-from sanefit.components.foundation.schemas.images import DataSettings, SplitName
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import SplitName
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import SHORT, Storage
 

@@ -18,7 +18,8 @@ from sanefit.components.dataset_snapshot.split_ledger import (
     write_ledger,
 )
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.schemas.images import DataSettings, SplitName
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import SplitName
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage.layout import Storage
 

@@ -11,8 +11,8 @@ from sanefit.components.foundation.diagnosis.calibration import calibration_erro
 from sanefit.components.foundation.errors import RunFailedError, SanefitError, first_line
 from sanefit.components.foundation.image_dataset.reading import preparation_of
 from sanefit.components.foundation.image_dataset.shards import SplitImages, open_split
+from sanefit.components.foundation.schemas.data_settings import DataSettings
 from sanefit.components.foundation.schemas.final_model import TrainedModel
-from sanefit.components.foundation.schemas.images import DataSettings
 from sanefit.components.foundation.schemas.registry import RegistrySettings
 from sanefit.components.foundation.schemas.runs import Registration, RunReference
 from sanefit.components.foundation.step_lines.step_log import Say

@@ -119,8 +119,8 @@ def register_model(
 
     from sanefit.components.foundation.identity.training_identity import TrainingIdentity
     from sanefit.components.foundation.schemas.checks import CheckReport
+    from sanefit.components.foundation.schemas.data_settings import DataSettings
     from sanefit.components.foundation.schemas.final_model import TrainedModel
-    from sanefit.components.foundation.schemas.images import DataSettings
     from sanefit.components.foundation.schemas.registry import RegistrySettings
     from sanefit.components.foundation.schemas.runs import RunReference
     from sanefit.components.foundation.schemas.training import TrainingParameters

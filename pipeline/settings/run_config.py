@@ -13,9 +13,9 @@ from pydantic_core import ErrorDetails
 from sanefit.components.foundation.errors import SettingsError
 from sanefit.components.foundation.schemas.bases import Settings
 from sanefit.components.foundation.schemas.checks import CheckSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
 from sanefit.components.foundation.schemas.drift import DriftSettings
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
-from sanefit.components.foundation.schemas.images import DataSettings
 from sanefit.components.foundation.schemas.network_refusals import kinds_of_network
 from sanefit.components.foundation.schemas.networks import NetworkSettings
 from sanefit.components.foundation.schemas.recipients import variable_of

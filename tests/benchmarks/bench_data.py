@@ -31,7 +31,7 @@ from sanefit.components.foundation.image_dataset.shard_rows import ShardRows
 from sanefit.components.foundation.image_dataset.shards import open_split
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
 from sanefit.components.foundation.machine.parallel_work import working_in_parallel
-from sanefit.components.foundation.schemas.images import DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
 from sanefit.components.foundation.schemas.statistics import StatsSettings
 
 WORKERS = 2

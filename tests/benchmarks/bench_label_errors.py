@@ -25,8 +25,9 @@ from sanefit.components.final_training.member_runs import MemberRuns, Workers
 from sanefit.components.final_training.members import Member
 from sanefit.components.foundation.image_dataset.image_names import read_names
 from sanefit.components.foundation.image_dataset.shards import BUNDLE, read_index, read_manifest
+from sanefit.components.foundation.schemas.data_settings import DataSettings
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
-from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import ConvNetSettings
 from sanefit.components.foundation.schemas.search import TrialSetting
 from sanefit.components.foundation.schemas.statistics import StatsSettings

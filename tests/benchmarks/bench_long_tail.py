@@ -14,7 +14,7 @@ from figures import print_figure
 from sanefit.components.channel_stats.channel_stats import measure_channel_stats
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.image_dataset.shards import read_manifest, read_split
-from sanefit.components.foundation.schemas.images import DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
 from sanefit.components.foundation.schemas.networks import ConvNetSettings
 from sanefit.components.foundation.schemas.statistics import StatsSettings
 from sanefit.components.foundation.schemas.training import ClassWeights, OptimizerSettings

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from sanefit.components.channel_stats.channel_stats import measure_channel_stats
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.image_dataset.shards import read_manifest
-from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.statistics import StatsSettings
 
 IMAGES, CLASSES, SIDE, GRID = 1_000_000, 10, 32, 8

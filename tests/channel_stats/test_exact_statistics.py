@@ -24,7 +24,8 @@ from sanefit.components.channel_stats.source_statistics import measure_source
 from sanefit.components.dataset_snapshot import new_images, part_writer, snapshot
 from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.shards import open_split, read_split
-from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
 
 Pixels = NDArray[np.uint8]

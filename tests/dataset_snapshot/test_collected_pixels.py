@@ -11,7 +11,8 @@ from said import Said
 
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.image_dataset.shards import read_manifest, read_split, snapshot_folder
-from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference
 from sanefit.components.foundation.storage.collection import collect
 from sanefit.components.foundation.storage.disposable import Disposable, Needed, find_disposable
 from sanefit.components.foundation.storage.layout import Storage

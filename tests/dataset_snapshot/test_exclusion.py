@@ -19,7 +19,8 @@ from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.image_names import read_names
 from sanefit.components.foundation.image_dataset.shards import read_manifest, read_split
-from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference
 
 ImageFolder = Callable[..., Path]
 MORE = {"cat": 30, "dog": 30, "owl": 25}

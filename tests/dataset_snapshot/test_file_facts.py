@@ -12,7 +12,8 @@ from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.file_facts import read_file_facts
 from sanefit.components.foundation.image_dataset.shards import read_manifest, read_split, snapshot_folder
-from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference
 
 ImageFolder = Callable[..., Path]
 

@@ -15,7 +15,8 @@ from said import Said
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.shards import read_manifest, read_split, snapshot_folder
-from sanefit.components.foundation.schemas.images import SPLITS, DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import SPLITS
 
 pytestmark = pytest.mark.slow
 

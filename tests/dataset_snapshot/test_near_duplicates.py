@@ -19,7 +19,8 @@ from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.image_dataset.picture_content import thumbnail
 from sanefit.components.foundation.image_dataset.shards import BUNDLE, LABEL, read_index, read_manifest
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
-from sanefit.components.foundation.schemas.images import SPLITS, DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import SPLITS
 
 Pixels = NDArray[np.uint8]
 PLANTED = 300

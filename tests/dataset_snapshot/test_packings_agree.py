@@ -13,7 +13,8 @@ from said import Said
 
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.image_dataset.shards import read_manifest, read_split
-from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference, DataSettings, SplitName
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference, SplitName
 
 Pack = Callable[[Path, Labeled, str], str]
 FOLDERS = ("train", "val", "test")

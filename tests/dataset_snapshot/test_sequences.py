@@ -11,7 +11,8 @@ from said import Said
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.shards import read_split
-from sanefit.components.foundation.schemas.images import SPLITS, DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import SPLITS
 
 WARNING = "as frames of a film do"
 

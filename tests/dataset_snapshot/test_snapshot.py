@@ -32,7 +32,8 @@ from sanefit.components.foundation.errors import DataError, StorageError
 from sanefit.components.foundation.image_dataset.shards import open_split, read_manifest, read_split, snapshot_folder
 from sanefit.components.foundation.image_dataset.sources.local_file import LocalFile
 from sanefit.components.foundation.image_dataset.splits import content_digest, split_of
-from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference, DataSettings, SplitName
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference, SplitName
 
 ImageFolder = Callable[..., Path]
 Settings = DataSettings
@@ -269,7 +270,7 @@ def test_a_snapshot_that_is_killed_goes_on_from_its_last_part(
 import os
 from sanefit.components.dataset_snapshot import new_images, part_writer
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
-from sanefit.components.foundation.schemas.images import DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
 part_writer.SHARD_BYTES, new_images.BATCH_IMAGES = 100 * 90, 10
 read = new_images.read_batch
 def read_then_die(task):

@@ -19,7 +19,8 @@ from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.image_dataset.picture_content import as_gray, pixel_digest
 from sanefit.components.foundation.image_dataset.shards import read_manifest, read_split, snapshot_folder
 from sanefit.components.foundation.image_dataset.splits import content_digest, digest_array
-from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference, DataSettings, SplitName
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference, SplitName
 from sanefit.components.foundation.storage.layout import Storage
 
 ImageFolder = Callable[..., Path]

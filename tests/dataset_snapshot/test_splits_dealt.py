@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sanefit.components.dataset_snapshot.dealing import Belonging, classes_too_alike, deal
 from sanefit.components.dataset_snapshot.distinct import ListedImage, require_splits
 from sanefit.components.foundation.image_dataset.splits import split_of
-from sanefit.components.foundation.schemas.images import SPLITS, DataSettings, SplitName
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import SPLITS, SplitName
 
 SETTINGS = DataSettings(source="folder:x")
 

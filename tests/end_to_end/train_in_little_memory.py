@@ -16,7 +16,7 @@ from sanefit.components.channel_stats.channel_stats import measure_channel_stats
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.classifiers.classifier import build_classifier
 from sanefit.components.foundation.image_dataset.shards import read_manifest
-from sanefit.components.foundation.schemas.images import DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
 from sanefit.components.foundation.schemas.networks import TwoLayerSettings
 from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
 from sanefit.components.foundation.training.loop.recipe import Recipe

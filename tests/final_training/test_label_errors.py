@@ -26,8 +26,9 @@ from sanefit.components.foundation.image_dataset.image_names import NAMES_FILE
 from sanefit.components.foundation.image_dataset.shards import BUNDLE, images_at, read_index, snapshot_folder
 from sanefit.components.foundation.image_dataset.sources.digits import list_images
 from sanefit.components.foundation.image_dataset.sources.source_image import ListingRequest
+from sanefit.components.foundation.schemas.data_settings import DataSettings
 from sanefit.components.foundation.schemas.final_model import FinalTrainingSettings
-from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.label_errors import LabelErrors
 from sanefit.components.foundation.schemas.networks import TwoLayerSettings
 from sanefit.components.foundation.schemas.search import TrialSetting

@@ -15,7 +15,7 @@ from sanefit.components.channel_stats.channel_stats import measure_channel_stats
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.identity.training_identity import TrainingIdentity
 from sanefit.components.foundation.schemas.checks import CheckReport, GateResult
-from sanefit.components.foundation.schemas.images import DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
 from sanefit.components.foundation.schemas.runs import Registration, RunReference
 from sanefit.components.foundation.schemas.statistics import StatsSettings
 from sanefit.components.model_registry import registration as registration_module

@@ -21,8 +21,9 @@ from sanefit.components.foundation.classifiers.classifier import Classifier, bui
 from sanefit.components.foundation.errors import RunFailedError
 from sanefit.components.foundation.identity.training_identity import TrainingIdentity
 from sanefit.components.foundation.image_dataset.shards import read_manifest, read_split
+from sanefit.components.foundation.schemas.data_settings import DataSettings
 from sanefit.components.foundation.schemas.final_model import Judgement, TrainedModel
-from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import (
     ConvNetSettings,
     MlpSettings,

@@ -14,7 +14,8 @@ from said import Said
 
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.image_dataset.shards import SplitImages, read_manifest
-from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.run_report.pictures import SAMPLES_PER_CLASS, data_pictures, picture_row, small
 
 ImageFolder = Callable[..., Path]

@@ -8,8 +8,9 @@ from trial_results import made_up_result
 from sanefit.components.channel_stats.channel_stats import measure_channel_stats
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.schemas.checks import CheckReport, GateResult, LayerSignal
+from sanefit.components.foundation.schemas.data_settings import DataSettings
 from sanefit.components.foundation.schemas.final_model import Judgement, TrainedModel
-from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.label_errors import LabelErrors, SuspectedLabel
 from sanefit.components.foundation.schemas.mutations import MutationReport, PlantedResult
 from sanefit.components.foundation.schemas.run_record import StepRecord

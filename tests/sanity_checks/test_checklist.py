@@ -13,7 +13,8 @@ from sanefit.components.channel_stats.channel_stats import measure_channel_stats
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.errors import ChecksFailedError
 from sanefit.components.foundation.schemas.checks import CheckName, CheckReport, CheckSettings, GateResult
-from sanefit.components.foundation.schemas.images import DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import ConvNetSettings, NetworkSettings, TwoLayerSettings
 from sanefit.components.foundation.schemas.search import CoarseSettings
 from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings

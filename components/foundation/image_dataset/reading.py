@@ -11,7 +11,7 @@ from sanefit.components.foundation.image_dataset.prepared_pixels import DecodedI
 from sanefit.components.foundation.image_dataset.sources.object_in_store import ObjectInStore
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
 from sanefit.components.foundation.image_dataset.splits import content_digest
-from sanefit.components.foundation.schemas.images import DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
 
 FETCHED_AT_ONCE = 16
 REASONS_SHOWN = 3

@@ -26,7 +26,7 @@ class SourceKind:
     anything without a slash, any other word for anything. ``module``: the file in ``image_dataset/sources/`` whose
     ``list_images`` lists it. ``pixels``: (height, width, channels) of every image, where a source gives uint8 pixels
     rather than image files; nothing decodes or scales those. ``has_splits``: whether ``data.splits=own`` makes sense.
-    ``is_table``: whether it has columns.
+    ``is_table``: whether it has columns. ``has_paths``: whether the class of an image stands in its path.
     """
 
     form: str
@@ -34,6 +34,7 @@ class SourceKind:
     pixels: tuple[int, int, int] | None = None
     has_splits: bool = True
     is_table: bool = False
+    has_paths: bool = False
 
     @property
     def name(self) -> str:
@@ -64,16 +65,16 @@ Folders = Literal["classes", "own_splits", "nothing"]
 
 SOURCES = (
     SourceKind("digits", "digits", pixels=(8, 8, 1), has_splits=False),
-    SourceKind("folder:PATH", "folder"),
-    SourceKind("tar:PATH", "tar_archive"),
-    SourceKind("zip:PATH", "zip_archive"),
+    SourceKind("folder:PATH", "folder", has_paths=True),
+    SourceKind("tar:PATH", "tar_archive", has_paths=True),
+    SourceKind("zip:PATH", "zip_archive", has_paths=True),
     SourceKind("csv:PATH", "csv_table", is_table=True),
     SourceKind("parquet:PATH", "parquet_table", is_table=True),
     SourceKind("webdataset:PATH", "webdataset_shards"),
     SourceKind("torchvision:NAME", "torchvision_dataset"),
-    SourceKind("s3://BUCKET/KEY", "object_prefix"),
-    SourceKind("gs://BUCKET/KEY", "object_prefix"),
-    SourceKind("az://CONTAINER/KEY", "object_prefix"),
+    SourceKind("s3://BUCKET/KEY", "object_prefix", has_paths=True),
+    SourceKind("gs://BUCKET/KEY", "object_prefix", has_paths=True),
+    SourceKind("az://CONTAINER/KEY", "object_prefix", has_paths=True),
 )
 
 

@@ -16,7 +16,7 @@ from sanefit.components.foundation.image_dataset.reading import contents_of, dec
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
 from sanefit.components.foundation.machine.parallel_work import InParallel, working_in_parallel
-from sanefit.components.foundation.schemas.images import DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
 from sanefit.components.foundation.schemas.sources import of_known_kind
 from sanefit.components.model_registry.drift.image_sample import ImageSample, image_statistics, joined, sample_of
 from sanefit.components.model_registry.image_digests import Digests, unseen

@@ -12,7 +12,7 @@ from sanefit.components.foundation.image_dataset.sources.object_in_store import 
 from sanefit.components.foundation.image_dataset.sources.parquet_image import ImageColumn, ParquetImage
 from sanefit.components.foundation.image_dataset.sources.torchvision_dataset import TorchvisionItem
 from sanefit.components.foundation.image_dataset.sources.zip_archive import ZipMember
-from sanefit.components.foundation.schemas.images import DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
 from sanefit.components.foundation.storage.remote_stores import StoredObject
 
 STATES: list[tuple[Location, str]] = [

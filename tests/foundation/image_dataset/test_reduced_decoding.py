@@ -20,7 +20,8 @@ from sanefit.components.foundation.image_dataset.decoding import decode_picture
 from sanefit.components.foundation.image_dataset.image_names import read_names
 from sanefit.components.foundation.image_dataset.prepared_pixels import Preparation, decode_file
 from sanefit.components.foundation.image_dataset.shards import read_index, read_manifest
-from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference, DataSettings, SplitName
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference, SplitName
 
 WHITE = (255, 255, 255)
 

@@ -17,7 +17,8 @@ from stored_files import FILES, found, pngs, put, the_error
 from sanefit.components.dataset_snapshot import new_images
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.image_dataset.shards import read_manifest, read_split
-from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.cloud_store import reached_store
 from sanefit.components.foundation.storage.s3_store import s3_client

@@ -28,7 +28,8 @@ from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.image_dataset.shards import read_split
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
-from sanefit.components.foundation.schemas.images import SPLITS, DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
+from sanefit.components.foundation.schemas.images import SPLITS
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.s3_store import s3_client
 from sanefit.components.foundation.storage.stored_objects import LARGE

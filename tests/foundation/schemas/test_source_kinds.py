@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sanefit.components.foundation.image_dataset.sources.listing import list_source, module_of
-from sanefit.components.foundation.schemas.images import DataSettings
+from sanefit.components.foundation.schemas.data_settings import DataSettings
 from sanefit.components.foundation.schemas.sources import SOURCES, SourceKind, kind_of
 
 EXAMPLES = {

@@ -11,8 +11,9 @@ from said import Said
 
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.image_dataset.shards import read_split
+from sanefit.components.foundation.schemas.data_settings import DataSettings
 from sanefit.components.foundation.schemas.drift import DriftSettings
-from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference, DataSettings
+from sanefit.components.foundation.schemas.images import SPLITS, DatasetReference
 from sanefit.components.foundation.schemas.runs import NEWS, NOTHING_NEW
 from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.storage.run_record import read_run_record

@@ -16,8 +16,9 @@ from scipy.stats import ks_2samp
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.shards import read_manifest, read_split
+from sanefit.components.foundation.schemas.data_settings import DataSettings
 from sanefit.components.foundation.schemas.drift import DriftSettings
-from sanefit.components.foundation.schemas.images import SPLITS, DataSettings
+from sanefit.components.foundation.schemas.images import SPLITS
 from sanefit.components.foundation.tracking.connection import connect
 from sanefit.components.foundation.tracking.models import load_pixels_model
 from sanefit.components.model_registry.api import VersionDrift, find_drift

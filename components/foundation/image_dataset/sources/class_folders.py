@@ -1,7 +1,10 @@
-"""How the folders around an image tell its class and split; and what is said of files that are not taken."""
+"""How the folders around an image tell its class and split; and what is said of files that are not taken.
+
+``image_classes.py`` says when.
+"""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from posixpath import splitext
 from typing import NamedTuple
@@ -9,7 +12,6 @@ from typing import NamedTuple
 from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceListing
 from sanefit.components.foundation.schemas.images import SplitName
-from sanefit.components.foundation.schemas.sources import Folders
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
@@ -61,6 +63,10 @@ class Layout:
     above: frozenset[str]
     depth: int
 
+    def split_of(self, parts: Sequence[str]) -> SplitName:
+        """That of the folder above the classes that a path lies in."""
+        return SPLIT_FOLDERS[parts[self.depth - 1].lower()]
+
     def class_at(self, parts: Sequence[str]) -> str:
         """The class folder that a path names or lies in; empty when it is in none, or hidden."""
         outside = self.around and list(parts[:1]) != [self.around]
@@ -69,53 +75,24 @@ class Layout:
         return parts[self.depth] if not self.above or parts[self.depth - 1] in self.above else ""
 
 
-def with_class(
-    entries: Entries, listing: SourceListing, *, folders: Folders
+def by_highest_folder(
+    shown: Sequence[tuple[str, "Kind"]], entries: Entries, listing: SourceListing, *, own_splits: bool
 ) -> Iterator[tuple[str, str, SplitName | None]]:
-    """The image files among ``entries``, each with its class and split.
+    """As ``image_classes.with_class``: the class is the highest folder that an image lies in, below those of splits.
 
-    The class is the folder that it lies in; a single folder around all class folders is passed through. When the
-    source's own splits are asked for, the folders above the classes are ``train``, ``val`` or ``test``; else, where
-    there is a folder ``train`` with classes, only what lies below it is read.
-
-    Args:
-        entries: all that there is.
-        listing: takes what is not taken, with the reasons.
-        folders: what they say; when nothing, every image is listed, of no class.
-
-    Raises:
-        DataError: when a class folder gives no image at all, or only held-out splits are there.
+    A single folder around all class folders is passed through.
     """
-    shown, own_splits = _shown(entries.files), folders == "own_splits"
-    if folders == "nothing":
-        yield from _without_class(shown, entries, listing)
-        return
     kinds = Counter(kind for _, kind in shown)
-    layout = _layout([kind.parts for kind in kinds if kind.suffix in IMAGE_SUFFIXES], own_splits=own_splits)
+    layout = layout_of([kind.parts for kind in kinds if kind.suffix in IMAGE_SUFFIXES], own_splits=own_splits)
     listing.passed_through = layout.around
     reasons = {kind: _why_not_taken(kind, layout) for kind in kinds}
-    class_of = {kind: _utf8(kind.parts[layout.depth]) for kind, reason in reasons.items() if not reason}
+    class_of = {kind: utf8(kind.parts[layout.depth]) for kind, reason in reasons.items() if not reason}
     for name, kind in shown:
         if reason := reasons[kind]:
             listing.pass_over(name, reason)
             continue
-        split = SPLIT_FOLDERS[kind.parts[layout.depth - 1].lower()] if own_splits else None
-        yield name, class_of[kind], split
-    for name, reason in entries.others.items():
-        listing.pass_over(name, reason)
+        yield name, class_of[kind], layout.split_of(kind.parts) if own_splits else None
     _require_every_class(entries, kinds, layout, set(class_of.values()))
-
-
-def _without_class(
-    shown: Iterable[tuple[str, "_Kind"]], entries: Entries, listing: SourceListing
-) -> Iterator[tuple[str, str, SplitName | None]]:
-    for name, kind in shown:
-        if kind.suffix in IMAGE_SUFFIXES:
-            yield name, "", None
-        else:
-            listing.pass_over(name, why_no_picture(kind.suffix))
-    for name, reason in entries.others.items():
-        listing.pass_over(name, reason)
 
 
 def why_no_picture(suffix: str) -> str:
@@ -125,16 +102,16 @@ def why_no_picture(suffix: str) -> str:
     return f"{NO_PICTURE} ({suffix or 'no suffix'})"
 
 
-class _Kind(NamedTuple):
+class Kind(NamedTuple):
     """What files of one folder with one suffix have in common. ``parts``: of their paths, the last one empty."""
 
     parts: tuple[str, ...]
     suffix: str
 
 
-def _shown(names: Iterable[str]) -> list[tuple[str, _Kind]]:
+def shown_files(names: Iterable[str]) -> list[tuple[str, Kind]]:
     """The files that are not hidden; there are many of them, and few folders and suffixes."""
-    kinds: dict[tuple[str, str], _Kind | None] = {}
+    kinds: dict[tuple[str, str], Kind | None] = {}
     shown = []
     for name in names:
         folder, _, base = name.rpartition("/")
@@ -142,7 +119,7 @@ def _shown(names: Iterable[str]) -> list[tuple[str, _Kind]]:
         key = folder, suffix
         if key not in kinds:
             parts = _parts(folder)
-            kinds[key] = None if is_hidden(parts) else _Kind((*parts, ""), suffix.lower())
+            kinds[key] = None if is_hidden(parts) else Kind((*parts, ""), suffix.lower())
         kind = kinds[key]
         if kind is not None and not is_hidden([base]):
             shown.append((name, kind))
@@ -158,10 +135,16 @@ def is_hidden(parts: Sequence[str]) -> bool:
     return any(part.startswith(".") for part in parts) or not SYSTEM_FOLDERS.isdisjoint(parts)
 
 
-def _layout(images: Sequence[tuple[str, ...]], *, own_splits: bool) -> Layout:
+def layout_of(images: Collection[tuple[str, ...]], *, own_splits: bool, classes_are_folders: bool = True) -> Layout:
+    """Where images lie, by the parts of their paths.
+
+    Raises:
+        DataError: when there are only held-out splits, or ``own_splits`` and none to train on.
+    """
     around = _folder_around(images)
     start = 1 if around else 0
-    tops = {parts[start] for parts in images if len(parts) > start + 2}
+    least = start + 1 + classes_are_folders
+    tops = {parts[start] for parts in images if len(parts) > least}
     above = _split_folders(tops, own_splits=own_splits)
     return Layout(around, above, start + 1 if above else start)
 
@@ -205,19 +188,26 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)[:5])
 
 
-def _why_not_taken(kind: _Kind, layout: Layout) -> str:
+def _why_not_taken(kind: Kind, layout: Layout) -> str:
     parts, suffix = kind
     if suffix not in IMAGE_SUFFIXES:
         return why_no_picture(suffix)
-    if layout.above and parts[layout.depth - 1] not in layout.above:
-        top = parts[layout.depth - 1]
-        if top.lower() in SPLIT_FOLDERS and len(parts) > layout.depth + 1:
-            return f"in {top}, which looks like another split; set data.splits=own to take the source's splits"
-        return f"beside {_listed(layout.above)}"
+    if reason := why_other_split(parts, layout):
+        return reason
     return "" if len(parts) > layout.depth + 1 else LOOSE
 
 
-def _require_every_class(entries: Entries, kinds: Mapping[_Kind, int], layout: Layout, classes: set[str]) -> None:
+def why_other_split(parts: Sequence[str], layout: Layout) -> str:
+    """Why an image is not taken that does not lie in a folder of splits that are; empty where it does."""
+    top = parts[layout.depth - 1]
+    if not layout.above or top in layout.above:
+        return ""
+    if top.lower() in SPLIT_FOLDERS and len(parts) > layout.depth + 1:
+        return f"in {top}, which looks like another split; set data.splits=own to take the source's splits"
+    return f"beside {_listed(layout.above)}"
+
+
+def _require_every_class(entries: Entries, kinds: Mapping[Kind, int], layout: Layout, classes: set[str]) -> None:
     """Raise DataError for a folder that looks like a class and gave no image.
 
     One that holds only files that are no pictures, notes or scripts say, does not look like one.
@@ -241,9 +231,10 @@ def _require_every_class(entries: Entries, kinds: Mapping[_Kind, int], layout: L
             )
 
 
-def _utf8(class_name: str) -> str:
+def utf8(class_name: str) -> str:
+    """A class's name, or DataError when it is not UTF-8."""
     try:
         class_name.encode()
     except UnicodeEncodeError:
-        raise DataError(f"class folder {class_name!r}: its name is not UTF-8; rename it") from None
+        raise DataError(f"class {class_name!r}: its name is not UTF-8; rename its folder or files") from None
     return class_name

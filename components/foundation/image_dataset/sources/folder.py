@@ -6,12 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.image_dataset.sources.class_folders import (
-    LINK_TO_NOWHERE,
-    NEITHER,
-    Entries,
-    with_class,
-)
+from sanefit.components.foundation.image_dataset.sources.class_folders import LINK_TO_NOWHERE, NEITHER, Entries
+from sanefit.components.foundation.image_dataset.sources.image_classes import with_class
 from sanefit.components.foundation.image_dataset.sources.local_file import local_file
 from sanefit.components.foundation.image_dataset.sources.source_image import ListingRequest, SourceImage, SourceListing
 
@@ -28,7 +24,9 @@ def list_images(request: ListingRequest) -> SourceListing:
     try:
         found = _below(str(folder))
         entries = Entries(sorted(found.files), found.folders, found.others)
-        for name, class_name, split in with_class(entries, listing, folders=request.folders):
+        for name, class_name, split in with_class(
+            entries, listing, folders=request.folders, class_from=request.class_from
+        ):
             path = os.path.join(folder, name)  # noqa: PTH118  # pathlib takes ten times as long
             listing.images.append(SourceImage(class_name, path, local_file(path), split))
     except OSError as error:

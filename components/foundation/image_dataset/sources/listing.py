@@ -21,7 +21,9 @@ class SourceModule(Protocol):
         """
 
 
-def list_source(source: str, scratch: Path, *, folders: Folders = "classes", group_column: str = "") -> SourceListing:
+def list_source(
+    source: str, scratch: Path, *, folders: Folders = "classes", group_column: str = "", class_from: str = ""
+) -> SourceListing:
     """List every image of ``source``, in an order that does not change between calls; none is read.
 
     Where there is a folder ``train`` with class folders in it, only what lies below it is listed.
@@ -32,6 +34,7 @@ def list_source(source: str, scratch: Path, *, folders: Folders = "classes", gro
         scratch: a folder that stays until the images are read.
         folders: whether they say the class, or the split, too, or nothing.
         group_column: of a table, that says which images belong together.
+        class_from: ``data.class_from``; empty for the highest folder.
 
     Raises:
         DataError: when there is nothing at its place, or it cannot be read to its end, or it is of no known form.
@@ -41,7 +44,7 @@ def list_source(source: str, scratch: Path, *, folders: Folders = "classes", gro
         kind = kind_of(source)
     except ValueError as error:
         raise DataError(f"data.source={source!r}: {error}; correct it") from None
-    return module_of(kind).list_images(ListingRequest(kind.place(source), scratch, folders, group_column))
+    return module_of(kind).list_images(ListingRequest(kind.place(source), scratch, folders, group_column, class_from))
 
 
 def module_of(kind: SourceKind) -> SourceModule:

@@ -1,6 +1,7 @@
 """``s3://BUCKET/PREFIX``, ``gs://…``, ``az://…``: one folder per class, or a tar or zip archive."""
 
-from sanefit.components.foundation.image_dataset.sources.class_folders import Entries, with_class
+from sanefit.components.foundation.image_dataset.sources.class_folders import Entries
+from sanefit.components.foundation.image_dataset.sources.image_classes import with_class
 from sanefit.components.foundation.image_dataset.sources.object_in_store import ObjectInStore
 from sanefit.components.foundation.image_dataset.sources.source_image import ListingRequest, SourceImage, SourceListing
 from sanefit.components.foundation.image_dataset.sources.tar_archive import list_tar
@@ -26,14 +27,16 @@ def list_images(request: ListingRequest) -> SourceListing:
         require_room_for([archive], local_cache())
         copy = fetch(archive, local_cache())
         if uri.endswith(".zip"):
-            return list_zip(copy, folders=request.folders, origin=repr(archive))
-        return list_tar(copy, request.scratch, folders=request.folders, origin=repr(archive))
+            return list_zip(copy, folders=request.folders, class_from=request.class_from, origin=repr(archive))
+        return list_tar(
+            copy, request.scratch, folders=request.folders, class_from=request.class_from, origin=repr(archive)
+        )
     prefix = uri.rstrip("/") + "/"
     objects = {found.uri.removeprefix(prefix): found for found in list_objects(prefix)}
     listing = SourceListing()
     entries = Entries(
         [name for name in objects if not name.endswith("/")], [name for name in objects if name.endswith("/")]
     )
-    for name, class_name, split in with_class(entries, listing, folders=request.folders):
+    for name, class_name, split in with_class(entries, listing, folders=request.folders, class_from=request.class_from):
         listing.images.append(SourceImage(class_name, objects[name].uri, ObjectInStore(objects[name]), split))
     return listing

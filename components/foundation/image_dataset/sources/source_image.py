@@ -30,12 +30,14 @@ class ListingRequest:
 
     ``place``: the part of ``data.source`` that its form has in capitals. ``scratch``: a folder that stays until the
     images are read. ``folders``: what they say. ``group_column``: of a table, that says which images belong together.
+    ``class_from``: where the class stands in a path; empty for the highest folder.
     """
 
     place: str
     scratch: Path
     folders: Folders = "classes"
     group_column: str = ""
+    class_from: str = ""
 
     @property
     def own_splits(self) -> bool:

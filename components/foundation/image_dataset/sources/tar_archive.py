@@ -15,12 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.image_dataset.sources.class_folders import (
-    LINK_TO_NOWHERE,
-    NEITHER,
-    Entries,
-    with_class,
-)
+from sanefit.components.foundation.image_dataset.sources.class_folders import LINK_TO_NOWHERE, NEITHER, Entries
+from sanefit.components.foundation.image_dataset.sources.image_classes import with_class
 from sanefit.components.foundation.image_dataset.sources.local_file import PartOfFile, local_file
 from sanefit.components.foundation.image_dataset.sources.source_image import (
     ListingRequest,
@@ -35,10 +31,12 @@ COMPRESSIONS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh":
 
 def list_images(request: ListingRequest) -> SourceListing:
     """Every image in a tar archive of this machine."""
-    return list_tar(Path(request.place), request.scratch, folders=request.folders)
+    return list_tar(Path(request.place), request.scratch, folders=request.folders, class_from=request.class_from)
 
 
-def list_tar(archive: Path, scratch: Path, *, folders: Folders, origin: str = "") -> SourceListing:
+def list_tar(
+    archive: Path, scratch: Path, *, folders: Folders, class_from: str = "", origin: str = ""
+) -> SourceListing:
     """Every image in a tar archive, in the archive's order; no member is unpacked.
 
     A compressed archive is decompressed, whole, into ``scratch``, so that its images can be read side by side.
@@ -47,6 +45,7 @@ def list_tar(archive: Path, scratch: Path, *, folders: Folders, origin: str = ""
         archive: plain, or compressed by gzip, bzip2 or xz.
         scratch: a folder that stays until the images are read.
         folders: what they say.
+        class_from: where the class stands in a path; empty for the highest folder.
         origin: names the archive and its state; by default its path, time and size.
     """
     if not archive.is_file():
@@ -55,7 +54,7 @@ def list_tar(archive: Path, scratch: Path, *, folders: Folders, origin: str = ""
     with opened_tar(archive, scratch, str(archive)) as tar:
         origin = origin or repr(local_file(str(archive)))
         listed = _list_members({_plain_name(member): member for member in each_member(tar)})
-        for name, class_name, split in with_class(listed.entries, listing, folders=folders):
+        for name, class_name, split in with_class(listed.entries, listing, folders=folders, class_from=class_from):
             place = place_of(tar, listed.member_of[name], scratch, origin)
             listing.images.append(SourceImage(class_name, name, place, split))
     return listing

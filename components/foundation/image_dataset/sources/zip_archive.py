@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sanefit.components.foundation.errors import DataError
-from sanefit.components.foundation.image_dataset.sources.class_folders import LINK_TO_NOWHERE, Entries, with_class
+from sanefit.components.foundation.image_dataset.sources.class_folders import LINK_TO_NOWHERE, Entries
+from sanefit.components.foundation.image_dataset.sources.image_classes import with_class
 from sanefit.components.foundation.image_dataset.sources.local_file import local_file
 from sanefit.components.foundation.image_dataset.sources.source_image import (
     ListingRequest,
@@ -46,15 +47,16 @@ class ZipMember:
 
 def list_images(request: ListingRequest) -> SourceListing:
     """Every image in a zip archive of this machine."""
-    return list_zip(Path(request.place), folders=request.folders)
+    return list_zip(Path(request.place), folders=request.folders, class_from=request.class_from)
 
 
-def list_zip(archive: Path, *, folders: Folders, origin: str = "") -> SourceListing:
+def list_zip(archive: Path, *, folders: Folders, class_from: str = "", origin: str = "") -> SourceListing:
     """Every image in a zip archive, in the archive's order; nothing is unpacked to disk.
 
     Args:
         archive: the file.
         folders: what they say.
+        class_from: where the class stands in a path; empty for the highest folder.
         origin: names the archive and its state; by default its path, time and size.
     """
     if not archive.is_file():
@@ -66,7 +68,7 @@ def list_zip(archive: Path, *, folders: Folders, origin: str = "") -> SourceList
             listed = _list_members(opened)
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
         raise _unreadable(str(archive), error) from error
-    for name, class_name, split in with_class(listed.entries, listing, folders=folders):
+    for name, class_name, split in with_class(listed.entries, listing, folders=folders, class_from=class_from):
         place = ZipMember(str(archive), listed.stored_as[name], origin)
         listing.images.append(SourceImage(class_name, name, place, split))
     return listing
