@@ -24,6 +24,9 @@ CONFIGURED = "search.coarse.learning_rate"
 def diagnose(epochs: Sequence[EpochRecord]) -> list[CurveDiagnosis]:
     """What is to be said about a finished or running curve, the gravest first; ``healthy`` when nothing is.
 
+    How far images are mixed with others is drawn for each batch: then the training loss goes up and down by that alone,
+    and training accuracy says nothing of a gap.
+
     Args:
         epochs: one record per epoch so far, at least one.
     """
@@ -32,22 +35,24 @@ def diagnose(epochs: Sequence[EpochRecord]) -> list[CurveDiagnosis]:
         return [_exploded(exploded, epochs)]
     if len(epochs) < FEWEST:
         return [_of("too_short", "a curve needs three epochs", f"{len(epochs)} so far", "")]
-    rate, fit = list(_rate(epochs)), list(_fit(epochs))
+    mixed = any(record.mixed_images for record in epochs)
+    rate, fit = list(_rate(epochs, jumps=not mixed)), list(_fit(epochs, mixed=mixed))
     if rate:  # it says why the training is not finished
         fit = [diagnosis for diagnosis in fit if diagnosis.kind != "underfitting"]
-    found = [*rate, *_plateau(epochs), *fit, *_rises(epochs)]
+    found = [*rate, *_plateau(epochs), *fit, *(() if mixed else _rises(epochs))]
     return found or [
         _of("healthy", "training and validation fall together and level off", _course(_losses(epochs)), "")
     ]
 
 
-def _rate(epochs: Sequence[EpochRecord]) -> Iterator[CurveDiagnosis]:
+def _rate(epochs: Sequence[EpochRecord], *, jumps: bool) -> Iterator[CurveDiagnosis]:
+    """``jumps``: whether a loss that jumps says something."""
     losses, accuracies = _losses(epochs), [record.train_accuracy for record in epochs]
     first, last = losses[0], losses[-1]
     lower = f"lower the learning rate ({CONFIGURED})"
     if last > first * (1 + FLAT):
         yield _of("rate_too_high", "the training loss rises: the learning rate is too high", _course(losses), lower)
-    elif _noise(losses) > NOISE:
+    elif jumps and _noise(losses) > NOISE:
         yield _of(
             "rate_too_high",
             "the training loss jumps up and down: the learning rate is too high, or batches are very small",
@@ -78,9 +83,9 @@ def _plateau(epochs: Sequence[EpochRecord]) -> Iterator[CurveDiagnosis]:
         )
 
 
-def _fit(epochs: Sequence[EpochRecord]) -> Iterator[CurveDiagnosis]:
+def _fit(epochs: Sequence[EpochRecord], *, mixed: bool) -> Iterator[CurveDiagnosis]:
     train, validation = _losses(epochs), [record.validation_loss or 0.0 for record in epochs]
-    last = epochs[-1]
+    last, smooth = epochs[-1], validation if mixed else train
     gap = last.train_accuracy - last.validation_accuracy
     lowest = min(range(len(validation)), key=validation.__getitem__)
     turned = lowest < len(validation) - 1 and validation[-1] > (1 + ROSE) * validation[lowest]
@@ -97,11 +102,11 @@ def _fit(epochs: Sequence[EpochRecord]) -> Iterator[CurveDiagnosis]:
             evidence,
             "more weight decay, dropout or augmentation, fewer epochs, or more images",
         )
-    elif gap < NO_GAP and _still_falling(train):
+    elif gap < NO_GAP and _still_falling(smooth):
         yield _of(
             "underfitting",
             "no gap, and the loss still falls as fast as before: training is not finished, or the network is too small",
-            f"{_course(train)}; accuracy {last.train_accuracy:.3f} in training, "
+            f"{_course(smooth)}; accuracy {last.train_accuracy:.3f} in training, "
             f"{last.validation_accuracy:.3f} in validation",
             "more epochs, a higher learning rate, or a wider network",
         )

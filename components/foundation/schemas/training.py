@@ -72,7 +72,7 @@ class EpochRecord(Artifact):
     """Measurements after one epoch; ``train_loss`` includes the weight penalty.
 
     ``train_loss``, ``train_accuracy``: of the images as they were trained on. Of mixed ones the loss is that against
-    their mixed labels, never 0, and an answer is right that names the label with the larger share.
+    their mixed labels, never 0, and an answer is right that names the label with the larger share; ``mixed_images``.
     ``validation_balanced_accuracy``: mean share of right answers over the classes, 0 in records of earlier versions.
     ``validation_recall``: that of the class that ``search.metric`` names.
     """
@@ -85,6 +85,7 @@ class EpochRecord(Artifact):
     validation_accuracy: float
     validation_balanced_accuracy: float = 0.0
     validation_recall: float | None = None
+    mixed_images: bool = False
 
 
 class CurveDiagnosis(Artifact):

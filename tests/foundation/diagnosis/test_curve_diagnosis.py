@@ -56,6 +56,39 @@ def test_a_curve_that_falls_and_levels_off_is_healthy(epochs: int, to: float, sp
     assert kinds(curve(losses)) == ["healthy"]
 
 
+def mixed(epochs: list[EpochRecord], noise: int) -> list[EpochRecord]:
+    """As with mixup: the training loss is higher, and jumps with the shares that were drawn; accuracy is lower."""
+    shares = np.random.default_rng(noise).uniform(0.1, 0.6, len(epochs))
+    return [
+        record.model_copy(
+            update={
+                "train_loss": (record.train_loss or 0.0) + START * share,
+                "train_accuracy": record.train_accuracy * (1 - share),
+                "mixed_images": True,
+            }
+        )
+        for record, share in zip(epochs, shares, strict=True)
+    ]
+
+
+@given(epochs=st.integers(10, 60), noise=st.integers(0, 2**31))
+def test_a_training_loss_of_mixed_images_may_jump(epochs: int, noise: int) -> None:
+    shaken = mixed(curve(falling(epochs, speed=0.5)), noise)
+    shaken[0] = shaken[0].model_copy(update={"train_loss": 2 * START})  # so that it does not rise on the whole
+    assert kinds(shaken) == ["healthy"]
+    alike = [record.model_copy(update={"mixed_images": False}) for record in shaken]
+    assert kinds(alike) != ["healthy"]
+
+
+def test_of_mixed_images_validation_says_whether_training_is_finished_and_when_it_turned() -> None:
+    unfinished = [START - 0.15 * n for n in range(10)]
+    assert "underfitting" in kinds(mixed(curve(unfinished), 0))
+    turns: list[float | None] = [*falling(8), 0.9, 1.4]
+    records = mixed(curve(falling(10, 0.01), turns), 0)
+    records[-1] = records[-1].model_copy(update={"train_loss": 0.0})
+    assert "overfitting" in kinds(records)
+
+
 @pytest.mark.parametrize("epoch", range(1, 6))
 def test_a_loss_that_is_not_finite_has_exploded(epoch: int) -> None:
     losses = [*falling(5)[: epoch - 1], None]

@@ -157,3 +157,10 @@ def test_batches_and_epochs_are_changed_differently_and_none_by_default() -> Non
     for draws in (plain, NO_CHANCE):
         assert torch.equal(training_pixels(PIXELS, indices, RECIPE, draws, WHOLE), PIXELS[:9])
         assert targets_of(LABELS, indices, draws, WHOLE).mirrors is None
+
+
+@pytest.mark.parametrize(("changes", "mixed"), [({}, False), ({"mixup": 0.2}, True), ({"cutmix": 1.0}, True)])
+def test_an_epoch_of_mixed_images_says_so(changes: dict[str, float], mixed: bool) -> None:
+    classifier = build_classifier(MlpSettings(kind="mlp", depth=1, width=5), SHAPE, CLASSES, STATS, 0)
+    recipe = dataclasses.replace(RECIPE, **changes)  # type: ignore[arg-type]
+    assert Training(classifier, DATA, recipe).train_epoch(1).mixed_images == mixed

@@ -50,6 +50,11 @@ class Recipe:
     kept_by: Metric = "accuracy"
     judged_class: int | None = None
 
+    @property
+    def mixes_images(self) -> bool:
+        """Whether images are mixed with others."""
+        return self.mixup > 0 or self.cutmix > 0
+
     def rate_at(self, epoch: int, number: int, batches: int) -> float:
         """The learning rate of a step: of the ``number``th of so many batches, from 0, in an epoch, from 1."""
         progress = (epoch - 1 + number / batches) / self.epochs

@@ -238,7 +238,7 @@ class Training:
         recipe, finite = self.recipe, math.isfinite(train_loss)
         rate = recipe.rate_at(epoch, int(self.tally.steps) - 1, batches)
         found = validated(self.phase, self.kept, self.data, recipe.judged_class, self.part) if finite else ()
-        return epoch_record(epoch, rate, train_loss, right / images, *found)
+        return epoch_record(epoch, rate, train_loss, right / images, *found, mixed_images=recipe.mixes_images)
 
     @property
     def _always_steps(self) -> bool:
