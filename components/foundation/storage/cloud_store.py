@@ -41,7 +41,7 @@ def reached_store(bucket: str) -> "GCSStore | AzureStore":
 def _at(uri: str) -> tuple["GCSStore | AzureStore", str]:
     global _used_by
     _used_by = _used_by or os.getpid()
-    if _used_by != os.getpid():
+    if is_cut_off():
         raise RuntimeError("a process that was forked cannot reach Google's or Azure's storage: obstore's threads stay")
     bucket, key = bucket_and_key(uri)
     return reached_store(f"{uri.partition('://')[0]}://{bucket}"), key
@@ -50,6 +50,11 @@ def _at(uri: str) -> tuple["GCSStore | AzureStore", str]:
 def is_in_use() -> bool:
     """Whether this process has reached such a store, so that a fork of it could not."""
     return _used_by == os.getpid()
+
+
+def is_cut_off() -> bool:
+    """Whether this process is a fork of one that has reached such a store."""
+    return _used_by not in (0, os.getpid())
 
 
 def endpoint(uri: str) -> str:

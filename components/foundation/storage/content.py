@@ -6,10 +6,12 @@ from pathlib import Path
 
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.schemas.network_kind import PACKAGE
-from sanefit.components.foundation.storage import object_store
+from sanefit.components.foundation.storage import cloud_store, object_store
 from sanefit.components.foundation.storage.remote_stores import is_remote
 from sanefit.components.foundation.storage.storage_failures import explained
 from sanefit.components.foundation.storage.stored_objects import fetch, object_at
+
+_fetched: dict[str, Path] = {}  # for forks of this process, which may not reach what it has
 
 
 def current_copy(uri: str, cache_folder: Path | None = None) -> Path:
@@ -26,7 +28,10 @@ def current_copy(uri: str, cache_folder: Path | None = None) -> Path:
         return _of_package(uri)
     if not is_remote(uri):
         return Path(uri)
-    return fetch(object_at(uri), cache_folder or object_store.local_cache())
+    if uri in _fetched and cloud_store.is_cut_off():
+        return _fetched[uri]
+    _fetched[uri] = fetch(object_at(uri), cache_folder or object_store.local_cache())
+    return _fetched[uri]
 
 
 def _of_package(uri: str) -> Path:

@@ -16,6 +16,7 @@ from sanefit.components.foundation.classifiers.classifier import Classifier, Pro
 from sanefit.components.foundation.classifiers.initialization import weight_layers
 from sanefit.components.foundation.classifiers.resnet import ResidualBlock
 from sanefit.components.foundation.errors import SettingsError
+from sanefit.components.foundation.machine.forked_work import side_by_side
 from sanefit.components.foundation.schemas.network_kind import Activation
 from sanefit.components.foundation.schemas.networks import network_settings
 from sanefit.components.foundation.schemas.statistics import ChannelStats
@@ -260,6 +261,18 @@ def test_pretrained_weights_from_s3(s3: str, tmp_path: Path) -> None:
     object_store.upload_file(tmp_path / "weights.pt", f"{s3}/resnet18-{tmp_path.name}.pt")
     loaded = build({**RESNET, "weights": f"{s3}/resnet18-{tmp_path.name}.pt"}).state_dict()
     assert torch.equal(loaded["network.fc.weight"], build(RESNET, seed=9).state_dict()["network.fc.weight"])
+
+
+@pytest.mark.slow
+def test_a_fork_builds_with_weights_that_its_parent_has_fetched(gs: str, tmp_path: Path) -> None:
+    from sanefit.components.foundation.storage import object_store
+
+    torch.save(build(RESNET, seed=9).network.state_dict(), tmp_path / "weights.pt")
+    object_store.upload_file(tmp_path / "weights.pt", f"{gs}/resnet18-{tmp_path.name}.pt")
+    settings = {**RESNET, "weights": f"{gs}/resnet18-{tmp_path.name}.pt"}
+    here = build(settings).state_dict()["network.fc.weight"]
+    pieces = [lambda: build(settings).state_dict()["network.fc.weight"].tolist()] * 2
+    assert list(side_by_side(pieces, workers=2)) == [here.tolist()] * 2
 
 
 def test_weights_that_cannot_be_used_are_one_line(tmp_path: Path) -> None:
