@@ -22,7 +22,6 @@ from sanefit.components.foundation.tracking.models import load_pixels_model, mod
 from sanefit.components.foundation.unsure import REJECT_BELOW, UNSURE, label_names
 
 AT_ONCE = 256
-FILES = ("folder", "tar_archive", "zip_archive", "s3_prefix")
 NEEDED = ("class_names", "image_shape", "image_size", "background", "bit_depth")
 
 
@@ -119,7 +118,7 @@ def load_predictor(model_uri: str) -> Predictor:
 
 
 def find_images(places: Sequence[str], scratch: Path, passed_over: dict[str, int]) -> list[SourceImage]:
-    """Every image of some files, folders, archives and S3 prefixes, in this order; in the order of names inside each.
+    """Every image of some files, folders, archives and prefixes of object stores: as these are given, then by names.
 
     Args:
         places: paths, or sources as in ``data.source``.
@@ -151,8 +150,10 @@ def _of_files(place: str) -> str:
         source = of_known_kind(place)
     except ValueError as error:
         raise DataError(f"{place!r}: {error}; correct it") from None
-    if kind_of(source).module not in FILES:
-        raise DataError(f"{place!r}: expected image files, a folder, an archive or s3://…; give one of these")
+    if not kind_of(source).has_paths:
+        raise DataError(
+            f"{place!r}: expected image files, a folder, an archive, s3://…, gs://… or az://…; give one of these"
+        )
     return source
 
 

@@ -25,7 +25,7 @@ Write = Callable[["Answers"], None]
 def predict(
     model_uri: Annotated[str, typer.Argument(metavar="MODEL_URI", help="As models:/NAME@champion, or models:/NAME/3.")],
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGES...", help="Files, folders, archives, s3://… prefixes.")
+        list[str], typer.Argument(metavar="IMAGES...", help="Files, folders, archives; s3://…, gs://…, az://….")
     ],
     csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="All probabilities, as CSV.")] = None,
     parquet_file: Annotated[

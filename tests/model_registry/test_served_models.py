@@ -294,7 +294,7 @@ def test_the_command_writes_a_table_and_lists_what_is_broken(
         (["models:/photographs@none", "."], "cannot be loaded"),
         (["models:/photographs/1", "/no/such/photo.jpg"], "no file '/no/such/photo.jpg'"),
         (["models:/photographs/1", "/no/such/folder"], "no folder '/no/such/folder'"),
-        (["models:/photographs/1", "digits"], "expected image files, a folder, an archive or s3://…"),
+        (["models:/photographs/1", "digits"], "expected image files, a folder, an archive, s3://…"),
     ],
 )
 def test_what_cannot_be_predicted_is_one_line(

@@ -23,6 +23,7 @@ from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.cloud_store import reached_store
 from sanefit.components.foundation.storage.s3_store import s3_client
 from sanefit.components.foundation.storage.stored_objects import fetch, object_at
+from sanefit.components.model_registry.predicted_files import find_images
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +38,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_prefix_is_read_as_a_folder_is(place: str) -> None:
     put(place, {**FILES, "notes.txt": b"no image"})
-    assert found(place) == found(f"{place}/") == FILES
+    assert found(place) == found(f"{place}/") == found(f"folder:{place}") == FILES
     assert files_passed_over(place) == 1
 
 
@@ -49,7 +50,7 @@ def test_an_archive_is_read_as_one_on_disk(place: str) -> None:
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
     object_store.write_bytes(f"{place}/images.tar.gz", buffer.getvalue())
-    assert found(f"{place}/images.tar.gz") == FILES
+    assert found(f"{place}/images.tar.gz") == found(f"tar:{place}/images.tar.gz") == FILES
 
 
 def test_a_table_names_objects_beside_it_and_elsewhere(place: str, tmp_path: Path) -> None:
@@ -93,6 +94,12 @@ def test_a_snapshot_with_its_storage_there_is_that_of_the_folder(
 
 def snapshot(source: str, storage: str, workers: int) -> DatasetReference:
     return take_snapshot(DataSettings(source=source), storage, Said(), workers=workers)
+
+
+def test_images_to_be_named_are_found_there_too(place: str, tmp_path: Path) -> None:
+    put(place, FILES)
+    found_there = find_images([place, f"folder:{place}/cat"], tmp_path, {})
+    assert [image.location.read() for image in found_there] == [*FILES.values(), *list(FILES.values())[:20]]
 
 
 def test_a_bucket_whose_readers_pay_is_read_by_those_who_say_so(

@@ -6,14 +6,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.image_dataset.sources import object_prefix
 from sanefit.components.foundation.image_dataset.sources.class_folders import LINK_TO_NOWHERE, NEITHER, Entries
 from sanefit.components.foundation.image_dataset.sources.image_classes import with_class
 from sanefit.components.foundation.image_dataset.sources.local_file import local_file
 from sanefit.components.foundation.image_dataset.sources.source_image import ListingRequest, SourceImage, SourceListing
+from sanefit.components.foundation.storage.remote_stores import is_remote
 
 
 def list_images(request: ListingRequest) -> SourceListing:
-    """Every image below a folder, in the order of the names."""
+    """Every image below a folder, of this machine or in an object store, in the order of the names."""
+    if is_remote(request.place):
+        return object_prefix.list_images(request)
     folder = Path(request.place)
     if not folder.is_dir():
         raise DataError(

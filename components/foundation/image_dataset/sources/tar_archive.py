@@ -18,6 +18,7 @@ from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.sources.class_folders import LINK_TO_NOWHERE, NEITHER, Entries
 from sanefit.components.foundation.image_dataset.sources.image_classes import with_class
 from sanefit.components.foundation.image_dataset.sources.local_file import PartOfFile, local_file
+from sanefit.components.foundation.image_dataset.sources.remote_archive import local_archive
 from sanefit.components.foundation.image_dataset.sources.source_image import (
     ListingRequest,
     SourceImage,
@@ -30,8 +31,9 @@ COMPRESSIONS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh":
 
 
 def list_images(request: ListingRequest) -> SourceListing:
-    """Every image in a tar archive of this machine."""
-    return list_tar(Path(request.place), request.scratch, folders=request.folders, class_from=request.class_from)
+    """Every image in a tar archive, of this machine or in an object store."""
+    archive, origin = local_archive(request.place)
+    return list_tar(archive, request.scratch, folders=request.folders, class_from=request.class_from, origin=origin)
 
 
 def list_tar(

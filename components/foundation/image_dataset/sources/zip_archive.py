@@ -13,6 +13,7 @@ from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.sources.class_folders import LINK_TO_NOWHERE, Entries
 from sanefit.components.foundation.image_dataset.sources.image_classes import with_class
 from sanefit.components.foundation.image_dataset.sources.local_file import local_file
+from sanefit.components.foundation.image_dataset.sources.remote_archive import local_archive
 from sanefit.components.foundation.image_dataset.sources.source_image import (
     ListingRequest,
     SourceImage,
@@ -46,8 +47,9 @@ class ZipMember:
 
 
 def list_images(request: ListingRequest) -> SourceListing:
-    """Every image in a zip archive of this machine."""
-    return list_zip(Path(request.place), folders=request.folders, class_from=request.class_from)
+    """Every image in a zip archive, of this machine or in an object store."""
+    archive, origin = local_archive(request.place)
+    return list_zip(archive, folders=request.folders, class_from=request.class_from, origin=origin)
 
 
 def list_zip(archive: Path, *, folders: Folders, class_from: str = "", origin: str = "") -> SourceListing:
