@@ -4,8 +4,6 @@ import builtins
 import contextlib
 import io
 import logging
-import os
-import shutil
 import signal
 import time
 import warnings
@@ -25,6 +23,7 @@ from sanefit.components.foundation.step_lines.reading import Show
 from sanefit.components.foundation.storage.layout import SCRATCH, RunFolder, Storage
 from sanefit.components.model_registry.component import close_run
 from sanefit.pipeline.local.full_disk import require_room, told_when_full
+from sanefit.pipeline.local.scratch_folder import tasks_have_scratch
 from sanefit.pipeline.local.task_output import TaskOutput
 from sanefit.pipeline.placement import ON_THIS_MACHINE
 from sanefit.pipeline.settings.run_config import RunConfig, endings_of, pipeline_arguments
@@ -118,7 +117,7 @@ def _close_as_failed(given: dict[str, str], reason: str) -> None:
 def _run(pipeline: Any, arguments: dict[str, Any], folder: Path, created: Path, show: Show) -> LocalOutcome:
     with (
         (folder / LOG_FILE).open("w", encoding="utf-8") as log,
-        _scratch_folder(folder / SCRATCH),
+        tasks_have_scratch(folder / SCRATCH),
         _tasks_end_with_the_run(),
         _print_restored(),
         warnings.catch_warnings(),
@@ -152,21 +151,6 @@ def _create(folder: Path) -> Path:
             "set --workdir"
         ) from None
     return missing[-1]
-
-
-@contextlib.contextmanager
-def _scratch_folder(folder: Path) -> Iterator[None]:
-    """Tasks leave temporary folders behind: give them one that is removed afterwards."""
-    folder.mkdir()
-    before = os.environ.get("TMPDIR")
-    os.environ["TMPDIR"] = str(folder)
-    try:
-        yield
-    finally:
-        os.environ.pop("TMPDIR")
-        if before is not None:
-            os.environ["TMPDIR"] = before
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
