@@ -14,8 +14,6 @@ def epoch_record(
     validation_accuracy: float = 0.0,
     validation_balanced_accuracy: float = 0.0,
     validation_recall: float = math.nan,
-    *,
-    mixed_images: bool = False,
 ) -> EpochRecord:
     """The record of an epoch; a loss that is not finite is ``None``, and what came after it is not known.
 
@@ -27,7 +25,6 @@ def epoch_record(
         train_accuracy: over the images that were seen, right answers counted as ``EpochTally`` does.
         validation_loss, validation_accuracy, validation_balanced_accuracy: after the last step.
         validation_recall: of one class; NaN where none is judged.
-        mixed_images: whether images and labels were mixed with others.
     """
     finite = math.isfinite(train_loss)
     return EpochRecord(
@@ -39,7 +36,6 @@ def epoch_record(
         validation_accuracy=validation_accuracy if finite else 0.0,
         validation_balanced_accuracy=validation_balanced_accuracy if finite else 0.0,
         validation_recall=validation_recall if finite and math.isfinite(validation_recall) else None,
-        mixed_images=mixed_images,
     )
 
 

@@ -207,12 +207,8 @@ class Training:
 
     def _restore(self, state: TrainingState) -> None:
         self.classifier.network.load_state_dict(dict(settled(state).weights))
-        restore_slots(
-            self.phase.optimizer,
-            self.classifier.network,
-            state.slots,
-            state.steps if state.taken is None else state.taken,
-        )
+        taken = state.steps if state.taken is None else state.taken
+        restore_slots(self.phase.optimizer, self.classifier.network, state.slots, taken)
         self.scaler.load_state_dict(dict(state.scaling))
         if self.averaged:
             self.averaged.load_state_dict(dict(state.averaged))
@@ -238,7 +234,8 @@ class Training:
         recipe, finite = self.recipe, math.isfinite(train_loss)
         rate = recipe.rate_at(epoch, int(self.tally.steps) - 1, batches)
         found = validated(self.phase, self.kept, self.data, recipe.judged_class, self.part) if finite else ()
-        return epoch_record(epoch, rate, train_loss, right / images, *found, mixed_images=recipe.mixes_images)
+        record = epoch_record(epoch, rate, train_loss, right / images, *found)
+        return record.model_copy(update={"mixed_images": recipe.mixes_images})
 
     @property
     def _always_steps(self) -> bool:
