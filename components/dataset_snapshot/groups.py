@@ -1,10 +1,10 @@
 """Which images belong together, as ``data.group`` says: of one patient, one video, one camera, one burst."""
 
 import hashlib
-import re
 from collections.abc import Sequence
 
 from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.image_dataset.sources.image_classes import found_by
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
 from sanefit.components.foundation.image_dataset.sources.table_rows import NOT_A_LABEL
 
@@ -42,5 +42,4 @@ def _name(image: SourceImage, group: str) -> str | None:
     if kind == "folder":
         folders = image.path.split("/")[: -int(what)]
         return "/".join(folders) or None
-    found = re.search(what, image.path)
-    return found and found.group(min(found.re.groups, 1))  # the first of its groups, if it has any
+    return found_by(what, image.path)

@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from sanefit.components.foundation.errors import StorageError
@@ -11,8 +11,7 @@ from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.remote_stores import is_remote
 
 
-@contextmanager
-def published(folder_uri: str, last_file: str, *, in_place_of_another: bool = False) -> Iterator[Path]:
+def published(folder_uri: str, last_file: str, *, in_place_of_another: bool = False) -> AbstractContextManager[Path]:
     """A local folder whose files are those of ``folder_uri`` when the body succeeds; it vanishes when the body fails.
 
     Args:
@@ -25,18 +24,15 @@ def published(folder_uri: str, last_file: str, *, in_place_of_another: bool = Fa
         StorageError: when it cannot be written.
     """
     if is_remote(folder_uri):
-        with _remote_folder(folder_uri, last_file) as folder:
-            yield folder
-        return
-    with _local_folder(folder_uri, last_file, in_place_of_another) as folder:
-        yield folder
+        return _remote_folder(folder_uri, last_file)
+    return _local_folder(folder_uri, last_file, in_place_of_another)
 
 
 @contextmanager
 def _remote_folder(folder_uri: str, last_file: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as temporary:
         yield Path(temporary)
-        for path in sorted(Path(temporary).iterdir(), key=lambda path: path.name == last_file):
+        for path in _in_order(Path(temporary), last_file):
             object_store.upload_file(path, object_store.join(folder_uri, path.name))
 
 
@@ -50,7 +46,7 @@ def _local_folder(folder_uri: str, last_file: str, in_place_of_another: bool) ->
             inside.mkdir()
             yield inside
             if in_place_of_another and (final / last_file).is_file():
-                for path in sorted(inside.iterdir(), key=lambda path: path.name == last_file):
+                for path in _in_order(inside, last_file):
                     path.replace(final / path.name)
             else:
                 _rename_unless_published(inside, final, last_file)
@@ -58,6 +54,10 @@ def _local_folder(folder_uri: str, last_file: str, in_place_of_another: bool) ->
         raise StorageError(
             f"cannot write {folder_uri!r}: {error.strerror}; expected room in a writable work directory; set --workdir"
         ) from error
+
+
+def _in_order(folder: Path, last_file: str) -> list[Path]:
+    return sorted(folder.iterdir(), key=lambda path: path.name == last_file)
 
 
 def _rename_unless_published(folder: Path, final: Path, last_file: str) -> None:

@@ -11,7 +11,7 @@ from kubernetes import client
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.schemas.sources import kind_of
 from sanefit.components.foundation.storage import object_store
-from sanefit.components.foundation.storage.remote_stores import is_remote
+from sanefit.components.foundation.storage.remote_stores import is_remote, scheme_of
 from sanefit.pipeline.doctor.cluster_findings import reason, service_has_endpoints
 from sanefit.pipeline.doctor.findings import Finding
 from sanefit.pipeline.settings.cluster_settings import ClusterSettings
@@ -76,11 +76,12 @@ def _listed_finding(key: str, uri: str, cluster: ClusterSettings) -> Finding:
     for name, value in given.items():
         if value:
             os.environ.setdefault(name, value)
-    what = STORES[uri.partition("://")[0]] if key == "cluster.storage" else "images"
+    scheme = scheme_of(uri)
+    what = STORES[scheme] if key == "cluster.storage" else "images"
     try:
         object_store.list_folders(uri)
     except StorageError as error:
-        where = {"s3": "cluster.s3_endpoint, ", "az": "cluster.azure_account, "}.get(uri.partition("://")[0], "")
+        where = {"s3": "cluster.s3_endpoint, ", "az": "cluster.azure_account, "}.get(scheme, "")
         fix = f"correct {key}, {where}or the credentials"
         return Finding(what, "failed", str(error).split(";")[0], fix)
     return Finding(what, "ok", f"{uri} can be listed with the credentials at hand")

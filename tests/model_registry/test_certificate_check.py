@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from certified_version import NAME, NOW, Certified, certified, changed, flipped
-from command_in_process import Ran, sanefit_here
+from command_in_process import sanefit_here
+from command_line import Command
 from containers.servers import mlflow_server
 from test_certificate import digest_by_hand
 from test_signature import KEY, OTHER, pem, public_pem
@@ -46,20 +47,20 @@ def check(made: Certified, model_uri: str = URI) -> CheckedCertificate:
     return check_certificate(connect(made.uri), model_uri, KEY.public_key())
 
 
-def verify(tracking_uri: str, *arguments: str | Path) -> Ran:
+def verify(tracking_uri: str, *arguments: str | Path) -> Command:
     return sanefit_here(tracking_uri, "verify", *arguments)
 
 
-def verify_elsewhere(tracking_uri: str, *arguments: str | Path) -> Ran:
+def verify_elsewhere(tracking_uri: str, *arguments: str | Path) -> Command:
     """In a process of its own, which knows no key that signs."""
     environment = {key: value for key, value in os.environ.items() if key != "SANEFIT_SIGNING_KEY"}
     command = [sys.executable, "-m", "sanefit", "verify", *map(str, arguments)]
     variables = {**environment, "MLFLOW_TRACKING_URI": tracking_uri}
     ran = subprocess.run(command, capture_output=True, text=True, env=variables, check=False)
-    return Ran(ran.returncode, ran.stdout, ran.stderr)
+    return Command(ran.returncode, ran.stdout, ran.stderr)
 
 
-def one_line(ran: Ran, status: int) -> str:
+def one_line(ran: Command, status: int) -> str:
     assert (ran.status, ran.stdout) == (status, ""), ran.stderr
     [line] = ran.stderr.splitlines()
     assert line.startswith("sanefit: error: ")

@@ -12,9 +12,8 @@ from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.decoding import decode_picture, scale
 from sanefit.components.foundation.image_dataset.picture_content import as_gray
 
-REDUCED_TO = (
-    2  # times the wanted size: means stay within 0.2 of 255, standard deviations within 0.3 % (docs/benchmarks.md)
-)
+# Times the wanted size: means stay within 0.2 of 255, standard deviations within 0.3 % (docs/benchmarks.md).
+REDUCED_TO = 2
 
 
 @dataclass(frozen=True)

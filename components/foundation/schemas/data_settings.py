@@ -55,12 +55,11 @@ class DataSettings(Settings):
     files of more than a megapixel at a half, a quarter or an eighth, as small as leaves twice ``image_size`` on both
     sides. ``max_bad_fraction``: share of files that may be broken; more of them stop the run. ``splits``:
     ``by_content``, a hash of each image, or ``own``, those of the source: folders ``train``, ``val`` and ``test`` above
-    the classes, a table's column ``split``, or these words in the names of its files. ``class_from``:
-    where the class stands, if not in the highest folder: ``folder:LEVEL``, 1 for the folder that a file lies in, or
-    ``pattern:REGEX``, what it finds in the path. ``group``: which images belong
-    together, of a patient or a video, say, and never lie in two splits: ``column:NAME`` of a table, ``folder:LEVEL``, 1
-    for the folder that a file lies in, or ``pattern:REGEX``, what it finds in the path. ``exclude``: a file, local or
-    in S3, of names of images that are left out: a CSV table with a column ``path``, or a name in each line.
+    the classes, a table's column ``split``, or these words in the names of its files. ``class_from``: where the class
+    stands, if not in the highest folder: ``folder:LEVEL``, 1 for the folder that a file lies in, or ``pattern:REGEX``,
+    what it finds in the path. ``group``: which images belong together, of a patient or a video, say, and never lie in
+    two splits: as ``class_from``, or ``column:NAME`` of a table. ``exclude``: a file, of this machine or in an object
+    store, of names of images that are left out: a CSV table with a column ``path``, or a name in each line.
     """
 
     source: Annotated[str, AfterValidator(of_known_kind)] = "digits"

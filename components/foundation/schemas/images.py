@@ -1,4 +1,4 @@
-"""Where images come from, and what a snapshot of them holds."""
+"""What a snapshot of images holds."""
 
 from collections.abc import Iterable
 from typing import Literal

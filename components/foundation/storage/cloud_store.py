@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sanefit.components.foundation.storage.remote_stores import ATTEMPTS, StoredObject, bucket_and_key
+from sanefit.components.foundation.storage.remote_stores import ATTEMPTS, StoredObject, bucket_and_key, scheme_of
 
 if TYPE_CHECKING:
     from obstore.store import AzureStore, ClientConfig, GCSStore, RetryConfig
@@ -24,18 +24,17 @@ _used_by = 0  # the process whose threads serve it
 
 
 @functools.cache
-def reached_store(bucket: str) -> "GCSStore | AzureStore":
-    """One for each ``SCHEME://BUCKET`` and process."""
+def reached_store(scheme: str, bucket: str) -> "GCSStore | AzureStore":
+    """One for each bucket, or container, and process."""
     from obstore.store import AzureStore, GCSStore
 
-    scheme, _, name = bucket.partition("://")
     retries: RetryConfig = {"max_retries": ATTEMPTS - 1, "retry_timeout": PATIENCE}
     options: ClientConfig = {"allow_http": True}
     if scheme == "az":
-        return AzureStore(name, retry_config=retries, client_options=options)
+        return AzureStore(bucket, retry_config=retries, client_options=options)
     if payer := os.environ.get(PAYER):
         options["default_headers"] = {"x-goog-user-project": payer}
-    return GCSStore(name, retry_config=retries, client_options=options)
+    return GCSStore(bucket, retry_config=retries, client_options=options)
 
 
 def _at(uri: str) -> tuple["GCSStore | AzureStore", str]:
@@ -44,7 +43,7 @@ def _at(uri: str) -> tuple["GCSStore | AzureStore", str]:
     if is_cut_off():
         raise RuntimeError("a process that was forked cannot reach Google's or Azure's storage: obstore's threads stay")
     bucket, key = bucket_and_key(uri)
-    return reached_store(f"{uri.partition('://')[0]}://{bucket}"), key
+    return reached_store(scheme_of(uri), bucket), key
 
 
 def is_in_use() -> bool:

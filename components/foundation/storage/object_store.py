@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from sanefit.components.foundation.storage.remote_stores import bucket_and_key, is_remote, store_of
@@ -94,14 +95,9 @@ def move_file(path: Path, uri: str) -> None:
     if is_remote(uri):
         upload_file(path, uri)
         return
-    with explained("write", uri):
-        Path(uri).parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(uri).with_name(f".{Path(uri).name}.{uuid.uuid4().hex}")
-        try:
-            shutil.move(path, aside)
-            aside.replace(uri)
-        finally:
-            aside.unlink(missing_ok=True)
+    with explained("write", uri), _aside(Path(uri)) as aside:
+        shutil.move(path, aside)
+        aside.replace(uri)
 
 
 def local_cache() -> Path:
@@ -136,14 +132,9 @@ def local_copy(uri: str, cache_folder: Path) -> Path:
         return Path(uri)
     copy = copy_of(uri, cache_folder)
     if not used_copy(copy):
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        partial = copy.with_name(f"{copy.name}.{os.getpid()}.partial")
-        with explained("read", uri):
-            try:
-                store_of(uri).download(uri, partial)
-                partial.replace(copy)
-            finally:
-                partial.unlink(missing_ok=True)
+        with explained("read", uri), _aside(copy) as aside:
+            store_of(uri).download(uri, aside)
+            aside.replace(copy)
     return copy
 
 
@@ -178,25 +169,28 @@ def _listed(uri: str) -> tuple[list[str], list[str]]:
     return folders, files
 
 
-def _link_unless_there(path: Path, content: bytes) -> bool:
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+@contextlib.contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    """A place beside a path for what is not whole yet; nothing is there afterwards. Its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside.write_bytes(content)
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # opened as any file: the umask says who may read it
     try:
-        path.hardlink_to(aside)
-    except FileExistsError:
-        return False
+        yield aside
     finally:
-        aside.unlink()
+        aside.unlink(missing_ok=True)
+
+
+def _link_unless_there(path: Path, content: bytes) -> bool:
+    with _aside(path) as aside:
+        aside.write_bytes(content)
+        try:
+            path.hardlink_to(aside)
+        except FileExistsError:
+            return False
     return True
 
 
 def _write_aside_then_rename(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # opened as any file: the umask says who may read it
-    try:
+    with _aside(path) as aside:
         aside.write_bytes(content)
         aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise

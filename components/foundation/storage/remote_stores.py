@@ -68,6 +68,11 @@ def is_remote(uri: str) -> bool:
     return uri.startswith(REMOTE)
 
 
+def scheme_of(uri: str) -> str:
+    """What an address begins with: ``s3``, ``gs`` or ``az``."""
+    return uri.partition("://")[0]
+
+
 def bucket_and_key(uri: str) -> tuple[str, str]:
     """The two parts of ``SCHEME://BUCKET/KEY``."""
     bucket, _, key = uri.partition("://")[2].partition("/")
@@ -76,7 +81,7 @@ def bucket_and_key(uri: str) -> tuple[str, str]:
 
 def store_of(uri: str) -> RemoteStore:
     """The store that an address lies in."""
-    module = MODULES[uri.partition("://")[0]]
+    module = MODULES[scheme_of(uri)]
     return cast(RemoteStore, importlib.import_module(f"sanefit.components.foundation.storage.{module}"))
 
 

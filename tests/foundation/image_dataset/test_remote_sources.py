@@ -3,6 +3,7 @@
 import io
 import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -42,15 +43,22 @@ def test_a_prefix_is_read_as_a_folder_is(place: str) -> None:
     assert files_passed_over(place) == 1
 
 
-def test_an_archive_is_read_as_one_on_disk(place: str) -> None:
+@pytest.mark.parametrize("suffix", ["tar", "tar.gz", "zip"])
+def test_an_archive_is_read_as_one_on_disk(suffix: str, place: str) -> None:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, content in FILES.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    object_store.write_bytes(f"{place}/images.tar.gz", buffer.getvalue())
-    assert found(f"{place}/images.tar.gz") == found(f"tar:{place}/images.tar.gz") == FILES
+    if suffix == "zip":
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name, content in FILES.items():
+                archive.writestr(name, content)
+    else:
+        with tarfile.open(fileobj=buffer, mode="w:gz" if suffix == "tar.gz" else "w") as tar:
+            for name, content in FILES.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    object_store.write_bytes(f"{place}/images.{suffix}", buffer.getvalue())
+    kind = suffix.partition(".")[0]
+    assert found(f"{place}/images.{suffix}") == found(f"{kind}:{place}/images.{suffix}") == FILES
 
 
 def test_a_table_names_objects_beside_it_and_elsewhere(place: str, tmp_path: Path) -> None:

@@ -1,12 +1,9 @@
 """Images from a real S3 server: whole, or a clear error, never wrong data."""
 
 import contextlib
-import io
 import socket
-import tarfile
 import tempfile
 import threading
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,33 +57,6 @@ def test_two_thousand_keys_are_more_than_one_page(s3: str) -> None:
     files = {f"{name}/{number:04d}.png": f"{name}{number}".encode() for name in ("a", "b") for number in range(1000)}
     put(f"{s3}/pages", files)
     assert found(f"{s3}/pages") == files
-
-
-@pytest.mark.parametrize("suffix", ["tar", "tar.gz", "zip"])
-def test_an_archive_in_s3_is_read_as_one_on_disk(suffix: str, s3: str) -> None:
-    buffer = io.BytesIO()
-    if suffix == "zip":
-        with zipfile.ZipFile(buffer, "w") as archive:
-            for name, content in FILES.items():
-                archive.writestr(name, content)
-    else:
-        with tarfile.open(fileobj=buffer, mode="w:gz" if suffix == "tar.gz" else "w") as tar:
-            for name, content in FILES.items():
-                member = tarfile.TarInfo(name)
-                member.size = len(content)
-                tar.addfile(member, io.BytesIO(content))
-    object_store.write_bytes(f"{s3}/images.{suffix}", buffer.getvalue())
-    assert found(f"{s3}/images.{suffix}") == FILES
-
-
-def test_a_table_in_s3_names_objects_beside_it_and_elsewhere(s3: str, tmp_path: Path) -> None:
-    put(f"{s3}/table", {"images/one.png": b"1"})
-    put(f"{s3}/elsewhere", {"two.png": b"2"})
-    (tmp_path / "three.png").write_bytes(b"3")
-    rows = f"label,path\ncat,images/one.png\ndog,{s3}/elsewhere/two.png\ndog,{tmp_path}/three.png\n"
-    object_store.write_bytes(f"{s3}/table/images.csv", rows.encode())
-    images = read_all(f"csv:{s3}/table/images.csv")
-    assert [(image.class_name, image.content) for image in images] == [("cat", b"1"), ("dog", b"2"), ("dog", b"3")]
 
 
 def test_shards_in_s3_are_read_as_those_on_disk(s3: str, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from certified_version import NAME, Certified, certified, changed
-from command_in_process import Ran, sanefit_here
+from command_in_process import sanefit_here
+from command_line import Command
 from PIL import Image
 from said import Said
 from scipy.stats import ks_2samp
@@ -51,7 +52,7 @@ def folder_of_images(folder: Path, pixels: np.ndarray) -> str:
     return str(folder)
 
 
-def drift(made: Certified, *arguments: str | Path) -> Ran:
+def drift(made: Certified, *arguments: str | Path) -> Command:
     return sanefit_here(made.uri, "drift", *arguments)
 
 
@@ -200,7 +201,7 @@ def test_no_more_than_a_batch_of_pixels_is_predicted_at_once(made: Certified, mo
     assert max(sizes) <= 16
 
 
-def one_line(ran: Ran) -> str:
+def one_line(ran: Command) -> str:
     assert (ran.status, ran.stdout) == (2, "")
     [line] = ran.stderr.splitlines()
     return line

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from sanefit.components.foundation.errors import DataError
 from sanefit.components.foundation.image_dataset.sources.class_folders import (
     IMAGE_SUFFIXES,
-    SPLIT_FOLDERS,
     Entries,
     Kind,
     by_highest_folder,
@@ -71,7 +70,7 @@ def _by_rule(shown: Sequence[tuple[str, Kind]], listing: SourceListing, rule: st
             listing.pass_over(name, reason)
         elif class_name := _class_by(rule, name, kind.parts[layout.depth : -1]):
             found += 1
-            yield name, utf8(class_name), SPLIT_FOLDERS[kind.parts[layout.depth - 1].lower()] if own_splits else None
+            yield name, utf8(class_name), layout.split_of(kind.parts) if own_splits else None
         else:
             listing.pass_over(name, f"no class by data.class_from={rule}")
     if images and not found:
@@ -86,5 +85,10 @@ def _class_by(rule: str, name: str, folders: Sequence[str]) -> str:
     kind, _, what = rule.partition(":")
     if kind == "folder":
         return folders[-int(what)] if len(folders) >= int(what) else ""
-    found = re.search(what, name)
-    return (found.group(min(found.re.groups, 1)) or "") if found else ""
+    return found_by(what, name) or ""
+
+
+def found_by(pattern: str, path: str) -> str | None:
+    """What a regular expression finds in a path: the first of its groups, if it has any."""
+    found = re.search(pattern, path)
+    return found and found.group(min(found.re.groups, 1))
