@@ -36,6 +36,15 @@ def _path_of_imports() -> Iterator[None]:
     sys.path[:] = before
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _gradients_before_fake_tensors() -> None:
+    """For tests that fork: autograd begins threads where the first gradients come after an export, in another test."""
+    if "torch" in sys.modules:
+        import torch
+
+        torch.ones(1, requires_grad=True).sum().backward()
+
+
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """For networks that are too small to share among threads."""

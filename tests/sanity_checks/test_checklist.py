@@ -12,6 +12,7 @@ from training_inputs import inputs_of
 from sanefit.components.channel_stats.channel_stats import measure_channel_stats
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.errors import ChecksFailedError
+from sanefit.components.foundation.machine.forked_work import gradients_survive_a_fork
 from sanefit.components.foundation.schemas.checks import CheckName, CheckReport, CheckSettings, GateResult
 from sanefit.components.foundation.schemas.data_settings import DataSettings
 from sanefit.components.foundation.schemas.images import DatasetReference
@@ -221,6 +222,7 @@ def test_trainings_side_by_side_find_what_one_after_the_other_does(
 ) -> None:
     coarse = CoarseSettings.model_validate({"init": ["he", "xavier"], "optimizer": ["sgd", "adam"]})
     setup = setup_of(inputs_of(digits, digits_stats, CONVNET, OPTIMIZER, 0), coarse, DEFAULTS)
+    assert gradients_survive_a_fork()
     one, two = (run_checks(replace(setup, workers=workers), DEFAULTS, Said()) for workers in (1, 2))
     assert one == two
 

@@ -20,7 +20,8 @@ def side_by_side(pieces: Sequence[Callable[[], Result]], workers: int) -> Iterat
     """What each piece of work gives, in their order; those not asked for any more are not begun.
 
     Each computes with one thread, so that what it gives does not depend on how many workers there are. Pieces need not
-    be picklable, what they give must be. Nothing is forked for one worker or one piece.
+    be picklable, what they give must be. Nothing is forked for one worker or one piece, nor where a fork could not
+    compute gradients: pieces are then worked on here, one after another.
 
     Args:
         pieces: functions that leave what they share as it is.
@@ -29,7 +30,7 @@ def side_by_side(pieces: Sequence[Callable[[], Result]], workers: int) -> Iterat
     Raises:
         RunFailedError: when a worker was killed.
     """
-    if min(workers, len(pieces)) < 2:
+    if min(workers, len(pieces)) < 2 or not gradients_survive_a_fork():
         yield from (piece() for piece in pieces)
         return
     global _pieces
@@ -48,6 +49,27 @@ def side_by_side(pieces: Sequence[Callable[[], Result]], workers: int) -> Iterat
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         _pieces = ()
+
+
+def gradients_survive_a_fork() -> bool:
+    """Whether processes forked from this one can compute gradients.
+
+    They cannot once autograd has begun threads of its own here: at the first gradients where there is a GPU, even if
+    only the CPU is used, or where fake tensors came before them (an export makes some), and at gradients within
+    gradients, sixty deep. PyTorch refuses rather than hangs. One process is forked to see.
+    """
+    process = multiprocessing.get_context("fork").Process(target=_compute_a_gradient)
+    process.start()
+    process.join()
+    return process.exitcode == 0
+
+
+def _compute_a_gradient() -> None:
+    torch.set_num_threads(1)
+    try:
+        torch.ones(1, requires_grad=True).sum().backward()
+    except RuntimeError:
+        os._exit(1)
 
 
 def _begin(parent: int) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import torch
 
+from sanefit.components.foundation.machine.forked_work import gradients_survive_a_fork
 from sanefit.components.foundation.machine.parallel_work import end_with_parent, start_method
 from sanefit.components.foundation.machine.termination import listen_for_sigterm
 from sanefit.components.foundation.machine.threads import using_threads
@@ -84,9 +85,9 @@ def _in_pool(
 ) -> Iterator[ChunkOutcome]:
     if context.interruptions.stops():
         raise stopped()
-    on_gpus = devices[0].type == "cuda"
     # A GPU's context does not survive a fork; a fork needs no copy of the data.
-    method = torch.multiprocessing.get_context("spawn" if on_gpus else start_method())
+    forks = devices[0].type == "cpu" and gradients_survive_a_fork()
+    method = torch.multiprocessing.get_context(start_method() if forks else "spawn")
     numbers = method.SimpleQueue()
     for number in range(workers):
         numbers.put(number)

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -58,3 +60,28 @@ def test_a_killed_worker_is_one_line() -> None:
 
     with pytest.raises(RunFailedError, match="memory"):
         list(side_by_side([dies, dies], 2))
+
+
+AFTER_FAKE_TENSORS = """
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from sanefit.components.foundation.machine.forked_work import gradients_survive_a_fork, side_by_side
+
+def slope(factor):
+    number = torch.ones(1, requires_grad=True)
+    (number * factor).sum().backward()
+    return number.grad.item()
+
+print(gradients_survive_a_fork())
+with FakeTensorMode():
+    torch.ones(2)
+slope(1)  # autograd takes the fake GPU for one, and begins threads
+print(gradients_survive_a_fork())
+print(list(side_by_side([lambda: slope(2), lambda: slope(3)], 2)))
+"""
+
+
+def test_where_autograd_has_threads_pieces_are_worked_on_one_after_another() -> None:
+    ended = subprocess.run([sys.executable, "-c", AFTER_FAKE_TENSORS], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines() == ["True", "False", "[2.0, 3.0]"]

@@ -13,9 +13,11 @@ from typing import Any
 
 import torch
 from said import Said
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from sanefit.components.foundation.errors import StoppedError
 from sanefit.components.foundation.image_dataset.shards import read_manifest
+from sanefit.components.foundation.machine.forked_work import gradients_survive_a_fork
 from sanefit.components.foundation.machine.termination import listening_for_sigterm
 from sanefit.components.foundation.schemas.images import DatasetReference
 from sanefit.components.foundation.schemas.networks import TwoLayerSettings
@@ -46,7 +48,7 @@ _clean.set_forkserver_preload(["mlflow.store.tracking.sqlalchemy_store", child_r
 class Pack:
     """A plan and where it runs. ``before``: called in the worker, before each training, with how many and the trials.
 
-    ``options``: further arguments of ``run_pack``.
+    ``options``: further arguments of ``run_pack``. ``threads_of_autograd``: whether its process has some.
     """
 
     plan: PackPlan
@@ -57,6 +59,7 @@ class Pack:
     before: BeforeTraining | None = None
     cores: int = CORES
     options: dict[str, Any] = field(default_factory=dict)
+    threads_of_autograd: bool = False
 
     @property
     def storage(self) -> Path:
@@ -98,6 +101,8 @@ def _run(pack: Pack) -> None:
     torch.set_num_threads(CORES)
     if pack.before is not None:
         _call_before_training(pack.before)
+    if pack.threads_of_autograd:
+        _begin_threads_of_autograd()
     said = Said()
     machine = PackMachine([torch.device("cpu")], pack.cores)
     inputs = TrainingInputs(pack.digits, read_manifest(pack.digits), pack.stats, NETWORK, OPTIMIZER, seed=0)
@@ -127,6 +132,14 @@ def _opened_run(pack: Pack) -> RunReference:
         tracking_uri=pack.tracking_uri,
         tracking_run_id=run_id,
     )
+
+
+def _begin_threads_of_autograd() -> None:
+    """As on a machine with a GPU: fake tensors make autograd see one."""
+    with FakeTensorMode():
+        torch.ones(1)
+    torch.ones(1, requires_grad=True).sum().backward()
+    assert not gradients_survive_a_fork()
 
 
 def _call_before_training(before: BeforeTraining) -> None:

@@ -105,6 +105,18 @@ def test_two_workers_give_what_one_gives(pack: MakePack) -> None:
     assert curves(two) == curves(one)
 
 
+def test_workers_train_where_those_of_a_fork_could_not(
+    digits: DatasetReference, digits_stats: ChannelStats, tmp_path: Path
+) -> None:
+    common = plan_of(trials(8)), tmp_path, digits, digits_stats
+    reference, spawned = (
+        finished(Pack(*common, run_name=name, threads_of_autograd=threads)).result()
+        for name, threads in (("forked", False), ("spawned", True))
+    )
+    assert {result.status for result in spawned.results} == {"ok"}
+    assert curves(spawned) == curves(reference)
+
+
 @pytest.mark.parametrize("cores", [1, CORES])
 def test_out_of_memory_halves_the_networks_and_goes_on(pack: MakePack, cores: int) -> None:
     reference = finished(pack(plan_of(trials(8), at_once=2), "reference"))
