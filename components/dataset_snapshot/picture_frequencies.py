@@ -8,6 +8,7 @@ pictures of the set have in common.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,13 @@ WHITENED_BY = 20_000
 FAINT = 0.06  # of the largest spread: what photographs have at the highest frequency; below that, noise is compared
 
 
+class ManyThumbnails(Protocol):
+    """Thumbnails that need not be in memory in this order: some of them, uint8 (some, side, side), or how many."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, numbers: slice | NDArray[np.int64], /) -> Thumbnails: ...
+
+
 @dataclass(frozen=True)
 class Whitening:
     """What the coefficients of a data set are compared by: float32 (frequencies,) each."""
@@ -34,14 +42,14 @@ class Whitening:
     scale: Floats
 
 
-def whitening_of(thumbnails: Thumbnails) -> Whitening:
+def whitening_of(thumbnails: ManyThumbnails) -> Whitening:
     """From the coefficients of a data set, or of a part of a large one."""
     coefficients = _of_length_one(_coefficients(thumbnails[:: -(-len(thumbnails) // WHITENED_BY)]))
     spread = coefficients.std(axis=0)
     return Whitening(coefficients.mean(axis=0), 1 / np.maximum(spread, FAINT * max(float(spread.max()), 1e-6)))
 
 
-def low_frequencies(thumbnails: Thumbnails, whitening: Whitening) -> Floats:
+def low_frequencies(thumbnails: ManyThumbnails, whitening: Whitening) -> Floats:
     """The lowest coefficients, whitened, of length 1; 0 for a picture without contrast: float32 (pictures, some)."""
     rows, columns = np.divmod(np.arange(1, FREQUENCIES**2), FREQUENCIES)
     lowest = np.flatnonzero((rows < LOW_FREQUENCIES) & (columns < LOW_FREQUENCIES))
