@@ -144,7 +144,7 @@ def _shown(names: Iterable[str]) -> list[tuple[str, _Kind]]:
             parts = _parts(folder)
             kinds[key] = None if is_hidden(parts) else _Kind((*parts, ""), suffix.lower())
         kind = kinds[key]
-        if kind is not None and not is_hidden([base]):
+        if kind is not None and not (base.startswith(".") or base in SYSTEM_FOLDERS):
             shown.append((name, kind))
     return shown
 

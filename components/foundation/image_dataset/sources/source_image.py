@@ -1,12 +1,18 @@
 """What every source lists."""
 
+from array import array
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import overload
 
+from sanefit.components.foundation.image_dataset.sources.local_file import LocalFile, PartOfFile
 from sanefit.components.foundation.image_dataset.sources.location import Location
 from sanefit.components.foundation.schemas.images import SplitName
 from sanefit.components.foundation.schemas.sources import Folders
+
+AS_IT_IS, BY_ITS_PATH = -1, -2  # locations that lie in no archive: any object, and a file of the image's own path
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +28,93 @@ class SourceImage:
     location: Location
     split: SplitName | None = None
     group: str | None = None
+
+
+class SourceImages(Sequence[SourceImage]):
+    """A list of images that only grows, as columns: a hundred bytes for each, where objects would take five hundred.
+
+    Args:
+        images: the first ones.
+    """
+
+    def __init__(self, images: Iterable[SourceImage] = ()) -> None:
+        self._paths, self._ends = bytearray(), array("q")
+        self._texts: dict[str | None, int] = {}
+        self._class_names, self._splits, self._groups = array("i"), array("i"), array("i")
+        self._archives: dict[tuple[str, str], int] = {}
+        self._kinds, self._starts, self._sizes = array("i"), array("q"), array("q")
+        self._locations: dict[int, Location] = {}
+        self.extend(images)
+
+    def append(self, image: SourceImage) -> None:
+        """Add an image."""
+        number, location = len(self._ends), image.location
+        self._paths += image.path.encode("utf-8", "surrogatepass")
+        self._ends.append(len(self._paths))
+        self._class_names.append(self._number_of(image.class_name))
+        self._splits.append(self._number_of(image.split))
+        self._groups.append(self._number_of(image.group))
+        if isinstance(location, PartOfFile):
+            archive = location.path, location.origin
+            place = self._archives.setdefault(archive, len(self._archives)), location.offset, location.size
+        elif isinstance(location, LocalFile) and location.path == image.path:
+            place = BY_ITS_PATH, location.modified, location.size
+        else:
+            self._locations[number] = location
+            place = AS_IT_IS, 0, 0
+        for column, value in zip((self._kinds, self._starts, self._sizes), place, strict=True):
+            column.append(value)
+
+    def extend(self, images: Iterable[SourceImage]) -> None:
+        """Add images."""
+        for image in images:
+            self.append(image)
+
+    def _number_of(self, text: str | None) -> int:
+        return self._texts.setdefault(text, len(self._texts))
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @overload
+    def __getitem__(self, number: int, /) -> SourceImage: ...
+    @overload
+    def __getitem__(self, number: slice, /) -> list[SourceImage]: ...
+    def __getitem__(self, number: int | slice, /) -> SourceImage | list[SourceImage]:
+        """An image, or some."""
+        if isinstance(number, slice):
+            return self.chosen(range(*number.indices(len(self))))
+        if not -len(self) <= number < len(self):
+            raise IndexError(number)
+        return self.chosen([number % len(self)])[0]
+
+    def __iter__(self) -> Iterator[SourceImage]:
+        """One after the other."""
+        for start in range(0, len(self), 1000):
+            yield from self[start : start + 1000]
+
+    def path(self, number: int) -> str:
+        """What people call an image."""
+        start = self._ends[number - 1] if number else 0
+        return self._paths[start : self._ends[number]].decode("utf-8", "surrogatepass")
+
+    def chosen(self, numbers: Iterable[int]) -> list[SourceImage]:
+        """The images with these numbers."""
+        texts, archives, found = list(self._texts), list(self._archives), []
+        for number in numbers:
+            path, kind = self.path(number), self._kinds[number]
+            location: Location
+            if kind >= 0:
+                file, origin = archives[kind]
+                location = PartOfFile(file, self._starts[number], self._sizes[number], origin)
+            elif kind == BY_ITS_PATH:
+                location = LocalFile(path, self._starts[number], self._sizes[number])
+            else:
+                location = self._locations[number]
+            class_name = texts[self._class_names[number]]
+            split: SplitName | None = texts[self._splits[number]]  # type: ignore[assignment]  # as it was given
+            found.append(SourceImage(class_name or "", path, location, split, texts[self._groups[number]]))
+        return found
 
 
 @dataclass(frozen=True)
@@ -56,7 +149,7 @@ class SourceListing:
     ``passed_through``: the one folder that lies around all class folders, where there is one.
     """
 
-    images: list[SourceImage] = field(default_factory=list)
+    images: SourceImages = field(default_factory=SourceImages)
     passed_over: Counter[str] = field(default_factory=Counter)
     example_of: dict[str, str] = field(default_factory=dict)
     passed_through: str = ""
