@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import overload
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sanefit.components.foundation.image_dataset.sources.local_file import LocalFile, PartOfFile
 from sanefit.components.foundation.image_dataset.sources.location import Location
 from sanefit.components.foundation.schemas.images import SplitName
@@ -39,9 +42,11 @@ class SourceImages(Sequence[SourceImage]):
 
     def __init__(self, images: Iterable[SourceImage] = ()) -> None:
         self._paths, self._ends = bytearray(), array("q")
-        self._texts: dict[str | None, int] = {}
+        self._numbers: dict[str | None, int] = {}
+        self._texts: list[str | None] = []
         self._class_names, self._splits, self._groups = array("i"), array("i"), array("i")
         self._archives: dict[tuple[str, str], int] = {}
+        self._archive_list: list[tuple[str, str]] = []
         self._kinds, self._starts, self._sizes = array("i"), array("q"), array("q")
         self._locations: dict[int, Location] = {}
         self.extend(images)
@@ -55,8 +60,7 @@ class SourceImages(Sequence[SourceImage]):
         self._splits.append(self._number_of(image.split))
         self._groups.append(self._number_of(image.group))
         if isinstance(location, PartOfFile):
-            archive = location.path, location.origin
-            place = self._archives.setdefault(archive, len(self._archives)), location.offset, location.size
+            place = self._archive_of(location), location.offset, location.size
         elif isinstance(location, LocalFile) and location.path == image.path:
             place = BY_ITS_PATH, location.modified, location.size
         else:
@@ -71,7 +75,16 @@ class SourceImages(Sequence[SourceImage]):
             self.append(image)
 
     def _number_of(self, text: str | None) -> int:
-        return self._texts.setdefault(text, len(self._texts))
+        number = self._numbers.setdefault(text, len(self._texts))
+        if number == len(self._texts):
+            self._texts.append(text)
+        return number
+
+    def _archive_of(self, part: PartOfFile) -> int:
+        number = self._archives.setdefault((part.path, part.origin), len(self._archive_list))
+        if number == len(self._archive_list):
+            self._archive_list.append((part.path, part.origin))
+        return number
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -98,9 +111,21 @@ class SourceImages(Sequence[SourceImage]):
         start = self._ends[number - 1] if number else 0
         return self._paths[start : self._ends[number]].decode("utf-8", "surrogatepass")
 
+    def classes(self) -> tuple[list[str], NDArray[np.int32]]:
+        """The names of the classes, rising, and that of each image among them: int32 (images,)."""
+        numbers = np.array(self._class_names, dtype=np.int64)
+        names = sorted({self._texts[number] or "": number for number in np.unique(numbers).tolist()}.items())
+        label_of = np.zeros(len(self._texts), dtype=np.int32)
+        label_of[[number for _, number in names]] = np.arange(len(names))
+        return [name for name, _ in names], label_of[numbers]
+
+    def splits(self) -> Iterator[SplitName | None]:
+        """Of each image, where the source puts it."""
+        return map(self._texts.__getitem__, self._splits)  # type: ignore[arg-type]  # as they were given
+
     def chosen(self, numbers: Iterable[int]) -> list[SourceImage]:
         """The images with these numbers."""
-        texts, archives, found = list(self._texts), list(self._archives), []
+        texts, archives, found = self._texts, self._archive_list, []
         for number in numbers:
             path, kind = self.path(number), self._kinds[number]
             location: Location
