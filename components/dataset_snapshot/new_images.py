@@ -14,14 +14,14 @@ from sanefit.components.dataset_snapshot.digest_table import DIGEST, Digests, as
 from sanefit.components.dataset_snapshot.listed_images import ListedImages, Numbers
 from sanefit.components.dataset_snapshot.part_writer import PartWriter
 from sanefit.components.dataset_snapshot.reading import BATCH_IMAGES, BUFFERED, ReadImage, ReadingTask, read_batch
-from sanefit.components.dataset_snapshot.split_codes import codes_of
+from sanefit.components.dataset_snapshot.split_codes import codes_by_content, codes_of, split_named
 from sanefit.components.foundation.errors import DataError, StorageError
 from sanefit.components.foundation.image_dataset.reading import too_many_broken
 from sanefit.components.foundation.image_dataset.sources.location import identity_of
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage, SourceImages
-from sanefit.components.foundation.image_dataset.splits import DIGEST_BYTES, split_of
+from sanefit.components.foundation.image_dataset.splits import digest_rows
 from sanefit.components.foundation.machine.parallel_work import working_in_parallel
-from sanefit.components.foundation.schemas.images import DataSettings, SplitName
+from sanefit.components.foundation.schemas.images import DataSettings
 from sanefit.components.foundation.step_lines.step_log import Say
 
 PROGRESS_EVERY = 10_000
@@ -55,7 +55,7 @@ def listed_in(source: ListedSource, decoded: DecodedImages) -> ListedImages:
         digests=digests,
         class_names=class_names,
         labels=labels,
-        codes=codes_of(source.images.splits()),
+        codes=codes_of(map(source.images.split, range(len(source.images)))),
         source=source.images,
         numbers=np.arange(len(source.images)),
         excluded=np.zeros(len(source.images), dtype=np.bool_),
@@ -145,34 +145,37 @@ class _Intake:
         """Take the images of these numbers, and their pixels out of a file, which is removed."""
         identities, digests = self._source.identities[batch], digests_in(image.digest for image in read)
         there, _ = self._decoded.place_of.find(digests)
-        images = zip(batch, self._source.images.chosen(batch), identities.tolist(), read, there.tolist(), strict=True)
+        settings = self._source.settings
+        splits = codes_by_content(digests, settings.validation_fraction, settings.test_fraction).tolist()
+        images = zip(batch, digest_rows(as_rows(identities)), read, there.tolist(), splits, strict=True)
         with pixels_file.open("rb", buffering=BUFFERED) as pixels:
-            for number, image, identity, found, is_there in images:
-                self._take(number in self._source.excluded, image, found)
+            for number, identity, found, is_there, code in images:
+                self._take(number, found)
                 if found.shape:
-                    self._take_pixels(image, found, pixels.read(math.prod(found.shape)), is_there)
-                self._note(identity.ljust(DIGEST_BYTES, b"\0"), found)
+                    content = pixels.read(math.prod(found.shape))
+                    if not is_there and found.digest not in self._pending:
+                        split = self._source.images.split(number) or split_named(code)
+                        self._writer.add_pixels(found, split, content)
+                        self._pending.add(found.digest)
+                self._note(identity, found)
         self._unwritten.append((identities, digests))
         pixels_file.unlink()
 
-    def _take(self, excluded: bool, image: SourceImage, read: ReadImage) -> None:
-        if read.shape and not excluded:
-            self._require_size(image.path, read.shape)
-        elif read.broken and not excluded:
+    def _take(self, number: int, read: ReadImage) -> None:
+        if number in self._source.excluded:
+            return
+        if read.shape:
+            self._require_size(number, read.shape)
+        elif read.broken:
             self._broken[read.digest] = read.broken
             files = len(self._source.images)
             require_few_broken(self._source.settings, self._broken.values(), files, finished=False)
 
-    def _take_pixels(self, image: SourceImage, read: ReadImage, pixels: bytes, is_there: bool) -> None:
-        if not is_there and read.digest not in self._pending:
-            self._writer.add_pixels(read, split_of_image(image, read.digest, self._source.settings), pixels)
-            self._pending.add(read.digest)
-
-    def _require_size(self, path: str, shape: Sequence[int]) -> None:
+    def _require_size(self, number: int, shape: Sequence[int]) -> None:
         if not self._shape:
-            self._shape, self._first = shape, path
+            self._shape, self._first = shape, self._source.images.path(number)
         if tuple(shape[:2]) != tuple(self._shape[:2]):
-            raise sizes_differ(path, shape, self._first, self._shape)
+            raise sizes_differ(self._source.images.path(number), shape, self._first, self._shape)
 
     def _note(self, identity: bytes, read: ReadImage) -> None:
         self._writer.add(identity, read)
@@ -192,11 +195,6 @@ def _shape_and_path(source: ListedSource, decoded: DecodedImages) -> tuple[Seque
     for number in np.flatnonzero(known)[:1].tolist():
         return decoded.shapes[shards[number]], source.images.path(number)
     return (), ""
-
-
-def split_of_image(image: SourceImage, digest: bytes, settings: DataSettings) -> SplitName:
-    """Where the source puts it, when that was asked for, else where its content does."""
-    return image.split or split_of(digest, settings.validation_fraction, settings.test_fraction)
 
 
 def sizes_differ(path: str, shape: Sequence[int], other_path: str, other: Sequence[int]) -> DataError:

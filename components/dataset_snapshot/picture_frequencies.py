@@ -22,7 +22,7 @@ Cut = tuple[float, float]  # shares of a side that are cut off at its start and 
 FREQUENCIES, LOW_FREQUENCIES = 8, 6  # along each side; the lowest ones bear a crop
 CUTS: tuple[Cut, ...] = ((0, 0), (0.03, 0.03), (0.06, 0.06), (0.1, 0.1), (0, 0.05), (0.05, 0), (0, 0.1), (0.1, 0))
 UNCUT: tuple[Cut, ...] = ((0, 0),)
-THUMBNAILS_AT_ONCE = 8192
+THUMBNAILS_AT_ONCE = 1024
 WHITENED_BY = 20_000
 FAINT = 0.06  # of the largest spread: what photographs have at the highest frequency; below that, noise is compared
 
@@ -120,7 +120,11 @@ def _of_length_one(vectors: Floats) -> Floats:
 
 def _coefficients(thumbnails: Thumbnails) -> Floats:
     """All but the mean: float32 (pictures, frequencies)."""
-    return _in_windows(thumbnails, _window(0, 0), _window(0, 0))[:, 0]
+    found = np.empty((len(thumbnails), FREQUENCIES**2 - 1), dtype=np.float32)
+    for start in range(0, len(thumbnails), THUMBNAILS_AT_ONCE):
+        some = thumbnails[start : start + THUMBNAILS_AT_ONCE]
+        found[start : start + len(some)] = _in_windows(some, _window(0, 0), _window(0, 0))[:, 0]
+    return found
 
 
 def _in_windows(thumbnails: Thumbnails, rows: Floats, columns: Floats) -> Floats:

@@ -119,9 +119,10 @@ class SourceImages(Sequence[SourceImage]):
         label_of[[number for _, number in names]] = np.arange(len(names))
         return [name for name, _ in names], label_of[numbers]
 
-    def splits(self) -> Iterator[SplitName | None]:
-        """Of each image, where the source puts it."""
-        return map(self._texts.__getitem__, self._splits)  # type: ignore[arg-type]  # as they were given
+    def split(self, number: int) -> SplitName | None:
+        """Where the source puts an image."""
+        split: SplitName | None = self._texts[self._splits[number]]  # type: ignore[assignment]  # as it was given
+        return split
 
     def chosen(self, numbers: Iterable[int]) -> list[SourceImage]:
         """The images with these numbers."""
@@ -137,8 +138,8 @@ class SourceImages(Sequence[SourceImage]):
             else:
                 location = self._locations[number]
             class_name = texts[self._class_names[number]]
-            split: SplitName | None = texts[self._splits[number]]  # type: ignore[assignment]  # as it was given
-            found.append(SourceImage(class_name or "", path, location, split, texts[self._groups[number]]))
+            group = texts[self._groups[number]]
+            found.append(SourceImage(class_name or "", path, location, self.split(number), group))
         return found
 
 
