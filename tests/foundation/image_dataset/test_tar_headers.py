@@ -86,6 +86,18 @@ def test_a_damaged_archive_is_refused_as_tarfile_refuses_it(
     require_equal(archive)
 
 
+def test_each_byte_of_a_header_counts_as_it_does_for_tarfile(archive: Path) -> None:
+    whole = packed([("cat/", f"{number}.jpg", tarfile.REGTYPE, tarfile.REGTYPE, 9, 0) for number in (1, 2)], "ustar")
+    left_to_tarfile = 0
+    for place in range(2 * tar_headers.BLOCK, 3 * tar_headers.BLOCK):
+        content = bytearray(whole)
+        content[place] ^= 1
+        archive.write_bytes(content)
+        require_equal(archive)
+        left_to_tarfile += read_headers(archive) is None
+    assert left_to_tarfile >= tar_headers.BLOCK - len(b"\0 ")  # all but what ends the checksum
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_ordinary_files_and_folders_need_no_tarfile(form: str, tmp_path: Path) -> None:
     root = tmp_path / "images"
