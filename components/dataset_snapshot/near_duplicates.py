@@ -1,6 +1,8 @@
 """Pictures that are nearly the same: encoded anew, scaled, cropped a little, brighter."""
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +28,7 @@ NEARER = 1 / 6
 AROUND, CROWDED = 10, 0.95  # the 10th neighbor of an image among the 5 % that have the nearest ones
 SAMPLE = 300
 HOPEFUL = 0.65
-PAIRS_AT_ONCE, AROUND_AT_ONCE = 2048, 16_384
+PAIRS_AT_ONCE, COMPARED_AT_ONCE = 2048, 16_384
 
 
 @dataclass(frozen=True)
@@ -56,17 +58,25 @@ def near_duplicate_pairs(thumbnails: ManyThumbnails, first_new: int, workers: in
     if len(thumbnails) <= max(first_new, 1):
         return np.empty((0, 2), dtype=np.int64)
     whitening = whitening_of(thumbnails)
-    low = low_frequencies(thumbnails, whitening)
-    near = _nearness(low)
-    with working_in_parallel(workers) as in_parallel:
-        pairs, similarity = similar_pairs(low, first_new, in_parallel)
-        del low
+    with tempfile.TemporaryDirectory(prefix="sanefit-") as folder, working_in_parallel(workers) as in_parallel:
+        file = Path(folder) / "frequencies.npy"
+        near = _nearness(_write_frequencies(file, thumbnails, whitening))
+        pairs, similarity = similar_pairs(file, first_new, in_parallel)
         likely = pairs[(similarity >= near) | is_best(pairs, similarity)].astype(np.int64)
         parts = [likely[start : start + PAIRS_AT_ONCE] for start in range(0, len(likely), PAIRS_AT_ONCE)]
         tasks = (_Task(thumbnails[part[:, 0]], thumbnails[part[:, 1]], whitening, near) for part in parts)
         copies = list(in_parallel(_are_copies, tasks))
     found: NDArray[np.int64] = likely[np.concatenate([*copies, np.empty(0, dtype=np.bool_)])]
     return found
+
+
+def _write_frequencies(file: Path, thumbnails: ManyThumbnails, whitening: Whitening) -> Floats:
+    """All pictures' low frequencies, in a file that all processes look into: float32 (pictures, frequencies)."""
+    shape = (len(thumbnails), low_frequencies(thumbnails[:1], whitening).shape[1])
+    low: Floats = np.lib.format.open_memmap(file, "w+", np.float32, shape)
+    for start in range(0, len(low), COMPARED_AT_ONCE):
+        low[start : start + COMPARED_AT_ONCE] = low_frequencies(thumbnails[start : start + COMPARED_AT_ONCE], whitening)
+    return low
 
 
 def _are_copies(task: _Task) -> NDArray[np.bool_]:
@@ -95,8 +105,8 @@ def _nearness(low: Floats) -> float:
         return NEAR
     sample = low[np.linspace(0, len(low) - 1, min(SAMPLE, len(low)), dtype=np.int64)]
     highest = np.empty((len(sample), 0), dtype=np.float32)
-    for start in range(0, len(low), AROUND_AT_ONCE):
-        seen = np.concatenate([highest, sample @ low[start : start + AROUND_AT_ONCE].T], axis=1)
+    for start in range(0, len(low), COMPARED_AT_ONCE):
+        seen = np.concatenate([highest, sample @ low[start : start + COMPARED_AT_ONCE].T], axis=1)
         highest = np.partition(seen, -min(AROUND + 1, seen.shape[1]), axis=1)[:, -AROUND - 1 :]
     similarity = highest.min(axis=1)  # of the 11 highest, for the first is itself
     return float(max(NEAR, 1 - (1 - np.quantile(similarity, CROWDED)) * NEARER))

@@ -5,7 +5,6 @@ whitening has made equal, where every cell of a tree, or of a grid, borders on n
 """
 
 import math
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -28,23 +27,21 @@ _Span = tuple[int, int]
 _Similar = tuple[NDArray[np.int64], NDArray[np.int64], Floats]  # rows, columns and correlations
 
 
-def similar_pairs(low: Floats, first_new: int, in_parallel: InParallel) -> tuple[NDArray[np.int32], Floats]:
+def similar_pairs(file: Path, first_new: int, in_parallel: InParallel) -> tuple[NDArray[np.int32], Floats]:
     """Each picture from ``first_new`` on beside the most similar ones before it, and how similar they are.
 
     Args:
-        low: float32 (pictures, frequencies), of length 1, or 0.
-        first_new: pairs of two pictures before this one are left out.
+        file: float32 (pictures, frequencies), of length 1, or 0, as NumPy saves it.
+        first_new: pairs of two pictures before this one are left out; at least one picture is not.
         in_parallel: works on blocks of rows.
 
     Returns:
         int32 (pairs, 2), the lower number first, and float32 (pairs,), correlations above ``SIMILAR``; by the higher
         number, of each the most similar one first.
     """
-    with tempfile.TemporaryDirectory(prefix="sanefit-") as folder:
-        file = Path(folder) / "frequencies.npy"
-        np.save(file, low)
-        tasks = (_Rows(file, start) for start in range(first_new, len(low), ROWS_AT_ONCE * BLOCKS_AT_ONCE))
-        found = list(in_parallel(_similar_rows, tasks))
+    pictures = len(np.load(file, mmap_mode="r"))
+    tasks = (_Rows(file, start) for start in range(first_new, pictures, ROWS_AT_ONCE * BLOCKS_AT_ONCE))
+    found = list(in_parallel(_similar_rows, tasks))
     return np.concatenate([pairs for pairs, _ in found]), np.concatenate([similarity for _, similarity in found])
 
 

@@ -88,6 +88,7 @@ def _snapshot(settings: DataSettings, storage: str, say: Say, cores: int) -> Dat
         groups = groups_of(listing.images, settings.group)
         read_new_images(source, decoded, writer, scratch, cores, say)
         listed = listed_in(source, decoded)
+        del source  # its identities have told all
         images = with_copies_excluded(listed, named)
         distinct = distinct_images(images)
         quarantined = [

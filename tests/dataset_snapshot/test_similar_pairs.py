@@ -1,5 +1,8 @@
 """The similar pairs that blocks of products find are those of the whole matrix, looked at pair by pair."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -53,7 +56,10 @@ def test_similar_pairs_are_those_of_the_whole_matrix(
         patch.setattr(module, "SIMILAR", least)
         patch.setattr(module, "MOST_SIMILAR", most)
         module._memory.cache_clear()
-        pairs, similarity = module.similar_pairs(low, first_new, map)
+        with tempfile.NamedTemporaryFile(suffix=".npy") as file:
+            np.save(file, low)
+            file.flush()
+            pairs, similarity = module.similar_pairs(Path(file.name), first_new, map)
     module._memory.cache_clear()
     expected = by_pairs(low, first_new, most, least)
     assert set(map(tuple, pairs.tolist())) == expected.keys()
