@@ -28,7 +28,7 @@ NEARER = 1 / 6
 AROUND, CROWDED = 10, 0.95  # the 10th neighbor of an image among the 5 % that have the nearest ones
 SAMPLE = 300
 HOPEFUL = 0.65
-PAIRS_AT_ONCE, COMPARED_AT_ONCE = 2048, 16_384
+PAIRS_AT_ONCE, COMPARED_AT_ONCE = 2048, 4096
 
 
 @dataclass(frozen=True)

@@ -33,13 +33,12 @@ def files_of(images: ListedImages, decoded: DecodedImages) -> ShownFiles:
     return ShownFiles(files[others], number[others])
 
 
-def recall(
-    images: ListedImages, files: ShownFiles, ledger: SplitLedger, storage: Storage, decoded: DecodedImages, say: Say
-) -> None:
+def recall(images: ListedImages, ledger: SplitLedger, storage: Storage, decoded: DecodedImages, say: Say) -> None:
     """Add to the ledger what is known of its new images: by their files, and from other data sets."""
     unknown = ledger.split_of.codes(images.digests) == NO_SPLIT
     if not unknown.any():
         return
+    files = files_of(images, decoded)
     of_unknown = unknown[files.images]
     wanted = np.concatenate([images.digests[unknown], files.digests[of_unknown]])
     ledger.split_of.hold_out(*earlier_splits(storage, wanted, decoded.digest_of_file, say).arrays())

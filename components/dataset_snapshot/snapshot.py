@@ -102,6 +102,8 @@ def _snapshot(settings: DataSettings, storage: str, say: Say, cores: int) -> Dat
         require_classes(settings, used)
         writer.write(decoded)
     _require_one_size(used, decoded)
+    del used
+    decoded.digest_of = DigestTable(DIGEST)  # it has told all: memory for the search for near-duplicates
     dealt = dealt_images(listed, images, distinct)
     dealt_of = images.chosen(dealt.indices)
     placed = put_in_splits(dealt_of, _groups_of(dealt, groups), decoded, settings, shared, cores, say)

@@ -93,9 +93,8 @@ def put_in_splits(
     folder = ledger_folder(settings, storage)
     ledger = read_ledger(folder)
     searched, _ = ledger.split_of.arrays()
-    files = files_of(images, decoded)
     if settings.splits == "by_content":  # a source's own splits begin with its own word
-        recall(images, files, ledger, storage, decoded, say)
+        recall(images, ledger, storage, decoded, say)
     new_near = _near_new_ones(images, decoded, searched, workers)
     pairs = sorted(ledger.near | new_near)
     number_of = _numbers_of(pairs, images)
@@ -119,7 +118,7 @@ def put_in_splits(
         near=near,
         settings=settings,
         ledger_folder=folder,
-        new_splits=new_splits(placed, files, groups, searched, ledger),
+        new_splits=new_splits(placed, files_of(images, decoded), groups, searched, ledger),
         new_near=new_near,
     )
 
@@ -186,11 +185,13 @@ def _say_fractions(images: ListedImages, ledger: SplitLedger, settings: DataSett
 
 def _near_new_ones(images: ListedImages, decoded: DecodedImages, searched: Digests, workers: int) -> set[Pair]:
     """Pairs of near-duplicates of which one at least was not compared before; those that are gone are compared too."""
-    new = np.sort(images.digests[~np.isin(images.digests, searched)])
-    if not len(new):
+    ordered = images.digests[~np.isin(images.digests, searched)]
+    if not len(ordered):
         return set()
+    ordered.sort()
     known = searched[decoded.place_of.find(searched)[0]]
-    ordered = np.concatenate([known, new])
+    if len(known):
+        ordered = np.concatenate([known, ordered])
     pairs = near_duplicate_pairs(decoded.thumbnails_of(ordered), len(known), workers)
     found = zip(*(digest_rows(as_rows(ordered[pairs[:, side]])) for side in (0, 1)), strict=True)
     return {(min(pair), max(pair)) for pair in found}
