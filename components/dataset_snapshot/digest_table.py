@@ -34,6 +34,14 @@ def as_bytes(digest: np.bytes_) -> bytes:
     return bytes(digest).ljust(DIGEST_BYTES, b"\0")
 
 
+def are_among(digests: Digests, rising: Digests) -> NDArray[np.bool_]:
+    """Whether each is one of others that are sorted; ``np.isin`` would copy and sort all of both."""
+    if not len(rising):
+        return np.zeros(len(digests), dtype=np.bool_)
+    found: NDArray[np.bool_] = rising[np.minimum(np.searchsorted(rising, digests), len(rising) - 1)] == digests
+    return found
+
+
 class DigestTable:
     """Digests, each with a value; more can be added, in parts that are merged as they grow alike.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sanefit.components.dataset_snapshot.decoded_images import DecodedImages
-from sanefit.components.dataset_snapshot.digest_table import Digests, DigestTable, digests_in
+from sanefit.components.dataset_snapshot.digest_table import Digests, DigestTable, are_among, digests_in
 from sanefit.components.dataset_snapshot.earlier_splits import earlier_splits
 from sanefit.components.dataset_snapshot.listed_images import ListedImages, Numbers
 from sanefit.components.dataset_snapshot.split_codes import NO_SPLIT, DigestSplits
@@ -85,7 +85,7 @@ def new_splits(
     found.add(files.digests, images.codes[files.images])
     found.add(digests_in(of_groups), np.array(list(of_groups.values()), dtype=np.int8))
     digests, codes = found.items()
-    new = ~np.isin(digests, searched) | (ledger.split_of.codes(digests) != codes)
+    new = ~are_among(digests, searched) | (ledger.split_of.codes(digests) != codes)
     splits = DigestSplits()
     splits.hold_out(digests[new], codes[new])
     return splits

@@ -8,7 +8,7 @@ import numpy as np
 
 from sanefit.components.dataset_snapshot.decoded_images import DecodedImages, all_there, folder_of, read_decoded
 from sanefit.components.dataset_snapshot.described import describe
-from sanefit.components.dataset_snapshot.digest_table import DIGEST, Digests, DigestTable, digests_in
+from sanefit.components.dataset_snapshot.digest_table import DIGEST, Digests, DigestTable, are_among, digests_in
 from sanefit.components.dataset_snapshot.distinct import (
     Distinct,
     distinct_images,
@@ -131,8 +131,10 @@ def _names_what_is_there(dataset: DatasetReference, decoded: DecodedImages) -> b
 
 
 def _highest_level(images: ListedImages, decoded: DecodedImages) -> int:
+    if not decoded.highest_level:
+        return 0
     deep = digests_in(decoded.highest_level)
-    here = np.isin(deep, images.digests)
+    here = are_among(deep, np.sort(images.digests))
     return max(itertools.compress(decoded.highest_level.values(), here.tolist()), default=0)
 
 

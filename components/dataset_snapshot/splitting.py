@@ -7,7 +7,7 @@ import numpy as np
 
 from sanefit.components.dataset_snapshot.dealing import Belonging, bundles_of, classes_too_alike, deal
 from sanefit.components.dataset_snapshot.decoded_images import DecodedImages
-from sanefit.components.dataset_snapshot.digest_table import Digests, as_rows, digests_in
+from sanefit.components.dataset_snapshot.digest_table import Digests, are_among, as_rows, digests_in
 from sanefit.components.dataset_snapshot.listed_images import ListedImages
 from sanefit.components.dataset_snapshot.near_duplicates import near_duplicate_pairs
 from sanefit.components.dataset_snapshot.own_splits import keep_own_splits
@@ -125,8 +125,8 @@ def put_in_splits(
 
 def _numbers_of(pairs: Iterable[Pair], images: ListedImages) -> dict[bytes, int]:
     """By their digests those images that some pair names."""
-    named = digests_in({digest for pair in pairs for digest in pair})
-    numbers = np.flatnonzero(np.isin(images.digests, named))
+    named = digests_in(sorted({digest for pair in pairs for digest in pair}))
+    numbers = np.flatnonzero(are_among(images.digests, named))
     return dict(zip(digest_rows(as_rows(images.digests[numbers])), numbers.tolist(), strict=True))
 
 
@@ -185,7 +185,7 @@ def _say_fractions(images: ListedImages, ledger: SplitLedger, settings: DataSett
 
 def _near_new_ones(images: ListedImages, decoded: DecodedImages, searched: Digests, workers: int) -> set[Pair]:
     """Pairs of near-duplicates of which one at least was not compared before; those that are gone are compared too."""
-    ordered = images.digests[~np.isin(images.digests, searched)]
+    ordered = images.digests[~are_among(images.digests, searched)]
     if not len(ordered):
         return set()
     ordered.sort()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sanefit.components.dataset_snapshot.digest_table import (
     DigestTable,
+    are_among,
     as_bytes,
     as_rows,
     digests_in,
@@ -43,6 +44,12 @@ def test_a_table_is_a_dictionary(drawn: list[list[tuple[bytes, int]]], first: bo
     digests, values = table.items()
     assert list(zip(map(as_bytes, digests), values.tolist(), strict=True)) == sorted(expected.items())
     assert all((digest in table) == (digest in expected) for digest in asked)
+
+
+@given(st.lists(few, max_size=9), st.lists(few, max_size=9))
+def test_which_digests_are_among_others(asked: list[bytes], others: list[bytes]) -> None:
+    found = are_among(digests_in(asked), digests_in(sorted(others)))
+    assert found.tolist() == [digest in others for digest in asked]
 
 
 @given(st.lists(few, max_size=9))
