@@ -1,7 +1,7 @@
 """Each picture beside those before it that are most similar: all pairs are compared, as products of matrices.
 
-No index of fewer comparisons finds the same pairs: what is looked for are correlations from 0.65 in 35 dimensions that
-whitening has made equal, where every cell of a tree, or of a grid, borders on nearly all others.
+No bound that loses no pair spares much of it: what is looked for are correlations from 0.65 in 35 dimensions that
+whitening has made equal; by 16 of them, a fifth of all pairs may have it (docs/benchmarks.md, A million images).
 """
 
 import math
