@@ -90,15 +90,16 @@ def read_new_images(
     known_file = scratch / "known.npy"
     np.save(known_file, _known_files(decoded))
     intake = _Intake(source, decoded, writer, len(new), say)
-    starts = range(0, len(new), BATCH_IMAGES)
+    batches = range(-(-len(new) // BATCH_IMAGES))
+    pixels_file = "{}.pixels".format
     tasks = (
-        ReadingTask(source.images.chosen(_batch(new, start)), source.settings, known_file, scratch / f"{start}.pixels")
-        for start in starts
+        ReadingTask(source.images.chosen(_batch(new, place)), source.settings, known_file, scratch / pixels_file(place))
+        for place in batches
     )
     try:
         with working_in_parallel(workers) as in_parallel:
-            for start, read in zip(starts, in_parallel(read_batch, tasks), strict=True):
-                intake.take_batch(_batch(new, start), read, scratch / f"{start}.pixels")
+            for place, read in zip(batches, in_parallel(read_batch, tasks), strict=True):
+                intake.take_batch(_batch(new, place), read, scratch / pixels_file(place))
                 if writer.full:
                     writer.write(decoded)
                     intake.begin_anew()
@@ -109,8 +110,8 @@ def read_new_images(
         raise
 
 
-def _batch(new: Numbers, start: int) -> list[int]:
-    numbers: list[int] = new[start : start + BATCH_IMAGES].tolist()
+def _batch(new: Numbers, place: int) -> list[int]:
+    numbers: list[int] = new[place * BATCH_IMAGES : (place + 1) * BATCH_IMAGES].tolist()
     return numbers
 
 
