@@ -83,10 +83,6 @@ class DigestTable:
             values[order[found]] = of_part[places[found]]
         return known, values
 
-    def __contains__(self, digest: bytes) -> bool:
-        """Whether one digest is known."""
-        return bool(self.find(digests_in([digest]))[0][0])
-
     def items(self) -> tuple[Digests, NDArray[Any]]:
         """All digests, rising, and their values."""
         while len(self._parts) > 1:
