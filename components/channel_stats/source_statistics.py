@@ -1,6 +1,7 @@
 """The channel statistics of a source, straight from its files: no snapshot, nothing written."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -66,7 +67,7 @@ def measure_source(data: DataSettings, stats: StatsSettings, seed: int, workers:
         return replace(measure_images(images, data, stats, seed, workers), excluded=len(listed) - len(images))
 
 
-def _without_excluded(images: list[SourceImage], data: DataSettings) -> list[SourceImage]:
+def _without_excluded(images: Sequence[SourceImage], data: DataSettings) -> Sequence[SourceImage]:
     if data.exclude is None:
         return images
     names = {name_in_source(data.source, name) for name in read_excluded_names(data.exclude)}
@@ -74,7 +75,7 @@ def _without_excluded(images: list[SourceImage], data: DataSettings) -> list[Sou
 
 
 def measure_images(
-    images: list[SourceImage], data: DataSettings, stats: StatsSettings, seed: int, workers: int
+    images: Sequence[SourceImage], data: DataSettings, stats: StatsSettings, seed: int, workers: int
 ) -> SourceStatistics:
     """The same of listed images. They may differ in size: each pixel counts once. Broken files are left out.
 

@@ -2,11 +2,13 @@
 
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 
-from sanefit.components.dataset_snapshot.split_ledger import SplitLedger, read_ledger
+from sanefit.components.dataset_snapshot.digest_table import Digests, DigestTable, digests_in
+from sanefit.components.dataset_snapshot.split_codes import HELD_OUT_FIRST, NO_SPLIT, DigestSplits, code_of, codes_of
+from sanefit.components.dataset_snapshot.split_ledger import read_ledger
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.image_dataset.shards import FILE, ROW
 from sanefit.components.foundation.image_dataset.splits import digest_rows
@@ -17,34 +19,35 @@ from sanefit.components.foundation.storage.layout import IMAGES_FILE, MANIFEST_F
 from sanefit.components.foundation.storage.object_store import join
 
 
-def earlier_splits(
-    storage: Storage, digests: Iterable[bytes], digest_of_file: Mapping[bytes, bytes], say: Say
-) -> SplitLedger:
+def earlier_splits(storage: Storage, digests: Digests, digest_of_file: DigestTable, say: Say) -> DigestSplits:
     """The split of each image that any data set of this storage has held: so a source may be renamed, or upgraded.
 
     Args:
         storage: that runs share.
-        digests: of the images' pixels.
+        digests: of the images' pixels, and of their files.
         digest_of_file: the digest of an image's pixels by that of its file.
         say: prints a line about a snapshot that lacks files.
 
     Raises:
         StorageError: when a ledger cannot be read.
     """
-    wanted, found = set(digests), SplitLedger()
+    found = DigestSplits()
     for name in object_store.list_folders(storage.split_ledgers):
-        for digest, split in read_ledger(join(storage.split_ledgers, name)).split_of.items():
-            if digest in wanted:
-                found.hold_out(digest, split)
+        codes = read_ledger(join(storage.split_ledgers, name)).split_of.codes(digests)
+        known = codes != NO_SPLIT
+        found.hold_out(digests[known], codes[known])
     for name in object_store.list_folders(storage.snapshots):
         try:
             held = list(_in_old_snapshot(storage, join(storage.snapshots, name)))
         except StorageError:
             say(f"warning: snapshot {name} of an earlier version lacks its images; what it held out is not known")
             continue
-        for file_digest, split in held:
-            if digest_of_file.get(file_digest) in wanted:
-                found.hold_out(digest_of_file[file_digest], split)
+        files = digests_in(file for file, _ in held)
+        known, shown = digest_of_file.find(files)
+        known &= np.isin(shown, digests)
+        for split in HELD_OUT_FIRST:
+            of_split = np.unique(shown[known & (codes_of([split for _, split in held]) == code_of(split))])
+            found.hold_out(of_split, np.full(len(of_split), code_of(split), dtype=np.int8))
     return found
 
 

@@ -4,7 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sanefit.components.dataset_snapshot.distinct import Distinct, ListedImage, distinct_images
+import numpy as np
+
+from sanefit.components.dataset_snapshot.distinct import Distinct, distinct_images
+from sanefit.components.dataset_snapshot.listed_images import ListedImages
 from sanefit.components.foundation.image_dataset.excluded_names import read_excluded_names
 from sanefit.components.foundation.image_dataset.image_names import name_in_source
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImage
@@ -46,15 +49,19 @@ def named_in(settings: DataSettings, images: Sequence[SourceImage], say: Say) ->
     return named
 
 
-def with_copies_excluded(images: Sequence[ListedImage], named: frozenset[int]) -> list[ListedImage]:
+def with_copies_excluded(images: ListedImages, named: frozenset[int]) -> ListedImages:
     """The same images, each one marked that is named, or shows what a named one of its class does."""
     if not named:
-        return list(images)
-    wrong = {(images[number].digest, images[number].class_name) for number in named}
-    return [replace(image, excluded=(image.digest, image.class_name) in wrong) for image in images]
+        return images
+    wrong = images.chosen(np.array(sorted(named)))
+    excluded = np.zeros(len(images), dtype=np.bool_)
+    for label in np.unique(wrong.labels):
+        same = images.labels == label
+        excluded[same] = np.isin(images.digests[same], wrong.digests[wrong.labels == label])
+    return replace(images, excluded=excluded)
 
 
-def dealt_images(listed: Sequence[ListedImage], images: Sequence[ListedImage], distinct: Distinct) -> Distinct:
+def dealt_images(listed: ListedImages, images: ListedImages, distinct: Distinct) -> Distinct:
     """Which images are dealt into splits: those used and those excluded, so that the others lie as beside them.
 
     Args:
@@ -62,17 +69,17 @@ def dealt_images(listed: Sequence[ListedImage], images: Sequence[ListedImage], d
         images: the same, marked.
         distinct: those of them that are used, and broken ones.
     """
-    before = distinct_images(listed) if any(image.excluded for image in images) else distinct
-    excluded = [number for number in before.indices if images[number].excluded]
-    dealt = [number for number in (*distinct.indices, *excluded) if not images[number].broken]
-    return replace(distinct, indices=sorted(dealt), copies_of=before.copies_of | distinct.copies_of)
+    before = distinct_images(listed) if images.excluded.any() else distinct
+    excluded = before.indices[images.excluded[before.indices]]
+    dealt = np.concatenate([distinct.indices, excluded])
+    dealt = dealt[~np.isin(dealt, list(images.broken))]
+    return replace(distinct, indices=np.sort(dealt), copies_of=before.copies_of | distinct.copies_of)
 
 
-def excluded_images(images: Sequence[ListedImage], source: str) -> list[ExcludedImage]:
+def excluded_images(images: ListedImages, source: str) -> list[ExcludedImage]:
     """Those that are left out, by their names in ``data.source``."""
     excluded = [
-        ExcludedImage(path=name_in_source(source, image.path), class_name=image.class_name)
-        for image in images
-        if image.excluded
+        ExcludedImage(path=name_in_source(source, images.path(number)), class_name=images.class_name(number))
+        for number in np.flatnonzero(images.excluded).tolist()
     ]
     return sorted(excluded, key=lambda image: image.path)

@@ -2,20 +2,24 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sanefit.components.dataset_snapshot.decoded_images import DecodedImages
-from sanefit.components.dataset_snapshot.distinct import Distinct, ListedImage, storage_order
+from sanefit.components.dataset_snapshot.decoded_images import DecodedImages, Places
+from sanefit.components.dataset_snapshot.digest_table import as_rows, digests_in
+from sanefit.components.dataset_snapshot.distinct import Distinct, storage_order
 from sanefit.components.dataset_snapshot.file_facts import formats_of, write_file_facts
+from sanefit.components.dataset_snapshot.listed_images import ListedImages, Numbers
 from sanefit.components.dataset_snapshot.rows_by_shard import rows_by_shard
+from sanefit.components.dataset_snapshot.split_codes import code_of
 from sanefit.components.dataset_snapshot.splitting import ImagesInSplits
 from sanefit.components.dataset_snapshot.unusual_images import unusual_images
 from sanefit.components.foundation.image_dataset.image_names import name_in_source
-from sanefit.components.foundation.image_dataset.shards import DIGEST
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceListing
 from sanefit.components.foundation.schemas.images import (
     SPLITS,
@@ -57,23 +61,25 @@ def write_indices(fingerprint: str, found: Found, decoded: DecodedImages, folder
         The manifest, which is still to be written.
     """
     images, shards = found.placed.images, _Shards(decoded)
-    class_names = sorted({image.class_name for image in images})
-    shards.take(sorted(image.digest for image in images))
-    row_of = _index_rows(found.placed, class_names, shards)
+    places = decoded.places(images.digests)
+    class_names = sorted(images.per_class())
+    shards.take(places)
+    rows = _index_rows(found.placed, class_names, shards, places)
     splits: dict[SplitName, SplitIndex] = {}
     counts: dict[SplitName, dict[str, int]] = {}
-    formats = formats_of(images, decoded)
+    formats = formats_of(places, decoded)
     for split in SPLITS:
         members = members_of(images, split)
-        index = _write_index(folder / f"{split}.index.npy", [row_of[image.digest] for image in members])
-        splits[split] = index.model_copy(update=write_file_facts(folder, split, members, formats, decoded))
-        per_class = Counter(image.class_name for image in members)
+        index = _write_index(folder / f"{split}.index.npy", rows[members])
+        splits[split] = index.model_copy(update=write_file_facts(folder, split, places[members], formats, decoded))
+        per_class = images.chosen(members).per_class()
         counts[split] = {name: per_class[name] for name in class_names}
+    del rows
     conflicts = found.distinct.conflicts
-    shape = _shape(images, decoded)
-    sizes, modes = _sizes_and_modes(images, decoded)
+    shape = max((decoded.shapes[shard] for shard in np.unique(places[:, 0]).tolist()), key=lambda shape: shape[2])
+    sizes, modes = _sizes_and_modes(places, decoded)
     shown = {one.digest for one in conflicts[:EXAMPLES] if _can_be_shown(one.digest, shape, decoded)}
-    shards.take(sorted(shown))
+    shards.take(decoded.places(digests_in(sorted(shown))))
     return Manifest(
         fingerprint=fingerprint,
         class_names=class_names,
@@ -96,12 +102,12 @@ def write_indices(fingerprint: str, found: Found, decoded: DecodedImages, folder
         excluded=found.excluded,
         unusual=[
             UnusualImage(
-                path=images[number].path,
-                class_name=images[number].class_name,
+                path=images.path(number),
+                class_name=images.class_name(number),
                 what=what,
                 place=shards.place(images[number].digest),
             )
-            for number, what in unusual_images(decoded.thumbnails_of([image.digest for image in images]))
+            for number, what in unusual_images(decoded.thumbnails_of(images.digests))
         ],
         sizes=[
             ImageSize(width=width, height=height, images=count) for (width, height), count in sizes.most_common(SIZES)
@@ -114,33 +120,33 @@ def write_indices(fingerprint: str, found: Found, decoded: DecodedImages, folder
     )
 
 
-def members_of(images: Sequence[ListedImage], split: SplitName) -> list[ListedImage]:
-    """The images of a split, in the order of its index."""
-    return sorted((image for image in images if image.split == split), key=storage_order)
+def members_of(images: ListedImages, split: SplitName) -> Numbers:
+    """The numbers of a split's images, in the order of its index."""
+    members = np.flatnonzero(images.codes == code_of(split))
+    ordered: Numbers = members[storage_order(images.chosen(members))]
+    return ordered
 
 
-def names_of(images: Sequence[ListedImage], source: str) -> dict[SplitName, list[str]]:
+def names_of(images: ListedImages, source: str) -> dict[SplitName, Iterable[str]]:
     """What the images of each split are called in ``data.source``, in the order of its index."""
-    return {split: [name_in_source(source, image.path) for image in members_of(images, split)] for split in SPLITS}
-
-
-def _index_rows(placed: ImagesInSplits, class_names: Sequence[str], shards: "_Shards") -> dict[bytes, tuple[int, ...]]:
-    """What an index says of each image, by its digest; in the order of the columns of ``read_index``."""
-    label_of = {name: label for label, name in enumerate(class_names)}
-    number_of = {bundle: number for number, bundle in enumerate(sorted(set(placed.bundles)))}
     return {
-        image.digest: (
-            *shards.place(image.digest),
-            label_of[image.class_name],
-            number_of[bundle],
-            int.from_bytes(image.digest[:8], "little", signed=True),
-        )
-        for image, bundle in zip(placed.images, placed.bundles, strict=True)
+        split: (name_in_source(source, images.path(number)) for number in members_of(images, split).tolist())
+        for split in SPLITS
     }
 
 
-def _write_index(path: Path, rows: Sequence[tuple[int, ...]]) -> SplitIndex:
-    np.save(path, np.array(rows, dtype=np.int64).reshape(-1, DIGEST + 1))
+def _index_rows(
+    placed: ImagesInSplits, class_names: Sequence[str], shards: "_Shards", places: Places
+) -> NDArray[np.int64]:
+    """What an index says of each image: int64 (images, columns), in the order of the columns of ``read_index``."""
+    labels = np.searchsorted(np.array(class_names), np.array(placed.images.class_names))
+    _, bundles = np.unique(placed.bundles, return_inverse=True)
+    starts = as_rows(placed.images.digests)[:, :8].copy().view("<i8")[:, 0]
+    return np.column_stack([shards.renumbered(places), labels[placed.images.labels], bundles, starts])
+
+
+def _write_index(path: Path, rows: NDArray[np.int64]) -> SplitIndex:
+    np.save(path, rows)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return SplitIndex(images=len(rows), index_file=path.name, index_sha256=digest)
 
@@ -161,51 +167,56 @@ class _Shards:
         self._numbers: dict[int, int] = {}
         self.listed: list[Shard] = []
 
-    def take(self, digests: Sequence[bytes]) -> None:
-        for shard in sorted({self._decoded.place_of[digest][0] for digest in digests} - set(self._numbers)):
+    def take(self, places: Places) -> None:
+        for shard in sorted(set(np.unique(places[:, 0]).tolist()) - set(self._numbers)):
             self._numbers[shard] = len(self.listed)
             self.listed.append(self._decoded.shards[shard])
 
+    def renumbered(self, places: Places) -> Places:
+        """Places in the files that the snapshot names."""
+        numbers = np.zeros(len(self._decoded.shards), dtype=np.int64)
+        numbers[list(self._numbers)] = list(self._numbers.values())
+        return np.column_stack([numbers[places[:, 0]], places[:, 1]])
+
     def place(self, digest: bytes) -> tuple[int, int]:
-        shard, row = self._decoded.place_of[digest]
-        return self._numbers[shard], row
+        shard, row = self.renumbered(self._decoded.places(digests_in([digest])))[0].tolist()
+        return shard, row
 
 
-def _shape(images: Sequence[ListedImage], decoded: DecodedImages) -> tuple[int, int, int]:
-    """One channel when all images are gray."""
-    shapes = {decoded.shapes[decoded.place_of[image.digest][0]] for image in images}
-    return max(shapes, key=lambda shape: shape[2])
-
-
-def _sizes_and_modes(
-    images: Sequence[ListedImage], decoded: DecodedImages
-) -> tuple[Counter[tuple[int, int]], Counter[str]]:
-    """How many images there are of each width and height, and of each mode."""
+def _sizes_and_modes(places: Places, decoded: DecodedImages) -> tuple[Counter[tuple[int, int]], Counter[str]]:
+    """How many images there are of each width and height, and of each mode, in the order in which they come."""
     sizes: Counter[tuple[int, int]] = Counter()
     modes: Counter[str] = Counter()
-    for shard, _, rows in rows_by_shard(decoded.place_of, [image.digest for image in images]):
-        sizes.update(map(tuple, decoded.sizes[shard][rows].tolist()))
-        modes.update(decoded.modes[shard][rows].tolist())
+    for shard, _, rows in rows_by_shard(places):
+        sizes.update({(width, height): count for (width, height), count in _counted(decoded.sizes[shard][rows])})
+        modes.update(dict(_counted(decoded.modes[shard][rows])))
     return sizes, modes
+
+
+def _counted(values: NDArray[Any]) -> Iterator[tuple[Any, int]]:
+    found, first, counts = np.unique(values, axis=0, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    return zip(found[order].tolist(), counts[order].tolist(), strict=True)
 
 
 def _can_be_shown(digest: bytes, shape: tuple[int, int, int], decoded: DecodedImages) -> bool:
     """Whether an image of no class can be read beside the others: of their size, and not colored among gray ones."""
-    if digest not in decoded.place_of:
+    [shard] = decoded.places(digests_in([digest]))[:, 0].tolist()
+    if shard < 0:
         return False
-    height, width, channels = decoded.shapes[decoded.place_of[digest][0]]
+    height, width, channels = decoded.shapes[shard]
     return (height, width) == shape[:2] and channels <= shape[2]
 
 
 def _leaks(placed: ImagesInSplits, pair: tuple[int, int]) -> bool:
-    return leaks(placed.images[number].split for number in pair)
+    return leaks(placed.images.split(number) for number in pair)
 
 
 def _near_examples(placed: ImagesInSplits, shards: _Shards) -> list[NearDuplicate]:
     """Those of several classes first, then those of which one is trained on."""
 
     def order(pair: tuple[int, int]) -> tuple[bool, bool]:
-        one, other = (placed.images[number].class_name for number in pair)
+        one, other = (placed.images.class_name(number) for number in pair)
         return one == other, not _leaks(placed, pair)
 
     found = []

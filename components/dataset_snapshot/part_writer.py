@@ -91,7 +91,7 @@ class PartWriter:
         part = f"{self._folder}/{named.hexdigest()[:16]}"
         with published(self._storage.below(part), IMAGES_FILE) as folder:
             for file_name, file in self._files.items():
-                sha256 = _write_npy(folder / f"{file_name}.npy", (len(file.digests), *file.shape), file.pixels)
+                sha256 = _write_npy(folder / f"{file_name}.npy", (len(file.read), *file.shape), file.pixels)
                 arrays[f"{file_name}_sha256"] = np.array(sha256)
             with (folder / IMAGES_FILE).open("wb") as opened:
                 np.savez(opened, **arrays)  # type: ignore[arg-type]  # its stub takes them for allow_pickle
@@ -111,34 +111,24 @@ class _PixelFile:
 
     shape: Shape
     pixels: IO[bytes]
-    digests: list[bytes] = field(default_factory=list)
-    thumbnails: list[bytes] = field(default_factory=list)
-    sizes: list[tuple[int, int]] = field(default_factory=list)
-    modes: list[str] = field(default_factory=list)
-    formats: list[str] = field(default_factory=list)
-    file_bytes: list[int] = field(default_factory=list)
+    read: list[ReadImage] = field(default_factory=list)
     bytes_written: int = 0
 
     def add(self, read: ReadImage, pixels: bytes) -> None:
         self.pixels.write(pixels)
-        self.digests.append(read.digest)
-        self.thumbnails.append(read.thumbnail)
-        self.sizes.append(read.size)
-        self.modes.append(read.mode)
-        self.formats.append(read.file_format)
-        self.file_bytes.append(read.file_bytes)
+        self.read.append(read)
         self.bytes_written += len(pixels)
 
     def described(self) -> dict[str, np.ndarray]:
-        thumbnails = np.frombuffer(b"".join(self.thumbnails), dtype=np.uint8)
+        thumbnails = np.frombuffer(b"".join(read.thumbnail for read in self.read), dtype=np.uint8)
         return {
-            "": digest_array(self.digests),
+            "": digest_array(read.digest for read in self.read),
             "_shape": np.array(self.shape),
             "_thumbnails": thumbnails.reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE),
-            "_sizes": np.array(self.sizes, dtype=np.int32),
-            "_modes": np.array(self.modes, dtype=np.str_),
-            "_formats": np.array(self.formats, dtype=np.str_),
-            "_bytes": np.array(self.file_bytes, dtype=np.int64),
+            "_sizes": np.array([read.size for read in self.read], dtype=np.int32),
+            "_modes": np.array([read.mode for read in self.read], dtype=np.str_),
+            "_formats": np.array([read.file_format for read in self.read], dtype=np.str_),
+            "_bytes": np.array([read.file_bytes for read in self.read], dtype=np.int64),
         }
 
 

@@ -8,6 +8,7 @@ pictures of the set have in common.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,16 @@ Cut = tuple[float, float]  # shares of a side that are cut off at its start and 
 FREQUENCIES, LOW_FREQUENCIES = 8, 6  # along each side; the lowest ones bear a crop
 CUTS: tuple[Cut, ...] = ((0, 0), (0.03, 0.03), (0.06, 0.06), (0.1, 0.1), (0, 0.05), (0.05, 0), (0, 0.1), (0.1, 0))
 UNCUT: tuple[Cut, ...] = ((0, 0),)
-THUMBNAILS_AT_ONCE = 8192
+THUMBNAILS_AT_ONCE = 1024
 WHITENED_BY = 20_000
 FAINT = 0.06  # of the largest spread: what photographs have at the highest frequency; below that, noise is compared
+
+
+class ManyThumbnails(Protocol):
+    """Thumbnails that need not be in memory in this order: some of them, uint8 (some, side, side), or how many."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, numbers: slice | NDArray[np.int64], /) -> Thumbnails: ...
 
 
 @dataclass(frozen=True)
@@ -34,14 +42,14 @@ class Whitening:
     scale: Floats
 
 
-def whitening_of(thumbnails: Thumbnails) -> Whitening:
+def whitening_of(thumbnails: ManyThumbnails) -> Whitening:
     """From the coefficients of a data set, or of a part of a large one."""
     coefficients = _of_length_one(_coefficients(thumbnails[:: -(-len(thumbnails) // WHITENED_BY)]))
     spread = coefficients.std(axis=0)
     return Whitening(coefficients.mean(axis=0), 1 / np.maximum(spread, FAINT * max(float(spread.max()), 1e-6)))
 
 
-def low_frequencies(thumbnails: Thumbnails, whitening: Whitening) -> Floats:
+def low_frequencies(thumbnails: ManyThumbnails, whitening: Whitening) -> Floats:
     """The lowest coefficients, whitened, of length 1; 0 for a picture without contrast: float32 (pictures, some)."""
     rows, columns = np.divmod(np.arange(1, FREQUENCIES**2), FREQUENCIES)
     lowest = np.flatnonzero((rows < LOW_FREQUENCIES) & (columns < LOW_FREQUENCIES))
@@ -112,7 +120,11 @@ def _of_length_one(vectors: Floats) -> Floats:
 
 def _coefficients(thumbnails: Thumbnails) -> Floats:
     """All but the mean: float32 (pictures, frequencies)."""
-    return _in_windows(thumbnails, _window(0, 0), _window(0, 0))[:, 0]
+    found = np.empty((len(thumbnails), FREQUENCIES**2 - 1), dtype=np.float32)
+    for start in range(0, len(thumbnails), THUMBNAILS_AT_ONCE):
+        some = thumbnails[start : start + THUMBNAILS_AT_ONCE]
+        found[start : start + len(some)] = _in_windows(some, _window(0, 0), _window(0, 0))[:, 0]
+    return found
 
 
 def _in_windows(thumbnails: Thumbnails, rows: Floats, columns: Floats) -> Floats:

@@ -1,21 +1,18 @@
 """Images in the order in which they lie, shard by shard."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-def rows_by_shard(
-    place_of: Mapping[bytes, tuple[int, int]], digests: Sequence[bytes]
-) -> Iterator[tuple[int, NDArray[np.bool_], NDArray[np.int64]]]:
-    """Each shard that holds some of these images, which of them, bool (len(digests),), and their rows there, int64.
+def rows_by_shard(places: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+    """Each shard that holds some of these images, which of them, rising, and their rows there, both int64.
 
     Args:
-        place_of: an image's shard and row, by the digest of its pixels.
-        digests: of the images.
+        places: int64 (images, 2), shards and rows.
     """
-    places = np.array([place_of[digest] for digest in digests], dtype=np.int64).reshape(-1, 2)
-    for shard in np.unique(places[:, 0]).tolist():
-        of_shard = places[:, 0] == shard
+    order = np.argsort(places[:, 0], kind="stable")
+    shards, first = np.unique(places[order, 0], return_index=True)
+    for shard, of_shard in zip(shards.tolist(), np.split(order, first[1:]), strict=True):
         yield shard, of_shard, places[of_shard, 1]

@@ -1,11 +1,16 @@
 """Take a snapshot: read what is new in a source, and write down which images it holds."""
 
+import itertools
+from collections.abc import Sequence
 from contextlib import closing
+
+import numpy as np
 
 from sanefit.components.dataset_snapshot.decoded_images import DecodedImages, all_there, folder_of, read_decoded
 from sanefit.components.dataset_snapshot.described import describe
+from sanefit.components.dataset_snapshot.digest_table import DIGEST, Digests, DigestTable, are_among, digests_in
 from sanefit.components.dataset_snapshot.distinct import (
-    ListedImage,
+    Distinct,
     distinct_images,
     fingerprint_of,
     require_classes,
@@ -13,22 +18,25 @@ from sanefit.components.dataset_snapshot.distinct import (
 )
 from sanefit.components.dataset_snapshot.exclusion import dealt_images, excluded_images, named_in, with_copies_excluded
 from sanefit.components.dataset_snapshot.groups import groups_of
+from sanefit.components.dataset_snapshot.listed_images import ListedImages
 from sanefit.components.dataset_snapshot.manifest import Found, names_of, passed_over, write_indices
 from sanefit.components.dataset_snapshot.new_images import (
     ListedSource,
+    identities_of,
+    listed_in,
     read_new_images,
     require_few_broken,
     sizes_differ,
 )
 from sanefit.components.dataset_snapshot.part_writer import PartWriter
 from sanefit.components.dataset_snapshot.publishing import published, scratch_folder
-from sanefit.components.dataset_snapshot.splitting import put_in_splits
+from sanefit.components.dataset_snapshot.split_codes import NO_SPLIT, Codes
+from sanefit.components.dataset_snapshot.splitting import ImagesInSplits, put_in_splits
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.image_dataset.decoding import unused_bits
 from sanefit.components.foundation.image_dataset.image_names import keep_names
 from sanefit.components.foundation.image_dataset.shards import read_manifest, snapshot_folder
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
-from sanefit.components.foundation.image_dataset.sources.location import identity_of
 from sanefit.components.foundation.machine.cores import usable_cores
 from sanefit.components.foundation.schemas.data_settings import DataSettings
 from sanefit.components.foundation.schemas.images import DatasetReference, QuarantinedFile
@@ -83,39 +91,33 @@ def _snapshot(settings: DataSettings, storage: str, say: Say, cores: int) -> Dat
             class_from=settings.class_from or "",
         )
         named = named_in(settings, listing.images, say)
-        identities = [identity_of(image.location) for image in listing.images]
-        source = ListedSource(settings, listing.images, identities, named)
+        source = ListedSource(settings, listing.images, identities_of(listing.images), named)
         groups = groups_of(listing.images, settings.group)
         read_new_images(source, decoded, writer, scratch, cores, say)
-        listed = _listed(source, decoded)
+        listed = listed_in(source, decoded)
+        del source  # its identities have told all
         images = with_copies_excluded(listed, named)
         distinct = distinct_images(images)
         quarantined = [
-            QuarantinedFile(path=images[number].path, reason=images[number].broken)
-            for number in distinct.indices
-            if images[number].broken
+            QuarantinedFile(path=images.path(number), reason=images.broken[number])
+            for number in distinct.indices[np.isin(distinct.indices, list(images.broken))].tolist()
         ]
         require_few_broken(settings, [bad.reason for bad in quarantined], len(distinct.indices), finished=True)
-        used = [number for number in distinct.indices if not images[number].broken]
-        highest = max((decoded.highest_level.get(image.digest, 0) for image in images), default=0)
-        if warning := unused_bits(highest, settings.bit_depth):
+        used = images.chosen(distinct.indices[~np.isin(distinct.indices, list(images.broken))])
+        if warning := unused_bits(_highest_level(images, decoded), settings.bit_depth):
             say(warning)
-        require_classes(settings, [images[number] for number in used])
+        require_classes(settings, used)
         writer.write(decoded)
-    _require_one_size([images[number] for number in used], decoded)
+    _require_one_size(used, decoded)
+    del used
+    decoded.digest_of = DigestTable(DIGEST)  # it has told all: memory for the search for near-duplicates
     dealt = dealt_images(listed, images, distinct)
-    groups_of_dealt = [sorted({groups[copy] for copy in dealt.copies_of[number]} - {b""}) for number in dealt.indices]
-    dealt_of = [images[number] for number in dealt.indices]
-    placed = put_in_splits(dealt_of, groups_of_dealt, decoded, settings, shared, cores, say)
-    placed = placed.without({image.digest for image in dealt_of if image.excluded})
+    dealt_of = images.chosen(dealt.indices)
+    placed = put_in_splits(dealt_of, _groups_of(dealt, groups), decoded, settings, shared, cores, say)
+    placed = placed.without(dealt_of.digests[dealt_of.excluded])
     require_splits(settings, placed.images)
     placed.write()
-    where = {
-        image.digest: (image.split, bundle)
-        for image, bundle in zip(placed.images, placed.bundles, strict=True)
-        if image.split
-    }
-    fingerprint = fingerprint_of(settings, images, where)
+    fingerprint = fingerprint_of(settings, images, *_placed_in(images, placed))
     dataset = DatasetReference(storage=storage, fingerprint=fingerprint)
     there = object_store.exists(object_store.join(snapshot_folder(dataset), MANIFEST_FILE))
     if there and _names_what_is_there(dataset, decoded):
@@ -135,21 +137,41 @@ def _names_what_is_there(dataset: DatasetReference, decoded: DecodedImages) -> b
     return {shard.path for shard in read_manifest(dataset).shards} <= {shard.path for shard in decoded.shards}
 
 
-def _listed(source: ListedSource, decoded: DecodedImages) -> list[ListedImage]:
-    return [
-        ListedImage(
-            decoded.digest_of[identity], image.class_name, image.split, image.path, decoded.broken.get(identity, "")
-        )
-        for image, identity in zip(source.images, source.identities, strict=True)
-    ]
+def _highest_level(images: ListedImages, decoded: DecodedImages) -> int:
+    if not decoded.highest_level:
+        return 0
+    deep = digests_in(decoded.highest_level)
+    here = are_among(deep, np.sort(images.digests))
+    return max(itertools.compress(decoded.highest_level.values(), here.tolist()), default=0)
 
 
-def _require_one_size(images: list[ListedImage], decoded: DecodedImages) -> None:
+def _groups_of(dealt: Distinct, groups: Sequence[bytes]) -> list[Sequence[bytes]]:
+    """Of each image that is dealt, the groups of all its copies."""
+    found: list[Sequence[bytes]] = [(groups[number],) if groups[number] else () for number in dealt.indices.tolist()]
+    for number, copies in dealt.copies_of.items():
+        place = int(np.searchsorted(dealt.indices, number))
+        if place < len(found) and dealt.indices[place] == number:
+            found[place] = sorted({groups[copy] for copy in copies} - {b""})
+    return found
+
+
+def _placed_in(images: ListedImages, placed: ImagesInSplits) -> tuple[Codes, Digests]:
+    """The split and the bundle of each listed image's content."""
+    numbers = DigestTable(np.int64)
+    numbers.add(placed.images.digests, np.arange(len(placed.images)))
+    known, number = numbers.find(images.digests)
+    codes, bundles = np.full(len(images), NO_SPLIT, dtype=np.int8), np.zeros(len(images), dtype=DIGEST)
+    codes[known], bundles[known] = placed.images.codes[number[known]], placed.bundles[number[known]]
+    return codes, bundles
+
+
+def _require_one_size(images: ListedImages, decoded: DecodedImages) -> None:
     """Raise DataError when there are several: images known from earlier snapshots were not compared yet."""
-    path_of: dict[tuple[int, int], str] = {}
-    for image in images:
-        height, width, _ = decoded.shapes[decoded.place_of[image.digest][0]]
-        path_of.setdefault((height, width), image.path)
-    if len(path_of) > 1:
-        (size, path), (other, other_path), *_ = path_of.items()
-        raise sizes_differ(other_path, other, path, size)
+    shards = decoded.places(images.digests)[:, 0]
+    first_of: dict[tuple[int, int], int] = {}
+    for shard, first in zip(*(found.tolist() for found in np.unique(shards, return_index=True)), strict=True):
+        size = decoded.shapes[shard][:2]
+        first_of[size] = min(first, first_of.get(size, first))
+    if len(first_of) > 1:
+        (size, first), (other_size, other), *_ = sorted(first_of.items(), key=lambda item: item[1])
+        raise sizes_differ(images.path(other), other_size, images.path(first), size)

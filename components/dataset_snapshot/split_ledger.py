@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sanefit.components.dataset_snapshot.digest_table import as_rows, digests_of
+from sanefit.components.dataset_snapshot.split_codes import HELD_OUT_FIRST, DigestSplits, code_of, digest_splits
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.image_dataset.splits import digest_array, digest_rows
 from sanefit.components.foundation.schemas.data_settings import DataSettings
@@ -21,7 +23,6 @@ from sanefit.components.foundation.schemas.images import SplitName
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.layout import SHORT, Storage
 
-HELD_OUT_FIRST: tuple[SplitName, ...] = ("test", "validation", "train")
 Pair = tuple[bytes, bytes]
 
 
@@ -33,18 +34,9 @@ class SplitLedger:
     ``fractions``: of validation and test, that images were dealt by.
     """
 
-    split_of: dict[bytes, SplitName] = field(default_factory=dict)
+    split_of: DigestSplits = field(default_factory=DigestSplits)
     near: set[Pair] = field(default_factory=set)
     fractions: set[tuple[float, float]] = field(default_factory=set)
-
-    def hold_out(self, digest: bytes, split: SplitName) -> None:
-        """Put an image in a split, unless it is held out more already."""
-        self.split_of[digest] = most_held_out([split, self.split_of.get(digest, split)])
-
-
-def most_held_out(splits: Iterable[SplitName]) -> SplitName:
-    """Test before validation before training; of at least one."""
-    return min(splits, key=HELD_OUT_FIRST.index)
 
 
 def ledger_folder(settings: DataSettings, storage: Storage) -> str:
@@ -63,8 +55,8 @@ def read_ledger(folder: str) -> SplitLedger:
     for name in object_store.list_files(folder):
         arrays = _read_part(object_store.join(folder, name))
         for split in HELD_OUT_FIRST:
-            for digest in digest_rows(arrays[split]):
-                ledger.hold_out(digest, split)
+            digests = digests_of(arrays[split])
+            ledger.split_of.hold_out(digests, np.full(len(digests), code_of(split), dtype=np.int8))
         validation, test = arrays["fractions"].tolist()
         ledger.fractions.add((validation, test))
         near = digest_rows(arrays["near"])
@@ -88,11 +80,11 @@ def write_ledger(
     pairs = sorted(near)
     if not split_of and not pairs:
         return
-    rows = {split: sorted(digest for digest, where in split_of.items() if where == split) for split in HELD_OUT_FIRST}
+    digests, codes = digest_splits(split_of).arrays()
     buffer = io.BytesIO()
     np.savez(
         buffer,
-        **{split: digest_array(found) for split, found in rows.items()},  # type: ignore[arg-type]  # as allow_pickle
+        **{split: as_rows(digests[codes == code_of(split)]) for split in HELD_OUT_FIRST},  # type: ignore[arg-type]  # as allow_pickle
         near=digest_array([digest for pair in pairs for digest in pair]),
         fractions=np.array([settings.validation_fraction, settings.test_fraction]),
     )

@@ -1,15 +1,19 @@
 """Put the images of a data set in splits: what belongs together is found, dealt, and written down for good."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from sanefit.components.dataset_snapshot.dealing import Belonging, bundles_of, classes_too_alike, deal
 from sanefit.components.dataset_snapshot.decoded_images import DecodedImages
-from sanefit.components.dataset_snapshot.distinct import ListedImage
-from sanefit.components.dataset_snapshot.earlier_splits import earlier_splits
+from sanefit.components.dataset_snapshot.digest_table import Digests, are_among, as_rows, digests_in
+from sanefit.components.dataset_snapshot.listed_images import ListedImages
 from sanefit.components.dataset_snapshot.near_duplicates import near_duplicate_pairs
 from sanefit.components.dataset_snapshot.own_splits import keep_own_splits
+from sanefit.components.dataset_snapshot.recalled_splits import files_of, hold_out_copies, new_splits, recall
 from sanefit.components.dataset_snapshot.sequences import sequence_advice
+from sanefit.components.dataset_snapshot.split_codes import NO_SPLIT, Codes, DigestSplits, code_of
 from sanefit.components.dataset_snapshot.split_ledger import (
     Pair,
     SplitLedger,
@@ -18,8 +22,8 @@ from sanefit.components.dataset_snapshot.split_ledger import (
     write_ledger,
 )
 from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.image_dataset.splits import digest_rows
 from sanefit.components.foundation.schemas.data_settings import DataSettings
-from sanefit.components.foundation.schemas.images import SplitName
 from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage.layout import Storage
 
@@ -33,22 +37,24 @@ class ImagesInSplits:
     ``near``: pairs of numbers of images that are nearly the same.
     """
 
-    images: list[ListedImage]
-    bundles: list[bytes]
+    images: ListedImages
+    bundles: Digests
     near: list[tuple[int, int]]
     settings: DataSettings
     ledger_folder: str
-    new_splits: dict[bytes, SplitName]
+    new_splits: DigestSplits
     new_near: set[Pair]
 
-    def without(self, digests: Collection[bytes]) -> "ImagesInSplits":
+    def without(self, digests: Digests) -> "ImagesInSplits":
         """What is left when the images with these digests are taken out; what is written down is the same."""
-        kept = [number for number, image in enumerate(self.images) if image.digest not in digests]
-        place_of = {number: place for place, number in enumerate(kept)}
+        if not len(digests):
+            return self
+        kept = np.flatnonzero(~np.isin(self.images.digests, digests))
+        place_of = {number: place for place, number in enumerate(kept.tolist())}
         return replace(
             self,
-            images=[self.images[number] for number in kept],
-            bundles=[self.bundles[number] for number in kept],
+            images=self.images.chosen(kept),
+            bundles=self.bundles[kept],
             near=[(place_of[one], place_of[other]) for one, other in self.near if {one, other} <= place_of.keys()],
         )
 
@@ -62,7 +68,7 @@ class ImagesInSplits:
 
 
 def put_in_splits(
-    images: Sequence[ListedImage],
+    images: ListedImages,
     groups: Sequence[Sequence[bytes]],
     decoded: DecodedImages,
     settings: DataSettings,
@@ -86,69 +92,45 @@ def put_in_splits(
     """
     folder = ledger_folder(settings, storage)
     ledger = read_ledger(folder)
-    searched = set(ledger.split_of)
-    files_of = _files_of(images, decoded)
+    searched, _ = ledger.split_of.arrays()
     if settings.splits == "by_content":  # a source's own splits begin with its own word
-        _recall(images, files_of, ledger, searched, storage, decoded, say)
+        recall(images, ledger, storage, decoded, say)
     new_near = _near_new_ones(images, decoded, searched, workers)
-    number_of = {image.digest: number for number, image in enumerate(images)}
     pairs = sorted(ledger.near | new_near)
+    number_of = _numbers_of(pairs, images)
     here = [(number_of[one], number_of[other]) for one, other in pairs if one in number_of and other in number_of]
     alike = _alike_classes(images, here, say)
-    classes = [image.class_name for image in images]
-    near = [(one, other) for one, other in here if not {classes[one], classes[other]} <= alike]
+    near = [pair for pair in here if not {images.class_name(number) for number in pair} <= alike]
     if settings.splits == "by_content":
-        _hold_out_copies(images, number_of, pairs, alike, ledger)
+        hold_out_copies(images, number_of, pairs, alike, ledger)
     belonging = Belonging(near, groups)
     if settings.splits == "by_content":
         _say_fractions(images, ledger, settings, say)
-        splits = deal(images, belonging, ledger.split_of, settings)
-        _require_known_groups(images, groups, splits, ledger, settings)
-        _say_what_leaks(images, splits, decoded, settings, say)
+        codes = deal(images, belonging, ledger.split_of, settings)
+        _require_known_groups(images, groups, codes, ledger, settings)
+        _say_what_leaks(images, codes, decoded, settings, say)
     else:
-        splits = keep_own_splits(images, belonging, ledger, settings, say)
-    placed = [replace(image, split=split) for image, split in zip(images, splits, strict=True)]
-    now = {image.digest: image.split for image in placed if image.split}
-    now |= {file: now[digest] for digest, files in files_of.items() for file in files}
-    now |= _of_groups(placed, groups)
-    new_splits = {
-        digest: split for digest, split in now.items() if digest not in searched or ledger.split_of[digest] != split
-    }
-    return ImagesInSplits(placed, bundles_of(images, belonging), near, settings, folder, new_splits, new_near)
+        codes = keep_own_splits(images, belonging, ledger, settings, say)
+    placed = replace(images, codes=codes)
+    return ImagesInSplits(
+        images=placed,
+        bundles=bundles_of(images, belonging),
+        near=near,
+        settings=settings,
+        ledger_folder=folder,
+        new_splits=new_splits(placed, files_of(images, decoded), groups, searched, ledger),
+        new_near=new_near,
+    )
 
 
-def _files_of(images: Sequence[ListedImage], decoded: DecodedImages) -> dict[bytes, list[bytes]]:
-    """The digests of the files that show each image: they stay when images are decoded in another way."""
-    files: dict[bytes, list[bytes]] = {image.digest: [] for image in images}
-    for file, digest in decoded.digest_of_file.items():
-        if digest in files and file != digest:
-            files[digest].append(file)
-    return files
+def _numbers_of(pairs: Iterable[Pair], images: ListedImages) -> dict[bytes, int]:
+    """By their digests those images that some pair names."""
+    named = digests_in(sorted({digest for pair in pairs for digest in pair}))
+    numbers = np.flatnonzero(are_among(images.digests, named))
+    return dict(zip(digest_rows(as_rows(images.digests[numbers])), numbers.tolist(), strict=True))
 
 
-def _recall(
-    images: Sequence[ListedImage],
-    files_of: Mapping[bytes, Sequence[bytes]],
-    ledger: SplitLedger,
-    searched: set[bytes],
-    storage: Storage,
-    decoded: DecodedImages,
-    say: Say,
-) -> None:
-    """Add to the ledger what is known of its new images: by their files, and from other data sets."""
-    unknown = [image.digest for image in images if image.digest not in searched]
-    if not unknown:
-        return
-    wanted = [*unknown, *(file for digest in unknown for file in files_of[digest])]
-    for digest, split in earlier_splits(storage, wanted, decoded.digest_of_file, say).split_of.items():
-        ledger.hold_out(digest, split)
-    for digest in unknown:
-        for file in files_of[digest]:
-            if file in ledger.split_of:
-                ledger.hold_out(digest, ledger.split_of[file])
-
-
-def _alike_classes(images: Sequence[ListedImage], near: Sequence[tuple[int, int]], say: Say) -> set[str]:
+def _alike_classes(images: ListedImages, near: Sequence[tuple[int, int]], say: Say) -> set[str]:
     """Classes whose images are nearly the same throughout: there, pairs are no copies."""
     alike = classes_too_alike(images, near)
     if alike:
@@ -157,36 +139,20 @@ def _alike_classes(images: Sequence[ListedImage], near: Sequence[tuple[int, int]
     return alike
 
 
-def _hold_out_copies(
-    images: Sequence[ListedImage],
-    number_of: Mapping[bytes, int],
-    pairs: Iterable[Pair],
-    alike: set[str],
-    ledger: SplitLedger,
-) -> None:
-    """Put new images where near-duplicates were that are not here any more: a whole set may be encoded anew."""
-    gone = ((one, other) for pair in pairs for one, other in (pair, pair[::-1]) if other not in number_of)
-    for one, other in gone:
-        is_new = one in number_of and one not in ledger.split_of
-        if is_new and other in ledger.split_of and images[number_of[one]].class_name not in alike:
-            ledger.hold_out(one, ledger.split_of[other])
-
-
 def _require_known_groups(
-    images: Sequence[ListedImage],
+    images: ListedImages,
     groups: Sequence[Sequence[bytes]],
-    splits: Sequence[SplitName],
+    codes: Codes,
     ledger: SplitLedger,
     settings: DataSettings,
 ) -> None:
     """Raise DataError when groups are new to images that were dealt one by one, and most would be held out for it."""
-    moved = sum(
-        split != "train"
-        and ledger.split_of.get(image.digest) == "train"
-        and not any(group in ledger.split_of for group in of_image)
-        for image, of_image, split in zip(images, groups, splits, strict=True)
-    )
-    if settings.group is not None and moved:
+    if settings.group is None:
+        return
+    train = code_of("train")
+    out = np.flatnonzero((codes != train) & (ledger.split_of.codes(images.digests) == train))
+    moved = sum(not any(group in ledger.split_of for group in groups[number]) for number in out.tolist())
+    if moved:
         raise DataError(
             f"data.group={settings.group!r} is new here: {moved:,} training images would be held out, as one "
             "of each group was before; expected groups from the first run on; choose another storage (--workdir)"
@@ -194,15 +160,11 @@ def _require_known_groups(
 
 
 def _say_what_leaks(
-    images: Sequence[ListedImage],
-    splits: Sequence[SplitName],
-    decoded: DecodedImages,
-    settings: DataSettings,
-    say: Say,
+    images: ListedImages, codes: Codes, decoded: DecodedImages, settings: DataSettings, say: Say
 ) -> None:
     if settings.group is not None:
         return
-    advice = sequence_advice(images, splits, decoded.thumbnails_of([image.digest for image in images]))
+    advice = sequence_advice(images, codes, decoded.thumbnails_of(images.digests))
     if advice:
         say(
             "warning: images whose numbers follow each other show nearly the same, as frames of a film do, and lie in "
@@ -210,31 +172,26 @@ def _say_what_leaks(
         )
 
 
-def _say_fractions(images: Sequence[ListedImage], ledger: SplitLedger, settings: DataSettings, say: Say) -> None:
+def _say_fractions(images: ListedImages, ledger: SplitLedger, settings: DataSettings, say: Say) -> None:
     validation, test = settings.validation_fraction, settings.test_fraction
     if not ledger.fractions or (validation, test) in ledger.fractions:
         return
-    known = sum(image.digest in ledger.split_of for image in images)
+    known = int((ledger.split_of.codes(images.digests) != NO_SPLIT).sum())
     say(
         f"data.validation_fraction={validation:g} and data.test_fraction={test:g} are those of new images; {known:,} "
         "that are known stay in their split; to deal all anew, choose another storage"
     )
 
 
-def _near_new_ones(
-    images: Sequence[ListedImage], decoded: DecodedImages, searched: set[bytes], workers: int
-) -> set[Pair]:
+def _near_new_ones(images: ListedImages, decoded: DecodedImages, searched: Digests, workers: int) -> set[Pair]:
     """Pairs of near-duplicates of which one at least was not compared before; those that are gone are compared too."""
-    new = sorted(image.digest for image in images if image.digest not in searched)
-    if not new:
+    ordered = images.digests[~are_among(images.digests, searched)]
+    if not len(ordered):
         return set()
-    known = sorted(digest for digest in searched if digest in decoded.place_of)
-    ordered = [*known, *new]
+    ordered.sort()
+    known = searched[decoded.place_of.find(searched)[0]]
+    if len(known):
+        ordered = np.concatenate([known, ordered])
     pairs = near_duplicate_pairs(decoded.thumbnails_of(ordered), len(known), workers)
-    return {(min(pair), max(pair)) for pair in ((ordered[one], ordered[other]) for one, other in pairs.tolist())}
-
-
-def _of_groups(images: Sequence[ListedImage], groups: Sequence[Sequence[bytes]]) -> dict[bytes, SplitName]:
-    return {
-        group: image.split for image, of_image in zip(images, groups, strict=True) for group in of_image if image.split
-    }
+    found = zip(*(digest_rows(as_rows(ordered[pairs[:, side]])) for side in (0, 1)), strict=True)
+    return {(min(pair), max(pair)) for pair in found}

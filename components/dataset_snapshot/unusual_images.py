@@ -5,6 +5,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sanefit.components.dataset_snapshot.picture_frequencies import ManyThumbnails
+
 What = Literal["dark", "bright", "blurred", "sharp"]
 FAR = 6.0  # robust standard deviations
 MOST = 6  # of each kind
@@ -12,7 +14,7 @@ AT_ONCE = 10_000
 SPREAD = 1.4826  # standard deviations in a median absolute deviation, of normal values
 
 
-def unusual_images(thumbnails: NDArray[np.uint8]) -> list[tuple[int, What]]:
+def unusual_images(thumbnails: ManyThumbnails) -> list[tuple[int, What]]:
     """The farthest first, a few of each kind.
 
     Brightness is the mean level; sharpness the mean change between neighboring pixels, as its logarithm.

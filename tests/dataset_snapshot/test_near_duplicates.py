@@ -14,7 +14,6 @@ from said import Said
 from sklearn.datasets import load_digits
 
 from sanefit.components.dataset_snapshot.near_duplicates import near_duplicate_pairs
-from sanefit.components.dataset_snapshot.picture_frequencies import low_frequencies, whitening_of
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.image_dataset.picture_content import thumbnail
 from sanefit.components.foundation.image_dataset.shards import BUNDLE, LABEL, read_index, read_manifest
@@ -161,30 +160,6 @@ def test_workers_do_not_change_what_is_found() -> None:
     one, three = (near_duplicate_pairs(thumbnails, 0, workers) for workers in (1, 3))
     np.testing.assert_array_equal(one, three)
     assert {(number, number + 200) for number in range(200)} <= set(map(tuple, one.tolist()))
-
-
-@pytest.mark.parametrize("most", [1, 2, 40])
-def test_similar_pairs_are_those_of_the_whole_matrix(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = "sanefit.components.dataset_snapshot.near_duplicates"
-    monkeypatch.setattr(f"{module}.ROWS_AT_ONCE", 7)
-    monkeypatch.setattr(f"{module}.COLUMNS_AT_ONCE", 5)
-    monkeypatch.setattr(f"{module}.SIMILAR", 0.2)
-    monkeypatch.setattr(f"{module}.MOST_SIMILAR", most)
-    from sanefit.components.dataset_snapshot import near_duplicates
-
-    thumbnails = np.stack([small(picture) for picture in shapes(40)])
-    low = low_frequencies(thumbnails, whitening_of(thumbnails))
-    for first_new in (0, 13, 39):
-        pairs, similarity = near_duplicates._similar_pairs(low, first_new, map)
-        whole = low @ low.T
-        expected = {
-            (i, j)
-            for j in range(first_new, 40)
-            for i in sorted(range(j), key=lambda i: -whole[i, j])[:most]
-            if whole[i, j] > 0.2
-        }
-        assert set(map(tuple, pairs.tolist())) == expected
-        np.testing.assert_allclose(similarity, whole[pairs[:, 0], pairs[:, 1]], atol=1e-6)
 
 
 def test_copies_share_a_split_and_are_listed(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import tarfile
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from said import Said
 
+from sanefit.components.dataset_snapshot import distinct as distinct_module
 from sanefit.components.dataset_snapshot import new_images, part_writer, reading
-from sanefit.components.dataset_snapshot.distinct import (
-    ListedImage,
-    distinct_images,
-    fingerprint_of,
-    require_classes,
-    require_splits,
-)
+from sanefit.components.dataset_snapshot.digest_table import digests_in
+from sanefit.components.dataset_snapshot.distinct import distinct_images
+from sanefit.components.dataset_snapshot.listed_images import ListedImage, listed_images
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
+from sanefit.components.dataset_snapshot.split_codes import codes_of
 from sanefit.components.foundation.errors import DataError, StorageError
 from sanefit.components.foundation.image_dataset.shards import open_split, read_manifest, read_split, snapshot_folder
 from sanefit.components.foundation.image_dataset.sources.local_file import LocalFile
@@ -49,8 +48,8 @@ def snapshot_of(root: Path, storage: str, workers: int | None = None, **options:
 
 
 def require_enough(settings: DataSettings, images: list[ListedImage]) -> None:
-    require_classes(settings, images)
-    require_splits(settings, images)
+    distinct_module.require_classes(settings, listed_images(images))
+    distinct_module.require_splits(settings, listed_images(images))
 
 
 def oracle_split(content: bytes, validation: float = 0.15, test: float = 0.15) -> str:
@@ -342,17 +341,49 @@ def test_a_duplicate_in_its_class_is_kept_once(image_folder: ImageFolder, storag
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["cat", "dog", "owl"])), max_size=30))
 def test_distinct_images_are_one_of_each_content_that_has_one_class(drawn: list[tuple[int, str]]) -> None:
     images = [listed(seed, name) for seed, name in drawn]
-    distinct = distinct_images(images)
+    distinct = distinct_images(listed_images(images))
     classes = {seed: {name for other, name in drawn if other == seed} for seed, _ in drawn}
     alone = {seed for seed, names in classes.items() if len(names) == 1}
-    assert sorted(drawn[index][0] for index in distinct.indices) == sorted(alone)
-    assert distinct.indices == sorted(distinct.indices)
+    assert sorted(drawn[index][0] for index in distinct.indices.tolist()) == sorted(alone)
+    assert distinct.indices.tolist() == sorted(distinct.indices.tolist())
     assert distinct.duplicates == sum(seed in alone for seed, _ in drawn) - len(alone)
     assert len(distinct.conflicts) == len(classes) - len(alone)
 
 
 def listed(seed: int, class_name: str = "cat", split: SplitName = "train") -> ListedImage:
     return ListedImage(hashlib.sha256(str(seed).encode()).digest(), class_name, split)
+
+
+def fingerprint_of(
+    settings: DataSettings, images: list[ListedImage], placed: dict[bytes, tuple[SplitName, bytes]]
+) -> str:
+    codes = codes_of(placed[image.digest][0] if image.digest in placed else None for image in images)
+    bundles = digests_in(placed.get(image.digest, ("", bytes(32)))[1] for image in images)
+    return distinct_module.fingerprint_of(settings, listed_images(images), codes, bundles)
+
+
+def by_definition(
+    settings: DataSettings, images: list[ListedImage], placed: dict[bytes, tuple[SplitName, bytes]]
+) -> str:
+    digest = hashlib.sha256(f"5 {settings.decoding} {settings.max_bad_fraction!r} {settings.splits}".encode())
+    for image in sorted(images, key=lambda image: (image.digest, image.class_name)):
+        split, bundle = ("excluded", b"") if image.excluded else placed.get(image.digest, ("", b""))
+        digest.update(image.digest + image.class_name.encode() + b"\0" + split.encode() + b"\0" + bundle)
+    return digest.hexdigest()
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["cat", "dog", "ü"]), st.booleans()), max_size=20), st.data()
+)
+def test_the_fingerprint_is_that_of_the_images_one_by_one(
+    drawn: list[tuple[int, str, bool]], data: st.DataObject
+) -> None:
+    images = [replace(listed(seed, name), excluded=excluded) for seed, name, excluded in drawn]
+    splits = st.sampled_from(SPLITS)
+    placed = {listed(seed).digest: (data.draw(splits), listed(seed + 1).digest) for seed in range(0, 10, 2)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distinct_module, "HASHED_AT_ONCE", data.draw(st.integers(1, 5)))
+        assert fingerprint_of(Settings(), images, placed) == by_definition(Settings(), images, placed)
 
 
 def test_the_fingerprint_knows_images_classes_and_settings() -> None:
@@ -378,7 +409,10 @@ def test_the_fingerprint_knows_images_classes_and_settings() -> None:
 
 @given(st.permutations([listed(0), listed(0, "dog"), listed(1, "dog"), listed(2), listed(2)]))
 def test_the_fingerprint_does_not_know_the_order(images: list[ListedImage]) -> None:
-    placed: dict[bytes, tuple[SplitName, bytes]] = {listed(1).digest: ("train", b"1"), listed(2).digest: ("test", b"2")}
+    placed: dict[bytes, tuple[SplitName, bytes]] = {
+        listed(1).digest: ("train", b"1" * 32),
+        listed(2).digest: ("test", b"2" * 32),
+    }
     expected = fingerprint_of(Settings(), [listed(0), listed(0, "dog"), listed(1, "dog"), listed(2), listed(2)], placed)
     assert fingerprint_of(Settings(), images, placed) == expected
 

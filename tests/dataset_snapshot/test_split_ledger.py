@@ -14,7 +14,8 @@ from PIL import Image
 from said import Said
 
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
-from sanefit.components.dataset_snapshot.split_ledger import ledger_folder, most_held_out, read_ledger, write_ledger
+from sanefit.components.dataset_snapshot.split_codes import most_held_out
+from sanefit.components.dataset_snapshot.split_ledger import ledger_folder, read_ledger, write_ledger
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.image_dataset.picture_content import as_gray, pixel_digest
 from sanefit.components.foundation.image_dataset.shards import read_manifest, read_split, snapshot_folder

@@ -5,8 +5,8 @@ last taken lie beside the manifest, which does not name them.
 """
 
 import io
-import itertools
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +51,7 @@ def name_in_source(source: str, path: str) -> str:
     return path.removeprefix(f"{root.rstrip('/')}/") if root else path
 
 
-def keep_names(dataset: DatasetReference, names: Mapping[SplitName, Sequence[str]]) -> None:
+def keep_names(dataset: DatasetReference, names: Mapping[SplitName, Iterable[str]]) -> None:
     """Write down the names of each split's images, in the order of its index, unless they are there already.
 
     Raises:
@@ -59,9 +59,12 @@ def keep_names(dataset: DatasetReference, names: Mapping[SplitName, Sequence[str
     """
     arrays: dict[str, NDArray[np.generic]] = {}
     for split, of_split in names.items():
-        encoded = [name.encode("utf-8", "surrogateescape") for name in of_split]
-        arrays[f"{split}_text"] = np.frombuffer(b"".join(encoded), dtype=np.uint8)
-        arrays[f"{split}_ends"] = np.fromiter(itertools.accumulate(map(len, encoded)), np.int64, len(encoded))
+        text, ends = bytearray(), array("q")
+        for name in of_split:
+            text += name.encode("utf-8", "surrogateescape")
+            ends.append(len(text))
+        arrays[f"{split}_text"] = np.frombuffer(bytes(text), dtype=np.uint8)
+        arrays[f"{split}_ends"] = np.array(ends, dtype=np.int64)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # its stub takes them for allow_pickle
     uri = _uri(dataset)

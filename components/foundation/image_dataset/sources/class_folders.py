@@ -121,7 +121,7 @@ def shown_files(names: Iterable[str]) -> list[tuple[str, Kind]]:
             parts = _parts(folder)
             kinds[key] = None if is_hidden(parts) else Kind((*parts, ""), suffix.lower())
         kind = kinds[key]
-        if kind is not None and not is_hidden([base]):
+        if kind is not None and not (base.startswith(".") or base in SYSTEM_FOLDERS):
             shown.append((name, kind))
     return shown
 

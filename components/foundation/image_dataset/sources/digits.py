@@ -6,7 +6,12 @@ from importlib import resources
 import numpy as np
 
 from sanefit.components.foundation.image_dataset.sources.location import InMemory
-from sanefit.components.foundation.image_dataset.sources.source_image import ListingRequest, SourceImage, SourceListing
+from sanefit.components.foundation.image_dataset.sources.source_image import (
+    ListingRequest,
+    SourceImage,
+    SourceImages,
+    SourceListing,
+)
 
 SCANS = "digits.csv.gz"
 
@@ -21,8 +26,8 @@ def list_images(_: ListingRequest) -> SourceListing:
     table = np.loadtxt(gzip.decompress(packed).decode().splitlines(), delimiter=",", dtype=np.int64)
     pixels = np.rint(table[:, :-1] * (255 / 16)).astype(np.uint8)  # the scans hold 0..16
     return SourceListing(
-        [
+        SourceImages(
             SourceImage(str(label), f"{label}/{number:04d}", InMemory(scan.tobytes()))
             for number, (scan, label) in enumerate(zip(pixels, table[:, -1], strict=True))
-        ]
+        )
     )

@@ -54,8 +54,11 @@ class PartOfFile:
             DataError: when it cannot be read, or the file has become shorter.
         """
         try:
-            with open(self.path, "rb", buffering=0) as opened:  # noqa: PTH123  # read once for each image
-                content = os.pread(opened.fileno(), self.size, self.offset)
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)  # once for each image, without a file object
+            try:
+                content = os.pread(descriptor, self.size, self.offset)
+            finally:
+                os.close(descriptor)
         except OSError as error:
             raise _unreadable(self.path, error) from error
         if len(content) != self.size:

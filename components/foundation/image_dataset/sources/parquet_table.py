@@ -1,6 +1,6 @@
 """``parquet:PATH``: tables of ``path,label[,split]``, over files beside them or anywhere; or tables of images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -54,7 +54,7 @@ def list_images(request: ListingRequest) -> SourceListing:
         asked = replace(request, place=file.uri, folders="classes" if by_name else request.folders)
         require_columns(asked, schema.names, COLUMNS if columns is None else columns.told)
         images = _of_paths(asked, file) if columns is None else _embedded(asked, file, columns)
-        listing.images += (replace(image, split=split) for image in images) if by_name else images
+        listing.images.extend((replace(image, split=split) for image in images) if by_name else images)
     return listing
 
 
@@ -73,7 +73,7 @@ def _require_same_classes(first: ImageColumns | None, columns: ImageColumns | No
         )
 
 
-def _of_paths(request: ListingRequest, file: NamedFile) -> list[SourceImage]:
+def _of_paths(request: ListingRequest, file: NamedFile) -> Iterable[SourceImage]:
     rows = (_texts(row) for _, _, row in _rows(file, columns_of(request)))
     return listed(request, enumerate(rows, start=1)).images
 

@@ -8,7 +8,12 @@ from sanefit.components.foundation.image_dataset.sources.class_folders import SP
 from sanefit.components.foundation.image_dataset.sources.local_file import local_file
 from sanefit.components.foundation.image_dataset.sources.location import Location
 from sanefit.components.foundation.image_dataset.sources.object_in_store import ObjectInStore
-from sanefit.components.foundation.image_dataset.sources.source_image import ListingRequest, SourceImage, SourceListing
+from sanefit.components.foundation.image_dataset.sources.source_image import (
+    ListingRequest,
+    SourceImage,
+    SourceImages,
+    SourceListing,
+)
 from sanefit.components.foundation.schemas.images import SplitName
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.remote_stores import StoredObject, is_remote
@@ -59,7 +64,9 @@ def listed(request: ListingRequest, rows: Iterable[tuple[int, Row]]) -> SourceLi
         found.append((label, _beside(table, path), split, group))
     objects = stat_objects(uri for _, uri, *_ in found if is_remote(uri))
     return SourceListing(
-        [SourceImage(label, uri, _located(uri, objects), split, group) for label, uri, split, group in found]
+        SourceImages(
+            SourceImage(label, uri, _located(uri, objects), split, group) for label, uri, split, group in found
+        )
     )
 
 

@@ -24,6 +24,7 @@ from sanefit.components.foundation.image_dataset.sources.source_image import (
     SourceImage,
     SourceListing,
 )
+from sanefit.components.foundation.image_dataset.sources.tar_headers import TarHeaders, read_headers
 from sanefit.components.foundation.schemas.sources import Folders
 
 COPIED_AT_ONCE = 2**20
@@ -55,11 +56,23 @@ def list_tar(
     listing = SourceListing()
     with opened_tar(archive, scratch, str(archive)) as tar:
         origin = origin or repr(local_file(str(archive)))
+        if (headers := read_headers(Path(str(tar.name)))) is not None:
+            _list_ordinary(headers, listing, folders, PartOfFile(str(tar.name), 0, 0, origin))
+            return listing
         listed = _list_members({_plain_name(member): member for member in each_member(tar)})
         for name, class_name, split in with_class(listed.entries, listing, folders=folders, class_from=class_from):
             place = place_of(tar, listed.member_of[name], scratch, origin)
             listing.images.append(SourceImage(class_name, name, place, split))
     return listing
+
+
+def _list_ordinary(headers: TarHeaders, listing: SourceListing, folders: Folders, archive: PartOfFile) -> None:
+    number = 0
+    for name, class_name, split in with_class(headers.entries, listing, folders=folders):
+        while headers.names[number] != name:  # they come in the archive's order
+            number += 1
+        place = PartOfFile(archive.path, headers.starts[number], headers.sizes[number], archive.origin)
+        listing.images.append(SourceImage(class_name, name, place, split))
 
 
 @contextlib.contextmanager
