@@ -20,6 +20,7 @@ from sanefit.components.dataset_snapshot.picture_frequencies import (
     window_similarity,
 )
 from sanefit.components.dataset_snapshot.similar_pairs import is_best, similar_pairs
+from sanefit.components.dataset_snapshot.similar_pairs_in_cells import similar_pairs_in_cells
 from sanefit.components.foundation.machine.parallel_work import working_in_parallel
 
 NEAR = 0.94  # correlation of copies, over a window of one of them
@@ -28,6 +29,7 @@ NEARER = 1 / 6
 AROUND, CROWDED = 10, 0.95  # the 10th neighbor of an image among the 5 % that have the nearest ones
 SAMPLE = 300
 HOPEFUL = 0.65
+MOST_PAIRS = 5 * 10**9  # that are all compared: those of 100,000 pictures
 PAIRS_AT_ONCE, COMPARED_AT_ONCE = 2048, 4096
 
 
@@ -45,7 +47,8 @@ def near_duplicate_pairs(thumbnails: ManyThumbnails, first_new: int, workers: in
     """Pairs of pictures that are nearly the same.
 
     Each picture is looked at closely beside the one that is most similar to it, and beside all that are as similar as
-    copies: whether one shows what the other does, cut by up to 10 % at each side.
+    copies: whether one shows what the other does, cut by up to 10 % at each side. Where more than 100,000 pictures come
+    at once, those are looked for within cells.
 
     Args:
         thumbnails: uint8 (pictures, side, side), gray.
@@ -61,7 +64,9 @@ def near_duplicate_pairs(thumbnails: ManyThumbnails, first_new: int, workers: in
     with tempfile.TemporaryDirectory(prefix="sanefit-") as folder, working_in_parallel(workers) as in_parallel:
         file = Path(folder) / "frequencies.npy"
         near = _nearness(_write_frequencies(file, thumbnails, whitening))
-        pairs, similarity = similar_pairs(file, first_new, in_parallel)
+        new = len(thumbnails) - first_new
+        find = similar_pairs if new * (first_new + new // 2) <= MOST_PAIRS else similar_pairs_in_cells
+        pairs, similarity = find(file, first_new, in_parallel)
         likely = pairs[(similarity >= near) | is_best(pairs, similarity)].astype(np.int64)
         parts = [likely[start : start + PAIRS_AT_ONCE] for start in range(0, len(likely), PAIRS_AT_ONCE)]
         tasks = (_Task(thumbnails[part[:, 0]], thumbnails[part[:, 1]], whitening, near) for part in parts)

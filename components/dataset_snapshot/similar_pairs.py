@@ -70,7 +70,7 @@ def _similar_block(low: Floats, start: int, stop: int) -> tuple[NDArray[np.int32
         for left in range(0, stop, COLUMNS_AT_ONCE)
     ]
     rows, columns, values = (np.concatenate(each) for each in zip(*parts, strict=True))
-    kept = _best_of_each(rows, values)
+    kept = best_of_each(rows, values)
     return np.column_stack([columns[kept], rows[kept] + start]).astype(np.int32), values[kept]
 
 
@@ -116,8 +116,8 @@ def _few_of_each(similarity: Floats, left: int) -> _Similar:
     return rows, flat + left, similarity[rows, flat]
 
 
-def _best_of_each(rows: NDArray[np.int64], similarity: Floats) -> NDArray[np.int64]:
-    """Places of the MOST_SIMILAR highest values of each row, in the order of rows."""
+def best_of_each(rows: NDArray[np.integer[Any]], similarity: Floats) -> NDArray[np.int64]:
+    """Places of the ``MOST_SIMILAR`` highest values of each row, in the order of rows."""
     order = np.lexsort((-similarity, rows))
     ordered = rows[order]
     first = np.searchsorted(ordered, ordered)

@@ -13,6 +13,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 from said import Said
 from sklearn.datasets import load_digits
 
+from sanefit.components.dataset_snapshot import near_duplicates, similar_pairs_in_cells
 from sanefit.components.dataset_snapshot.near_duplicates import near_duplicate_pairs
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.foundation.image_dataset.picture_content import thumbnail
@@ -90,7 +91,14 @@ def photographs(cifar10_archive: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.mark.slow
-def test_planted_copies_are_found(photographs: list[Image.Image]) -> None:
+@pytest.mark.parametrize("looked_in", [0, 6])
+def test_planted_copies_are_found(
+    photographs: list[Image.Image], looked_in: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Among all pairs, and in cells: six of 64 are a larger share than is looked in of a large set's, but of few."""
+    if looked_in:
+        monkeypatch.setattr(near_duplicates, "MOST_PAIRS", 0)
+        monkeypatch.setattr(similar_pairs_in_cells, "LOOKED_IN", looked_in)
     random, copies = np.random.default_rng(0), list(COPIES.values())
     originals = random.choice(len(photographs), PLANTED, replace=False).tolist()
     planted = [small(copies[place % len(copies)](photographs[number])) for place, number in enumerate(originals)]
