@@ -5,7 +5,7 @@ from torch import Tensor
 
 from sanefit.components.foundation.diagnosis.activation_kinds import bounds_of
 from sanefit.components.foundation.diagnosis.network_paths import averaged_last, computed_last
-from sanefit.components.foundation.diagnosis.operations import Operation, Trace, trace
+from sanefit.components.foundation.diagnosis.operations import Operation, Trace, tensors_in, trace
 from sanefit.components.foundation.errors import first_line
 from sanefit.components.sanity_checks.check import Measurement
 from sanefit.components.sanity_checks.setup import Setup
@@ -112,6 +112,11 @@ def _squashed(scores: Tensor, last: Operation | None) -> tuple[str, str]:
             "cross-entropy, an activation stands after the output layer",
             f"remove the {last.name} (the activation) at the network's end",
         )
+    if last is not None and _gives_cosines(last):
+        return (
+            f"{named}scores from {scores.min():.3g} to {scores.max():.3g}: the scores are bounded, they are cosines",
+            ("multiply them by a number, learned or fixed, of about 10 to 30"),
+        )
     if (
         (last is None or last.name not in UNSQUASHED)
         and (scores >= 0).all()
@@ -122,3 +127,17 @@ def _squashed(scores: Tensor, last: Operation | None) -> tuple[str, str]:
             "remove the sigmoid at the network's end"
         )
     return "", ""
+
+
+def _gives_cosines(last: Operation) -> bool:
+    """Whether it multiplies vectors of length 1 by others, and nothing else."""
+    factors = list(tensors_in((last.arguments, dict(last.keywords))))
+    return last.name in UNSQUASHED and len(factors) == 2 and all(_of_length_one(factor) for factor in factors)
+
+
+def _of_length_one(vectors: Tensor) -> bool:
+    """Whether the rows, or the columns, of a matrix have length 1; but for those of nothing."""
+    if vectors.ndim != 2:
+        return False
+    of_either = (vectors.norm(dim=dim) for dim in (0, 1))
+    return any(torch.allclose(some[some > 0], torch.ones(()), atol=1e-3) and some.any() for some in of_either)
