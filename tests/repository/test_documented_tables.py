@@ -25,3 +25,19 @@ def test_the_checks_are_documented_in_their_order_with_their_rows() -> None:
 def test_every_source_is_documented() -> None:
     documented = {form for first, *_ in rows("data.md", "| `data.source` |") for form in re.findall("`([^`]+)`", first)}
     assert {kind_of(form).form for form in documented if form[0] != "."} == {kind.form for kind in SOURCES}
+
+
+def test_what_images_hold_is_documented() -> None:
+    documented = {
+        (name, image)
+        for names, images, *_ in rows("kubernetes.md", "| package | images |")
+        for name in names.split(", ")
+        for image in images.split(", ")
+    }
+    required = {
+        (line.partition("#")[0].strip(), image)
+        for image in ("data", "trainer")
+        for line in (DOCS.parent / "images" / image / "requirements.in").read_text().splitlines()
+        if line.partition("#")[0].strip()
+    }
+    assert documented == required
