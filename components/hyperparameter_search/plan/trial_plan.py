@@ -21,6 +21,7 @@ from sanefit.components.foundation.step_lines.step_log import Say
 from sanefit.components.foundation.storage.packs import load_pack_results, trials_of
 from sanefit.components.foundation.storage.results import load_result
 from sanefit.components.foundation.training.stacks.stack_key import stack_key
+from sanefit.components.hyperparameter_search.finished_trials import best_first
 from sanefit.components.hyperparameter_search.plan.dealing import deal, deal_by_key
 from sanefit.components.hyperparameter_search.plan.drawing import STARTUP, draw_quasi_random, draw_random, draw_tpe
 from sanefit.components.hyperparameter_search.plan.grid import draw_grid
@@ -78,6 +79,8 @@ def plan_stage(
 ) -> list[PackPlan]:
     """Draw the trials of a stage and deal them into packs.
 
+    The last trial of a fine stage is the best one of the stage before, with its seed: what was found is not lost.
+
     With ``search.method=tpe`` the plans hold the first round alone, and the packs draw the others. With the other
     methods a pack holds one kind of network and batch where there are packs enough, to train its trials as one stack.
 
@@ -100,11 +103,16 @@ def plan_stage(
     searched = fine_range(previous.search_range, results) if previous else coarse_range(search.coarse, band)
     searched = searched.model_copy(update={"metric": search.metric})
     drawn, how = draw(search, searched, results, settings.trials, derive_seed(seed, stage))
-    searched = searched.model_copy(update={"reasons": [*searched.reasons, how]})
+    best = best_first(results, search.metric)[0].spec if previous else None
+    again = [f"the best coarse trial, {best.number}, is trained again among them"] if best else []
+    searched = searched.model_copy(update={"reasons": [*searched.reasons, how, *again]})
     trials = [
         TrialSpec(number=number, setting=setting, epochs=settings.epochs, seed=derive_seed(seed, stage, number))
         for number, setting in enumerate(drawn)
     ]
+    if best:
+        kept = trials if search.method == "grid" else trials[:-1]  # a grid loses no point
+        trials = [*kept, best.model_copy(update={"number": len(kept), "epochs": settings.epochs})]
     in_stage = settings.trials if search.method == "tpe" else len(trials)
     packs = (
         deal(trials, min(search.packs, in_stage))

@@ -28,6 +28,7 @@ from sanefit.components.foundation.training.stacks.stack_key import stack_key
 from sanefit.components.hyperparameter_search.plan.drawing import draw_random
 from sanefit.components.hyperparameter_search.plan.trial_plan import (
     PreviousStage,
+    draw,
     first_rounds,
     for_packs,
     plan_stage,
@@ -140,9 +141,28 @@ def test_the_fine_stage_searches_where_the_best_coarse_trials_were(tmp_path: Pat
     assert plans[0].search_range.weight_decay == pytest.approx((10**-2.95, 10**-2.45))
     assert {plan.stage for plan in plans} == {"fine"}
     assert [(trial.number, trial.epochs) for trial in trials] == [(n, 7) for n in range(4)]
+    [best] = [result.spec for result in previous.results if result.spec.number == 14]
+    assert (trials[-1].setting, trials[-1].seed) == (best.setting, best.seed)
+    assert said[-2] == "the best coarse trial, 14, is trained again among them"
     for trial in trials:
         assert 10**-2.55 <= trial.setting.learning_rate <= 10**-2.05
-    assert said[:3] == plans[0].search_range.reasons
+    assert said[:-1] == plans[0].search_range.reasons
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_best_coarse_trial_takes_the_place_of_the_last_drawn_one_but_of_no_point_of_a_grid(
+    method: str, tmp_path: Path
+) -> None:
+    search = SEARCH.model_copy(update={"method": method, "fine": FineSettings(trials=9)})
+    previous = coarse_stage(tmp_path, [0.1, 0.2, 0.9, 0.4, 0.5, 0.6])
+    plans = planned(search, "fine", previous)
+    trials = in_order(plans)
+    [best] = [result.spec for result in previous.results if result.validation_accuracy == 0.9]
+    assert trials[-1].setting == best.setting
+    assert [trial.number for trial in trials] == list(range(len(trials)))
+    drawn, _ = draw(search, plans[0].search_range, previous.results, 9, derive_seed(0, "fine"))
+    assert [trial.setting for trial in trials[:-1]] == (drawn if method == "grid" else drawn[:-1])
+    assert plans[0].trials_in_stage == (10 if method == "grid" else 9)
 
 
 def test_stages_seeds_and_trials_all_have_their_own_draws_and_weights() -> None:
@@ -248,7 +268,7 @@ def test_the_fine_round_of_tpe_is_drawn_from_the_coarse_results_inside_its_range
     plans = planned(search, "fine", previous, said=said)
     trials = in_order(plans)
     assert len(trials) == 12
-    assert said[-2] == f"12 of 40 trials drawn {how}, 28 to be drawn by the packs from their own"
+    assert said[-3] == f"12 of 40 trials drawn {how}, 28 to be drawn by the packs from their own"
     fine = plans[0].search_range
     for trial in trials:
         assert fine.learning_rate[0] <= trial.setting.learning_rate <= fine.learning_rate[1]
