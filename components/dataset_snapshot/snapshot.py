@@ -30,6 +30,7 @@ from sanefit.components.dataset_snapshot.new_images import (
 )
 from sanefit.components.dataset_snapshot.part_writer import PartWriter
 from sanefit.components.dataset_snapshot.publishing import published, scratch_folder
+from sanefit.components.dataset_snapshot.source_objects import keep_objects
 from sanefit.components.dataset_snapshot.split_codes import NO_SPLIT, Codes
 from sanefit.components.dataset_snapshot.splitting import ImagesInSplits, put_in_splits
 from sanefit.components.foundation.errors import StorageError
@@ -128,6 +129,7 @@ def _snapshot(settings: DataSettings, storage: str, say: Say, cores: int) -> Dat
             manifest = write_indices(fingerprint, found, decoded, snapshot)
             (snapshot / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1))
     keep_names(dataset, names_of(placed.images, settings.source))
+    keep_objects(dataset, listing.objects, say)
     describe(read_manifest(dataset), passed_over(listing), say)
     return dataset
 

@@ -6,7 +6,7 @@ Accounts, credentials and endpoints come from the environment, as obstore reads 
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,6 +76,11 @@ def get_as_listed(stored: StoredObject) -> bytes:
     return bytes(store.get(key, options={"if_match": f'"{stored.etag}"'}).bytes())
 
 
+def pinned(objects: Sequence[StoredObject]) -> list[StoredObject]:
+    """As ``RemoteStore``: as they are, for obstore's listings say no versions; the ETag alone tells what is read."""
+    return list(objects)
+
+
 def put(uri: str, content: bytes) -> None:
     """As ``RemoteStore``."""
     store, key = _at(uri)
@@ -136,8 +141,9 @@ def upload(path: Path, uri: str) -> None:
     store.put(key, path)
 
 
-def download(uri: str, path: Path) -> None:
+def download(uri: str, path: Path, version: str = "") -> None:
     """As ``RemoteStore``."""
+    assert not version
     store, key = _at(uri)
     with path.open("wb") as file:
         for piece in store.get(key).stream(min_chunk_size=PIECE):

@@ -1,7 +1,7 @@
 """Object stores of others: which addresses they have, and what each of them can do."""
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, cast
@@ -15,12 +15,16 @@ ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object as it was listed. ``written``: epoch seconds."""
+    """An object as it was listed.
+
+    ``written``: epoch seconds. ``version``: which one is read, where its store keeps several.
+    """
 
     uri: str
     etag: str
     size: int
     written: float = field(default=0.0, repr=False, compare=False)  # what it is does not depend on it
+    version: str = field(default="", repr=False, compare=False)  # nor on this: the ETag tells
 
 
 class RemoteStore(Protocol):
@@ -37,6 +41,9 @@ class RemoteStore(Protocol):
 
     def get_as_listed(self, stored: StoredObject, /) -> bytes:
         """An object's content; an error when it is not what was listed."""
+
+    def pinned(self, objects: Sequence[StoredObject], /) -> list[StoredObject]:
+        """The same objects, each with its version where the store keeps versions and says them."""
 
     def put(self, uri: str, content: bytes, /) -> None:
         """Write an object; a reader sees all of it, or what was there before."""
@@ -59,8 +66,8 @@ class RemoteStore(Protocol):
     def upload(self, path: Path, uri: str, /) -> None:
         """Copy a local file to an object, in parts when it is large."""
 
-    def download(self, uri: str, path: Path, /) -> None:
-        """Copy an object to a local file, in parallel ranges when it is large."""
+    def download(self, uri: str, path: Path, /, version: str = "") -> None:
+        """Copy an object, or a version of it, to a local file, in parallel ranges when it is large."""
 
 
 def is_remote(uri: str) -> bool:
@@ -77,6 +84,15 @@ def bucket_and_key(uri: str) -> tuple[str, str]:
     """The two parts of ``SCHEME://BUCKET/KEY``."""
     bucket, _, key = uri.partition("://")[2].partition("/")
     return bucket, key
+
+
+def outermost_folders(uris: Iterable[str]) -> list[str]:
+    """The folders that these objects lie in, but for those within others of them; each ends with a slash."""
+    found: list[str] = []
+    for folder in sorted({uri.rpartition("/")[0] + "/" for uri in uris}):
+        if not found or not folder.startswith(found[-1]):
+            found.append(folder)
+    return found
 
 
 def store_of(uri: str) -> RemoteStore:

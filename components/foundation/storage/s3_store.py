@@ -2,11 +2,17 @@
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sanefit.components.foundation.storage.remote_stores import ATTEMPTS, StoredObject, bucket_and_key
+from sanefit.components.foundation.storage.remote_stores import (
+    ATTEMPTS,
+    StoredObject,
+    bucket_and_key,
+    outermost_folders,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -14,7 +20,7 @@ if TYPE_CHECKING:
 CONNECTIONS = 64
 # Who reads a bucket whose owner does not pay for it says "requester" here, as GDAL's users do.
 PAYER = "AWS_REQUEST_PAYER"
-READING = ("ListObjectsV2", "GetObject", "HeadObject")
+READING = ("ListObjectsV2", "ListObjectVersions", "GetObject", "HeadObject")
 TAKEN = (409, 412)  # what S3 answers where there is an object, or another writer of it
 
 
@@ -57,11 +63,53 @@ def get_as_listed(stored: StoredObject) -> bytes:
     bucket, key = bucket_and_key(stored.uri)
     for attempt in range(ATTEMPTS):
         try:
-            return s3_client().get_object(Bucket=bucket, Key=key, IfMatch=stored.etag)["Body"].read()
+            found = s3_client().get_object(Bucket=bucket, Key=key, IfMatch=stored.etag, **_of_version(stored.version))
+            return found["Body"].read()
         except (HTTPClientError, IncompleteReadError):
             if attempt == ATTEMPTS - 1:
                 raise
     raise AssertionError("the last attempt returns or raises")
+
+
+def pinned(objects: Sequence[StoredObject]) -> list[StoredObject]:
+    """As ``RemoteStore``: asks for the versions of the folders that they lie in, where their bucket keeps any."""
+    version_of: dict[tuple[str, str], str] = {}
+    for folder in outermost_folders(stored.uri for stored in objects):
+        if _keeps_versions(bucket_and_key(folder)[0]):
+            version_of |= _latest_versions(folder)
+    return [replace(stored, version=version_of.get((stored.uri, stored.etag), "")) for stored in objects]
+
+
+def _keeps_versions(bucket: str) -> bool:
+    from botocore.exceptions import ClientError
+
+    try:
+        return s3_client().get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled"
+    except ClientError:  # who may read objects may not be allowed to ask, or the server does not know the question
+        return False
+
+
+def _latest_versions(folder: str) -> dict[tuple[str, str], str]:
+    """By URI and ETag; empty where they may not be listed, or read: that takes further rights than objects do."""
+    from botocore.exceptions import ClientError
+
+    bucket, key = bucket_and_key(folder)
+    try:
+        found = [
+            version
+            for page in s3_client().get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
+            for version in page.get("Versions", [])
+            if version["IsLatest"]
+        ]
+        for one in found[:1]:
+            s3_client().head_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
+    except ClientError:
+        return {}
+    return {(f"s3://{bucket}/{one['Key']}", one["ETag"]): one["VersionId"] for one in found}
+
+
+def _of_version(version: str) -> dict[str, Any]:
+    return {"VersionId": version} if version else {}
 
 
 def put(uri: str, content: bytes) -> None:
@@ -120,8 +168,8 @@ def upload(path: Path, uri: str) -> None:
     s3_client().upload_file(str(path), bucket, key)
 
 
-def download(uri: str, path: Path) -> None:
+def download(uri: str, path: Path, version: str = "") -> None:
     """As ``RemoteStore``; what breaks off is read again."""
     bucket, key = bucket_and_key(uri)
     with path.open("wb") as file:
-        s3_client().download_fileobj(bucket, key, file)
+        s3_client().download_fileobj(bucket, key, file, ExtraArgs=_of_version(version))

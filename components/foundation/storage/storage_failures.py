@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from sanefit.components.foundation.errors import StorageError
 
 LIBRARIES = ("boto3", "botocore", "s3transfer", "obstore")
+PRECONDITION_FAILED = 412  # of HTTP
 
 
 @contextmanager
@@ -18,7 +19,18 @@ def explained(action: str, uri: str) -> Iterator[None]:
     except Exception as error:
         if type(error).__module__.split(".")[0] not in LIBRARIES:
             raise
+        if _has_changed(error):
+            raise StorageError(
+                f"cannot {action} {uri!r}: it has changed since it was listed; expected objects that stay as they are "
+                "while they are read; run again, or let the bucket keep versions"
+            ) from error
         raise storage_error(action, uri, _first_line(error)) from error
+
+
+def _has_changed(error: Exception) -> bool:
+    """Whether a store refuses to give an object because it is not the one that was asked for."""
+    status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status == PRECONDITION_FAILED or type(error).__name__ == "PreconditionError"  # boto3's, and obstore's
 
 
 def _first_line(error: Exception) -> str:

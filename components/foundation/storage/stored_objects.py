@@ -3,11 +3,11 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sanefit.components.foundation.storage.object_store import used_copy
-from sanefit.components.foundation.storage.remote_stores import StoredObject, endpoint, store_of
+from sanefit.components.foundation.storage.remote_stores import StoredObject, endpoint, outermost_folders, store_of
 from sanefit.components.foundation.storage.storage_failures import explained, storage_error
 
 LARGE = 8 * 2**20  # bytes; larger objects are read in parallel ranges
@@ -45,13 +45,26 @@ def stat_objects(uris: Iterable[str]) -> dict[str, StoredObject]:
         StorageError: when a folder cannot be listed.
     """
     wanted = set(uris)
-    found: dict[str, StoredObject] = {}
-    listed = ""
-    for folder in sorted({uri.rpartition("/")[0] + "/" for uri in wanted}):
-        if not listed or not folder.startswith(listed):
-            listed = folder
-            found |= {stored.uri: stored for stored in list_objects(folder) if stored.uri in wanted}
-    return found
+    return {
+        stored.uri: stored
+        for folder in outermost_folders(wanted)
+        for stored in list_objects(folder)
+        if stored.uri in wanted
+    }
+
+
+def pinned(objects: Sequence[StoredObject]) -> list[StoredObject]:
+    """The same objects, each with its version where its store keeps versions and says them.
+
+    So what was listed is read, also when it has been overwritten since. All lie in one kind of store.
+
+    Raises:
+        StorageError: when the store does not answer.
+    """
+    if not objects:
+        return []
+    with explained("list", objects[0].uri):
+        return store_of(objects[0].uri).pinned(objects)
 
 
 def copy_of_object(stored: StoredObject, cache_folder: Path) -> Path:
@@ -77,7 +90,7 @@ def fetch(stored: StoredObject, cache_folder: Path) -> Path:
         os.close(handle)
         partial = Path(name)
         try:
-            store_of(stored.uri).download(stored.uri, partial)
+            store_of(stored.uri).download(stored.uri, partial, version=stored.version)
             seen = partial.stat().st_size
             if seen != stored.size:
                 raise storage_error("read", stored.uri, f"{seen} bytes, {stored.size} were listed: it changed")

@@ -138,7 +138,7 @@ def test_an_object_that_changes_after_the_listing_is_an_error(s3: str, tmp_path:
     put(f"{s3}/changing", FILES)
     image = list_source(f"{s3}/changing", tmp_path).images[0]
     object_store.write_bytes(image.path, b"other")
-    with pytest.raises(StorageError, match="PreconditionFailed"):
+    with pytest.raises(StorageError, match="it has changed since it was listed"):
         image.location.read()
 
 

@@ -6,7 +6,7 @@ from sanefit.components.foundation.image_dataset.sources.image_classes import wi
 from sanefit.components.foundation.image_dataset.sources.object_in_store import ObjectInStore
 from sanefit.components.foundation.image_dataset.sources.source_image import ListingRequest, SourceImage, SourceListing
 from sanefit.components.foundation.schemas.sources import TAR_SUFFIXES
-from sanefit.components.foundation.storage.stored_objects import list_objects
+from sanefit.components.foundation.storage.stored_objects import list_objects, pinned
 
 
 def list_images(request: ListingRequest) -> SourceListing:
@@ -20,10 +20,11 @@ def list_images(request: ListingRequest) -> SourceListing:
     if request.place.endswith(".zip"):
         return zip_archive.list_images(request)
     prefix = request.place.rstrip("/") + "/"
-    objects = {found.uri.removeprefix(prefix): found for found in list_objects(prefix)}
+    objects = {found.uri.removeprefix(prefix): found for found in pinned(list_objects(prefix))}
     listing = SourceListing()
     entries = Entries(list(objects))
     classified = with_class(entries, listing, folders=request.folders, class_from=request.class_from)
     for name, class_name, split in classified:
         listing.images.append(SourceImage(class_name, objects[name].uri, ObjectInStore(objects[name]), split))
+        listing.objects.append(objects[name])
     return listing

@@ -53,8 +53,9 @@ def list_images(request: ListingRequest) -> SourceListing:
         _require_same_classes(first, columns, file)
         asked = replace(request, place=file.uri, folders="classes" if by_name else request.folders)
         require_columns(asked, schema.names, COLUMNS if columns is None else columns.told)
-        images = _of_paths(asked, file) if columns is None else _embedded(asked, file, columns)
+        images = _of_paths(asked, file, listing) if columns is None else _embedded(asked, file, columns)
         listing.images.extend((replace(image, split=split) for image in images) if by_name else images)
+        listing.objects += [] if columns is None else file.objects
     return listing
 
 
@@ -73,9 +74,12 @@ def _require_same_classes(first: ImageColumns | None, columns: ImageColumns | No
         )
 
 
-def _of_paths(request: ListingRequest, file: NamedFile) -> Iterable[SourceImage]:
+def _of_paths(request: ListingRequest, file: NamedFile, listing: SourceListing) -> Iterable[SourceImage]:
+    """``listing`` takes the objects that they are."""
     rows = (_texts(row) for _, _, row in _rows(file, columns_of(request)))
-    return listed(request, enumerate(rows, start=1)).images
+    found = listed(request, enumerate(rows, start=1))
+    listing.objects += found.objects
+    return found.images
 
 
 def _embedded(request: ListingRequest, file: NamedFile, columns: ImageColumns) -> Iterator[SourceImage]:

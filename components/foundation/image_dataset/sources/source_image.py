@@ -14,6 +14,7 @@ from sanefit.components.foundation.image_dataset.sources.local_file import Local
 from sanefit.components.foundation.image_dataset.sources.location import Location
 from sanefit.components.foundation.schemas.images import SplitName
 from sanefit.components.foundation.schemas.sources import Folders
+from sanefit.components.foundation.storage.remote_stores import StoredObject
 
 AS_IT_IS, BY_ITS_PATH = -1, -2  # locations that lie in no archive: any object, and a file of the image's own path
 
@@ -174,13 +175,15 @@ class SourceListing:
     """The images of a source, and what of it is no image.
 
     ``passed_over``: files by the reason why they are not taken. ``example_of``: one of them for each reason.
-    ``passed_through``: the one folder that lies around all class folders, where there is one.
+    ``passed_through``: the one folder that lies around all class folders, where there is one. ``objects``: those of an
+    object store that pixels are read from: images, archives, shards.
     """
 
     images: SourceImages = field(default_factory=SourceImages)
     passed_over: Counter[str] = field(default_factory=Counter)
     example_of: dict[str, str] = field(default_factory=dict)
     passed_through: str = ""
+    objects: list[StoredObject] = field(default_factory=list)
 
     def pass_over(self, name: str, reason: str) -> None:
         """Count a file that is not taken."""

@@ -10,7 +10,7 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,10 @@ COMPRESSIONS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh":
 
 def list_images(request: ListingRequest) -> SourceListing:
     """Every image in a tar archive, of this machine or in an object store."""
-    archive, origin = local_archive(request.place)
-    return list_tar(archive, request.scratch, folders=request.folders, class_from=request.class_from, origin=origin)
+    archive, objects = local_archive(request.place)
+    origin = "".join(map(repr, objects))
+    listing = list_tar(archive, request.scratch, folders=request.folders, class_from=request.class_from, origin=origin)
+    return replace(listing, objects=objects)
 
 
 def list_tar(

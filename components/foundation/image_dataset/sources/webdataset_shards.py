@@ -59,6 +59,7 @@ def list_images(request: ListingRequest) -> SourceListing:
     names = class_names_beside(folder)
     for shard, split in files_to_read(shards, listing, own_splits=request.own_splits):
         images = len(listing.images)
+        listing.objects += shard.objects
         for key, members in _samples(shard, request.scratch, listing).items():
             image = _image_of(shard, key, members, listing)
             if image is not None:

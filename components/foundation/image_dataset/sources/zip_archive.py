@@ -6,7 +6,7 @@ import posixpath
 import stat
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sanefit.components.foundation.errors import DataError
@@ -48,8 +48,10 @@ class ZipMember:
 
 def list_images(request: ListingRequest) -> SourceListing:
     """Every image in a zip archive, of this machine or in an object store."""
-    archive, origin = local_archive(request.place)
-    return list_zip(archive, folders=request.folders, class_from=request.class_from, origin=origin)
+    archive, objects = local_archive(request.place)
+    origin = "".join(map(repr, objects))
+    listing = list_zip(archive, folders=request.folders, class_from=request.class_from, origin=origin)
+    return replace(listing, objects=objects)
 
 
 def list_zip(archive: Path, *, folders: Folders, class_from: str = "", origin: str = "") -> SourceListing:
