@@ -1,9 +1,8 @@
 """The images of a snapshot on disk: files of decoded pixels, and which rows of them each split holds."""
 
-import os
-from collections import OrderedDict
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from sanefit.components.foundation.errors import DataError
+from sanefit.components.foundation.image_dataset.pixel_files import Awaited, PixelFiles, read_awaited
 from sanefit.components.foundation.image_dataset.shard_rows import ShardRows, blocks_of, verify_file, verify_shard
 from sanefit.components.foundation.schemas.images import DatasetReference, Manifest, SplitName
 from sanefit.components.foundation.storage import object_store
@@ -19,7 +19,6 @@ from sanefit.components.foundation.storage.layout import MANIFEST_FILE, Storage
 from sanefit.components.foundation.storage.object_store import join
 from sanefit.components.foundation.storage.room import local_copies
 
-OPEN_FILES = 128
 FILE, ROW, LABEL, BUNDLE, DIGEST = range(5)  # columns of a split's index file
 
 
@@ -28,7 +27,8 @@ class SplitImages:
     """A split that stays on disk.
 
     Images are read rather than mapped into memory: so a set that is larger than the address space that a process
-    may use can be read too, and a file that is cut off is an error and no crash.
+    may use can be read too, and a file that is cut off is an error and no crash. Files in a store that do not fit on
+    this disk are read there, by ranges.
 
     ``labels``: int64 (images,). ``image_shape``: (height, width, channels). Gray images in a colored set are read as
     three equal channels.
@@ -39,10 +39,17 @@ class SplitImages:
     index: NDArray[np.int64]
     labels: NDArray[np.int64]
     image_shape: tuple[int, int, int]
-    _opened: OrderedDict[int, "_OpenShard"] = field(default_factory=OrderedDict, repr=False)
+
+    def __post_init__(self) -> None:
+        self._files = PixelFiles([(shard.uri, shard.path) for shard in self.shards])
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def far(self) -> int:
+        """How many files have no copy on this machine, for want of room: their images are read from the storage."""
+        return sum(shard.path is None for shard in self.shards)
 
     @property
     def image_bytes(self) -> int:
@@ -56,19 +63,20 @@ class SplitImages:
             DataError: when a file is cut off, or cannot be read.
         """
         pixels = np.empty((len(numbers), *self.image_shape), dtype=np.uint8)
-        height, width, channels = self.image_shape
-        gray = np.empty((height, width, 1), dtype=np.uint8)
-        targets, whole = memoryview(pixels.reshape(-1).data), self.image_bytes
-        for place, (file, row) in enumerate(self.index[numbers].tolist()):
-            shard = self._open(file)
-            alike = shard.channels == channels
-            target = targets[place * whole : (place + 1) * whole] if alike else gray.reshape(-1).data
-            size = height * width * shard.channels
-            if os.preadv(shard.descriptor, [target], shard.start + row * size) != size:
-                path = str(self.shards[file].path)
-                raise DataError(f"{path!r} is cut off; expected a whole file; remove it and run again")
-            if not alike:
-                pixels[place] = gray
+        files, rows = self.index[numbers].T
+        awaited, gray = list[Awaited](), list[tuple[NDArray[np.int64], NDArray[np.uint8]]]()
+        for file in np.unique(files).tolist():
+            of_file = np.flatnonzero(files == file)
+            found, places = pixels, of_file
+            if self._files[file].shape[-1] != self.image_shape[-1]:
+                found, places = np.empty((len(of_file), *self.image_shape[:2], 1), np.uint8), np.arange(len(of_file))
+                gray.append((of_file, found))
+            whole, size = memoryview(found.reshape(-1).data), math.prod(found.shape[1:])
+            targets = [whole[place * size : (place + 1) * size] for place in places.tolist()]
+            awaited += self._files.read(file, rows[of_file].tolist(), targets)
+        read_awaited(awaited)
+        for of_file, found in gray:
+            pixels[of_file] = found
         return pixels
 
     def part(self, numbers: NDArray[np.int64]) -> "SplitImages":
@@ -100,33 +108,6 @@ class SplitImages:
         """Every image once, in the order in which they lie on disk: uint8 (some, height, width, channels)."""
         for shard in self.shards:
             yield from blocks_of(shard)
-
-    def _open(self, file: int) -> "_OpenShard":
-        """The one longest unused makes room."""
-        if file in self._opened:
-            self._opened.move_to_end(file)
-            return self._opened[file]
-        if len(self._opened) >= OPEN_FILES:
-            os.close(self._opened.popitem(last=False)[1].descriptor)
-        descriptor = os.open(self.shards[file].path, os.O_RDONLY | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb", closefd=False) as opened:
-            np.lib.format.read_magic(opened)
-            shape, _, _ = np.lib.format.read_array_header_1_0(opened)
-            self._opened[file] = _OpenShard(descriptor, opened.tell(), shape[-1])
-        return self._opened[file]
-
-    def __del__(self) -> None:
-        for shard in self._opened.values():
-            os.close(shard.descriptor)
-
-
-@dataclass(frozen=True)
-class _OpenShard:
-    """An open file; ``start``: where its pixels start."""
-
-    descriptor: int
-    start: int
-    channels: int
 
 
 def snapshot_folder(dataset: DatasetReference) -> str:
@@ -206,7 +187,7 @@ def read_index(
 def images_at(
     dataset: DatasetReference, manifest: Manifest, index: NDArray[np.int64], cache_folder: Path | None = None
 ) -> SplitImages:
-    """Some images of a snapshot, which stay on disk; only the files that hold them are fetched.
+    """Some images of a snapshot, which stay on disk; only the files that hold them are fetched, if there is room.
 
     Args:
         dataset, cache_folder: as for ``open_split``.
@@ -214,7 +195,7 @@ def images_at(
         index: int64 (images, 3 or more), each image's shard and row, its label, and what else there is.
 
     Raises:
-        StorageError: when a file cannot be read, or there is no room for copies of all of them.
+        StorageError: when a file cannot be read.
     """
     used, files = np.unique(index[:, FILE], return_inverse=True)
     storage = Storage(dataset.storage)

@@ -76,6 +76,12 @@ def get_as_listed(stored: StoredObject) -> bytes:
     return bytes(store.get(key, options={"if_match": f'"{stored.etag}"'}).bytes())
 
 
+def get_range(uri: str, start: int, size: int) -> bytes:
+    """As ``RemoteStore``."""
+    store, key = _at(uri)
+    return bytes(store.get_range(key, start=start, length=size))
+
+
 def pinned(objects: Sequence[StoredObject]) -> list[StoredObject]:
     """As ``RemoteStore``: as they are, for obstore's listings say no versions; the ETag alone tells what is read."""
     return list(objects)

@@ -42,6 +42,9 @@ class RemoteStore(Protocol):
     def get_as_listed(self, stored: StoredObject, /) -> bytes:
         """An object's content; an error when it is not what was listed."""
 
+    def get_range(self, uri: str, start: int, size: int, /) -> bytes:
+        """So many bytes of an object from here on; fewer at its end."""
+
     def pinned(self, objects: Sequence[StoredObject], /) -> list[StoredObject]:
         """The same objects, each with its version where the store keeps versions and says them."""
 

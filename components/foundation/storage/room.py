@@ -16,16 +16,16 @@ from sanefit.components.foundation.storage.stored_objects import copy_of_object,
 GIB = 2**30
 
 
-def local_copies(uris: Sequence[str], cache_folder: Path) -> list[Path]:
-    """As ``local_copy``, of many files, once there is room for all of them.
+def local_copies(uris: Sequence[str], cache_folder: Path) -> list[Path | None]:
+    """As ``local_copy``, of many files; None for those without a copy where there is no room for all of them.
 
     Raises:
-        StorageError: when there is not, or one cannot be read.
+        StorageError: when one cannot be read.
     """
-    missing = [uri for uri in uris if is_remote(uri) and not copy_of(uri, cache_folder).is_file()]
-    if missing:
-        require_room(cache_folder, [stored.size for stored in stat_objects(missing).values()], uris[0])
-    return [local_copy(uri, cache_folder) for uri in uris]
+    missing = {uri for uri in uris if is_remote(uri) and not copy_of(uri, cache_folder).is_file()}
+    sizes = [stored.size for stored in stat_objects(missing).values()]
+    kept_away = missing if missing and shortage(cache_folder, sizes, uris[0]) else set()
+    return [None if uri in kept_away else local_copy(uri, cache_folder) for uri in uris]
 
 
 def require_room_for(objects: Sequence[StoredObject], cache_folder: Path) -> None:
@@ -36,7 +36,13 @@ def require_room_for(objects: Sequence[StoredObject], cache_folder: Path) -> Non
 
 
 def require_room(folder: Path, sizes: Sequence[int], example: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Raise StorageError unless files of these sizes fit on the disk of a folder, and into the pod's own limit.
+    """Raise StorageError unless files of these sizes fit; see ``shortage``."""
+    if reason := shortage(folder, sizes, example, environment):
+        raise StorageError(reason)
+
+
+def shortage(folder: Path, sizes: Sequence[int], example: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Why files of these sizes do not fit on the disk of a folder, or into the pod's own limit; empty when they do.
 
     Args:
         folder: takes the files; it need not be there yet.
@@ -51,16 +57,17 @@ def require_room(folder: Path, sizes: Sequence[int], example: str, environment: 
     if limit and folder.absolute().is_relative_to(temporary):
         used = sum(file.size for file in list_tree(str(temporary)))
         if used + needed > int(limit):
-            raise StorageError(
+            return (
                 f"{what}: {setting} is {_gib(int(limit))}, of which {_gib(used)} are used; expected room for all; set "
                 f"{setting} to {-(-(used + needed) // GIB) + 1}Gi or more"
             )
     free = shutil.disk_usage(next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())).free
     if needed > free:
-        raise StorageError(
+        return (
             f"{what}: {_gib(free)} are free there; expected room for all; make room, or set TMPDIR to a folder on a "
             "larger disk"
         )
+    return ""
 
 
 def _gib(size: int) -> str:

@@ -58,13 +58,21 @@ def get(uri: str) -> bytes:
 
 def get_as_listed(stored: StoredObject) -> bytes:
     """As ``RemoteStore``; what breaks off is read again."""
+    return _read(stored.uri, IfMatch=stored.etag, **_of_version(stored.version))
+
+
+def get_range(uri: str, start: int, size: int) -> bytes:
+    """As ``RemoteStore``; what breaks off is read again."""
+    return _read(uri, Range=f"bytes={start}-{start + size - 1}")
+
+
+def _read(uri: str, **which: Any) -> bytes:
     from botocore.exceptions import HTTPClientError, IncompleteReadError
 
-    bucket, key = bucket_and_key(stored.uri)
+    bucket, key = bucket_and_key(uri)
     for attempt in range(ATTEMPTS):
         try:
-            found = s3_client().get_object(Bucket=bucket, Key=key, IfMatch=stored.etag, **_of_version(stored.version))
-            return found["Body"].read()
+            return s3_client().get_object(Bucket=bucket, Key=key, **which)["Body"].read()
         except (HTTPClientError, IncompleteReadError):
             if attempt == ATTEMPTS - 1:
                 raise

@@ -4,12 +4,14 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sanefit.components.foundation.storage.object_store import used_copy
 from sanefit.components.foundation.storage.remote_stores import StoredObject, endpoint, outermost_folders, store_of
 from sanefit.components.foundation.storage.storage_failures import explained, storage_error
 
+RANGES_AT_ONCE = 32
 LARGE = 8 * 2**20  # bytes; larger objects are read in parallel ranges
 
 
@@ -98,6 +100,28 @@ def fetch(stored: StoredObject, cache_folder: Path) -> Path:
         finally:
             partial.unlink(missing_ok=True)
     return copy
+
+
+def read_ranges(ranges: Sequence[tuple[str, int, int]]) -> list[bytes]:
+    """Parts of objects, several at once: of each its address, the first byte, and how many.
+
+    Raises:
+        StorageError: when one cannot be read, or ends before.
+    """
+    if not ranges:
+        return []
+    endpoint(ranges[0][0])  # one client, which all threads share
+    with ThreadPoolExecutor(min(RANGES_AT_ONCE, len(ranges))) as threads:
+        return list(threads.map(_read_range, ranges))
+
+
+def _read_range(wanted: tuple[str, int, int]) -> bytes:
+    uri, start, size = wanted
+    with explained("read", uri):
+        found = store_of(uri).get_range(uri, start, size)
+    if len(found) != size:
+        raise storage_error("read", uri, f"{len(found)} bytes from byte {start:,} on, {size:,} were expected")
+    return found
 
 
 def read_object(stored: StoredObject) -> bytes:

@@ -15,6 +15,7 @@ from sanefit.components.foundation.storage.stored_objects import (
     list_objects,
     object_at,
     read_object,
+    read_ranges,
     stat_objects,
 )
 
@@ -85,6 +86,19 @@ def test_a_large_object_travels_in_parts(folder: str, tmp_path: Path) -> None:
     assert copy.read_bytes() == content
     assert fetch(stored, tmp_path / "cache") == copy
     assert object_store.local_copy(uri, tmp_path / "copies").read_bytes() == content
+
+
+def test_parts_of_objects_are_read_side_by_side(folder: str) -> None:
+    content = {f"{folder}/{number}": bytes([number]) * 50 + bytes(range(50)) for number in range(3)}
+    for uri, value in content.items():
+        object_store.write_bytes(uri, value)
+    wanted = [(uri, start, size) for uri in content for start, size in ((0, 1), (40, 25), (99, 1), (0, 100))]
+    assert read_ranges(wanted) == [content[uri][start : start + size] for uri, start, size in wanted]
+    assert read_ranges([]) == []
+    with pytest.raises(StorageError, match="9 bytes from byte 91 on, 10 were expected"):
+        read_ranges([*wanted, (f"{folder}/0", 91, 10)])
+    with pytest.raises(StorageError, match="cannot read"):
+        read_ranges([(f"{folder}/none", 0, 1)])
 
 
 def test_what_is_gone_is_gone_and_may_be_removed_again(folder: str) -> None:

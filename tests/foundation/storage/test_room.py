@@ -1,5 +1,6 @@
 """What does not fit on this machine's disk is refused before anything of it is copied."""
 
+import pickle
 import shutil
 import tempfile
 import uuid
@@ -7,15 +8,27 @@ from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from said import Said
 
-from sanefit.components.foundation.errors import StorageError
+from sanefit.components.channel_stats.channel_stats import measure_channel_stats
+from sanefit.components.foundation.errors import DataError, StorageError
+from sanefit.components.foundation.image_dataset import shard_rows
 from sanefit.components.foundation.image_dataset.shards import open_split, read_manifest, snapshot_folder
 from sanefit.components.foundation.image_dataset.sources.listing import list_source
+from sanefit.components.foundation.machine.devices import CPU
 from sanefit.components.foundation.schemas.images import DatasetReference, Manifest
+from sanefit.components.foundation.schemas.networks import TwoLayerSettings
+from sanefit.components.foundation.schemas.statistics import ChannelStats, StatsSettings
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.listed_files import list_tree
 from sanefit.components.foundation.storage.room import local_copies, require_room
+from sanefit.components.foundation.training.loop import training_images
+from sanefit.components.foundation.training.loop.training_images import read_batch
+from sanefit.components.foundation.training.stacks.kept_features import training_data_for
+from sanefit.components.foundation.training.stacks.trial import Problem
 
 GIB = 2**30
 Usage = namedtuple("Usage", "total used free")
@@ -72,36 +85,87 @@ def test_only_what_has_no_copy_yet_counts(s3: str, temporary: Path, monkeypatch:
     for uri in uris:
         object_store.write_bytes(uri, b"0" * 100)
     monkeypatch.setenv("SANEFIT_EPHEMERAL_STORAGE", "cluster.data_steps.ephemeral_storage=299")
-    with pytest.raises(StorageError, match="3 files"):
-        local_copies(uris, cache)
+    assert local_copies(uris, cache) == [None, None, None]
     assert list_tree(str(temporary)) == []
-    local_copies(uris[:2], cache)
-    with pytest.raises(StorageError, match="1 file of"):
-        local_copies(uris, cache)
+    copies = local_copies(uris[:2], cache)
+    assert local_copies(uris, cache) == [*copies, None]
     monkeypatch.setenv("SANEFIT_EPHEMERAL_STORAGE", "cluster.data_steps.ephemeral_storage=300")
-    assert [path.read_bytes() for path in local_copies(uris, cache)] == [b"0" * 100] * 3
+    assert [path and path.read_bytes() for path in local_copies(uris, cache)] == [b"0" * 100] * 3
 
 
-def test_a_split_that_does_not_fit_is_not_begun(
-    s3: str, digits: DatasetReference, temporary: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def far_digits(s3: str, digits: DatasetReference, temporary: Path) -> DatasetReference:
+    """A snapshot in S3."""
+    assert temporary.is_dir()
     place = f"{s3}/{uuid.uuid4().hex}"
     for file in list_tree(digits.storage):
         object_store.upload_file(Path(digits.storage, file.path), f"{place}/{file.path}")
-    dataset = digits.model_copy(update={"storage": place})
+    return digits.model_copy(update={"storage": place})
+
+
+def limit_for(digits: DatasetReference, split: str) -> int:
+    """Bytes that the copies of a split take."""
     manifest = read_manifest(digits)
-    sizes = {split: Path(digits.storage, path).stat().st_size for split, path in files_of(manifest)}
+    sizes = {name: Path(digits.storage, path).stat().st_size for name, path in files_of(manifest)}
     index = Path(snapshot_folder(digits), manifest.splits["train"].index_file).stat().st_size
     assert sizes["train"] > 3 * sizes["test"]
-    monkeypatch.setenv("SANEFIT_EPHEMERAL_STORAGE", f"cluster.search_packs.ephemeral_storage={index + sizes['train']}")
-    open_split(dataset, "train", temporary / "enough")
-    shutil.rmtree(temporary / "enough")
-    limit = index + sizes["train"] - 1
+    return index + sizes[split]
+
+
+def test_a_split_that_does_not_fit_is_read_where_it_is(
+    far_digits: DatasetReference, digits: DatasetReference, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = limit_for(digits, "train")
     monkeypatch.setenv("SANEFIT_EPHEMERAL_STORAGE", f"cluster.search_packs.ephemeral_storage={limit}")
-    with pytest.raises(StorageError, match=r"search_packs\.ephemeral_storage"):
-        open_split(dataset, "train")
+    near = open_split(far_digits, "train", temporary / "enough")
+    assert near.far == 0
+    shutil.rmtree(temporary / "enough")
+    monkeypatch.setenv("SANEFIT_EPHEMERAL_STORAGE", f"cluster.search_packs.ephemeral_storage={limit - 1}")
+    far = open_split(far_digits, "train")
+    assert far.far == len(far.shards)
     assert [file.path for file in list_tree(str(temporary)) if "decoded" in file.path] == []
-    assert len(open_split(dataset, "test")) == manifest.splits["test"].images
+    expected = open_split(digits, "train")
+    numbers = np.random.default_rng(0).integers(0, len(expected), 50)
+    np.testing.assert_array_equal(far.read(numbers), expected.read(numbers))
+    np.testing.assert_array_equal(far.read_all(), expected.read_all())
+    np.testing.assert_array_equal(np.concatenate(list(far.blocks())), np.concatenate(list(expected.blocks())))
+    monkeypatch.setattr(shard_rows, "SPARSE", 0)
+    np.testing.assert_array_equal(far.read_all(), expected.read_all())
+    assert pickle.loads(pickle.dumps(far)).read(numbers).tobytes() == expected.read(numbers).tobytes()
+    stats = StatsSettings()
+    assert measure_channel_stats(far_digits, stats, Said()).mean == measure_channel_stats(digits, stats, Said()).mean
+    assert open_split(far_digits, "test").far == 0
+
+
+def test_a_damaged_file_that_does_not_fit_is_named(
+    far_digits: DatasetReference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SANEFIT_EPHEMERAL_STORAGE", "cluster.search_packs.ephemeral_storage=100000")
+    uri = next(shard.uri for shard in open_split(far_digits, "train").shards if shard.path is None)
+    content = bytearray(object_store.read_bytes(uri))
+    content[-1] ^= 1
+    object_store.write_bytes(uri, bytes(content))
+    with pytest.raises(DataError, match="SHA-256"):
+        open_split(far_digits, "train")
+
+
+def test_training_says_that_images_are_read_from_the_storage(
+    far_digits: DatasetReference,
+    digits: DatasetReference,
+    digits_stats: ChannelStats,
+    monkeypatch: pytest.MonkeyPatch,
+    said: Said,
+) -> None:
+    limit = limit_for(digits, "train")
+    monkeypatch.setenv("SANEFIT_EPHEMERAL_STORAGE", f"cluster.search_packs.ephemeral_storage={limit - 1}")
+    monkeypatch.setattr(training_images, "SHARE_OF_MEMORY", 0)
+    network = TwoLayerSettings(kind="two_layer", hidden=8)
+    problem = Problem((8, 8, 1), 10, digits_stats, CPU)
+    data = training_data_for(far_digits, read_manifest(digits), network, problem, said, frozen=False)
+    assert any("fit neither into memory nor on this disk" in line for line in said)
+    numbers = torch.arange(20)
+    expected = torch.from_numpy(open_split(digits, "train").read(numbers.numpy()))
+    assert torch.equal(read_batch(data.train_pixels, numbers), expected)
 
 
 def test_an_archive_that_does_not_fit_is_not_begun(

@@ -23,7 +23,7 @@ from sanefit.components.foundation.storage.last_use import mark_used, wait_until
 from sanefit.components.foundation.storage.layout import Storage
 from sanefit.components.foundation.training.loop.frozen_part import features_of, new_part
 from sanefit.components.foundation.training.loop.training_data import TrainingData, read_training_data
-from sanefit.components.foundation.training.loop.training_images import Images
+from sanefit.components.foundation.training.loop.training_images import Images, StreamedImages
 from sanefit.components.foundation.training.stacks.trial import Problem
 
 COMPUTES_FEATURES = "sanefit.components.foundation.training.loop.frozen_part"
@@ -44,6 +44,12 @@ def training_data_for(
         SettingsError, StorageError: as ``with_features``.
     """
     data = read_training_data(dataset, problem.device, manifest)
+    both = (data.train_pixels, data.validation_pixels)
+    if far := sum(pixels.images.far for pixels in both if isinstance(pixels, StreamedImages)):
+        say(
+            f"warning: {far:,} files of pixels fit neither into memory nor on this disk: images are read from the "
+            "storage, each by a request of its own; more room is faster (ephemeral_storage, or TMPDIR on a larger disk)"
+        )
     return with_features(data, dataset, network, problem, say) if frozen else data
 
 
