@@ -187,16 +187,17 @@ def is_affine(trace: Trace) -> bool:
 
 
 def unregistered(trace: Trace, network: nn.Module) -> list[Operation]:
-    """The operations that use trainable tensors which are neither parameters of the network nor views of one."""
+    """The operations that use trainable tensors which are neither parameters of the network nor computed from them."""
     known = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
-    return [
-        one
-        for one in trace.operations[1:]
-        if any(
-            tensor.requires_grad and tensor.is_leaf and tensor.untyped_storage().data_ptr() not in known
-            for tensor in tensors_in((one.arguments, dict(one.keywords)))
-        )
-    ]
+    found = []
+    for one in trace.operations[1:]:
+        trainable = [tensor for tensor in tensors_in((one.arguments, dict(one.keywords))) if tensor.requires_grad]
+        places = [tensor.untyped_storage().data_ptr() for tensor in trainable]
+        if any(tensor.is_leaf and place not in known for tensor, place in zip(trainable, places, strict=True)):
+            found.append(one)
+        if known.intersection(places):  # a copy, or a view of one made without gradients, is a leaf too
+            known.add(one.result.untyped_storage().data_ptr())
+    return found
 
 
 def _source(operations: list[Operation], number: int) -> int:

@@ -231,6 +231,31 @@ def test_views_of_parameters_are_registered() -> None:
     assert unregistered(trace(network, torch.randn(3, 4))[1], network) == []
 
 
+def test_copies_of_parameters_are_registered() -> None:
+    """Spectral norm flattens a weight; where channels are last in memory, that is a copy."""
+    layers = spectral_norm(nn.Conv2d(3, 6, 3)), nn.ReLU(), spectral_norm(nn.Conv2d(6, 4, 3))
+    network = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+    assert unregistered(trace(network, torch.randn(2, 3, 9, 9))[1], network) == []
+
+
+class MadeAnew(nn.Module):
+    """Its weight is a copy of a registered one that no gradient reaches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown = nn.Linear(4, 4)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        made = nn.Parameter(self.shown.weight.detach().clone())
+        return functional.linear(self.shown(inputs), made)
+
+
+def test_weights_made_from_registered_ones_without_gradients_are_found() -> None:
+    network = MadeAnew()
+    [found] = unregistered(trace(network, torch.randn(3, 4))[1], network)
+    assert found.name == "linear"
+
+
 @pytest.mark.parametrize(
     ("layers", "found"),
     [
