@@ -79,7 +79,7 @@ def _similar_in(low: Floats, rows: _Span, columns: _Span) -> _Similar:
     found: list[_Similar] = []
     for left in range(columns[0], columns[1], CACHED_COLUMNS):
         similarity = _products(low, rows, (left, min(left + CACHED_COLUMNS, columns[1])))
-        which, where = _places(np.greater(similarity, SIMILAR, out=_written_over(similarity.shape, np.bool_)))
+        which, where = places_of(np.greater(similarity, SIMILAR, out=written_over(similarity.shape, np.bool_)))
         found.append((which, where + left, similarity[which, where]))
         if sum(len(which) for which, _, _ in found) > MOST_SIMILAR * (rows[1] - rows[0]):
             return _few_of_each(_products(low, rows, columns), columns[0])
@@ -89,14 +89,14 @@ def _similar_in(low: Floats, rows: _Span, columns: _Span) -> _Similar:
 
 def _products(low: Floats, rows: _Span, columns: _Span) -> Floats:
     """Correlations; -1 where the column is no picture before that of the row."""
-    found: Floats = _written_over((rows[1] - rows[0], columns[1] - columns[0]), np.float32)
+    found: Floats = written_over((rows[1] - rows[0], columns[1] - columns[0]), np.float32)
     np.matmul(low[slice(*rows)], low[slice(*columns)].T, out=found)
     if columns[1] > rows[0]:
         found[np.arange(*columns) >= np.arange(*rows)[:, np.newaxis]] = -1
     return found
 
 
-def _places(flags: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def places_of(flags: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows and columns of what is set, row by row; most columns hold nothing, which is seen for several at once."""
     if flags.shape[1] % FLAGS:
         rows, columns = np.nonzero(flags)
@@ -129,7 +129,7 @@ def _memory(dtype: type) -> NDArray[Any]:
     return np.empty(ROWS_AT_ONCE * COLUMNS_AT_ONCE, dtype=dtype)
 
 
-def _written_over(shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
+def written_over(shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
     """Memory of a block; to get new one for each takes four times as long as what is done with it."""
     return _memory(dtype)[: math.prod(shape)].reshape(shape)
 

@@ -61,5 +61,5 @@ def test_what_is_set_is_found_wherever_it_is() -> None:
     for columns in (1, 7, 8, 16, 40):
         for share in (0, 0.01, 0.5, 1):
             flags = random.random((9, columns)) < share
-            rows, places = module._places(flags)
+            rows, places = module.places_of(flags)
             np.testing.assert_array_equal(np.column_stack([rows, places]), np.argwhere(flags))

@@ -32,6 +32,7 @@ sizes_of_blocks = st.fixed_dictionaries(
     {
         "PICTURES_AT_ONCE": st.integers(1, 40),
         "CELLS_AT_ONCE": st.integers(1, 5),
+        "LOOKED_THROUGH_AT_ONCE": st.integers(1, 40),
         "ROWS_AT_ONCE": st.integers(1, 40),
         "COLUMNS_AT_ONCE": st.integers(1, 40),
         "MOST_WAITING": st.integers(1, 400),
@@ -60,7 +61,8 @@ def test_those_that_are_lost_have_no_cell_in_common() -> None:
     expected = by_pairs(low, FIRST_NEW, len(low), SIMILAR)
     found = found_in(low, FIRST_NEW, LOOKED_IN=2)
     assert found == pytest.approx({pair: expected[pair] for pair in found}, abs=1e-6)
-    centers = low[np.sort(np.random.default_rng(0).choice(len(low), 16, replace=False))]
+    centers = module._centers(low, 16, np.random.default_rng(0))
+    assert len(low) // 16 > 16
     nearest = np.argsort(-(low @ centers.T), axis=1, kind="stable")
     common = {
         (one, other): nearest[one, 0] in nearest[other, :2] or nearest[other, 0] in nearest[one, :2]
