@@ -58,7 +58,8 @@ def similar_pairs_in_cells(
     low: Floats = np.load(file, mmap_mode="r")
     pictures = len(low)
     cells = 2 ** round(math.log2(pictures) / 2)
-    centers = _centers(low, cells, np.random.default_rng(seed))
+    with threadpool_limits(1):  # the same centers on however many cores
+        centers = _centers(low, cells, np.random.default_rng(seed))
     cells_file = file.with_name("cells.npy")
     looked_in = min(LOOKED_IN, cells)
     found = np.lib.format.open_memmap(cells_file, "w+", np.uint16, (pictures, looked_in))
