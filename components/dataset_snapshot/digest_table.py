@@ -60,9 +60,12 @@ class DigestTable:
             return
         self._parts.append(self._sorted(digests, values.astype(self._dtype)))
         while len(self._parts) > 1 and len(self._parts[-2][0]) < 2 * len(self._parts[-1][0]):
-            (one, one_values), (other, other_values) = self._parts[-2:]
-            merged = self._sorted(np.concatenate([one, other]), np.concatenate([one_values, other_values]))
-            self._parts[-2:] = [merged]
+            self._merge_last()
+
+    def _merge_last(self) -> None:
+        (one, one_values), (other, other_values) = self._parts[-2:]
+        merged = self._sorted(np.concatenate([one, other]), np.concatenate([one_values, other_values]))
+        self._parts[-2:] = [merged]
 
     def _sorted(self, digests: Digests, values: NDArray[Any]) -> tuple[Digests, NDArray[Any]]:
         order = np.argsort(digests, kind="stable")
@@ -86,7 +89,5 @@ class DigestTable:
     def items(self) -> tuple[Digests, NDArray[Any]]:
         """All digests, rising, and their values."""
         while len(self._parts) > 1:
-            (one, one_values), (other, other_values) = self._parts[-2:]
-            merged = self._sorted(np.concatenate([one, other]), np.concatenate([one_values, other_values]))
-            self._parts[-2:] = [merged]
+            self._merge_last()
         return self._parts[0] if self._parts else (np.empty(0, DIGEST), np.empty(0, self._dtype))

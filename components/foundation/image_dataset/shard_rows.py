@@ -55,21 +55,22 @@ def blocks_of(shard: ShardRows) -> Iterator[NDArray[np.uint8]]:
 
 def _blocks_of_copy(shard: ShardRows, path: Path) -> Iterator[NDArray[np.uint8]]:
     pixels = np.load(path, mmap_mode="r")
-    size = images_at_once(pixels.shape[1:], READ_AT_ONCE)
-    for start in range(0, len(shard.rows), size):
-        chosen = shard.rows[start : start + size]
+    for chosen in _rows_at_once(shard, pixels.shape):
         first, last = chosen[0], chosen[-1]
         yield pixels[first : last + 1] if last - first == len(chosen) - 1 else pixels[chosen]
 
 
 def _blocks_where_they_are(shard: ShardRows) -> Iterator[NDArray[np.uint8]]:
     file = pixel_file(shard.uri, None)
-    size = images_at_once(file.shape[1:], READ_AT_ONCE)
-    for start in range(0, len(shard.rows), size):
-        chosen = shard.rows[start : start + size]
+    for chosen in _rows_at_once(shard, file.shape):
         first, last = int(chosen[0]), int(chosen[-1])
         dense = last - first < SPARSE * len(chosen)
         yield read_span(file, first, last + 1)[chosen - first] if dense else read_chosen(file, chosen)
+
+
+def _rows_at_once(shard: ShardRows, shape: tuple[int, ...]) -> Iterator[NDArray[np.int64]]:
+    size = images_at_once(shape[1:], READ_AT_ONCE)
+    return (shard.rows[start : start + size] for start in range(0, len(shard.rows), size))
 
 
 def verify_file(uri: str, path: Path, sha256: str) -> None:

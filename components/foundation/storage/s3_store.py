@@ -81,9 +81,11 @@ def _read(uri: str, **which: Any) -> bytes:
 
 def pinned(objects: Sequence[StoredObject]) -> list[StoredObject]:
     """As ``RemoteStore``: asks for the versions of the folders that they lie in, where their bucket keeps any."""
+    buckets = {bucket_and_key(stored.uri)[0] for stored in objects}
+    versioned = {bucket for bucket in buckets if _keeps_versions(bucket)}
     version_of: dict[tuple[str, str], str] = {}
     for folder in outermost_folders(stored.uri for stored in objects):
-        if _keeps_versions(bucket_and_key(folder)[0]):
+        if bucket_and_key(folder)[0] in versioned:
             version_of |= _latest_versions(folder)
     return [replace(stored, version=version_of.get((stored.uri, stored.etag), "")) for stored in objects]
 

@@ -69,6 +69,11 @@ def pinned(objects: Sequence[StoredObject]) -> list[StoredObject]:
         return store_of(objects[0].uri).pinned(objects)
 
 
+def pinned_objects(uris: Iterable[str]) -> dict[str, StoredObject]:
+    """As ``stat_objects``, each as ``pinned`` gives it."""
+    return {stored.uri: stored for stored in pinned(list(stat_objects(uris).values()))}
+
+
 def copy_of_object(stored: StoredObject, cache_folder: Path) -> Path:
     """Where ``fetch`` puts an object."""
     name = hashlib.sha256(f"{endpoint(stored.uri)} {stored.uri} {stored.etag} {stored.size}".encode()).hexdigest()

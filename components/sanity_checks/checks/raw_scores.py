@@ -115,7 +115,7 @@ def _squashed(scores: Tensor, last: Operation | None) -> tuple[str, str]:
     if last is not None and _gives_cosines(last):
         return (
             f"{named}scores from {scores.min():.3g} to {scores.max():.3g}: the scores are bounded, they are cosines",
-            ("multiply them by a number, learned or fixed, of about 10 to 30"),
+            "multiply them by a number, learned or fixed, of about 10 to 30",
         )
     if (
         (last is None or last.name not in UNSQUASHED)

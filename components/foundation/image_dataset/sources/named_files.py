@@ -11,7 +11,7 @@ from sanefit.components.foundation.image_dataset.sources.local_file import local
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.remote_stores import StoredObject, is_remote
 from sanefit.components.foundation.storage.room import require_room_for
-from sanefit.components.foundation.storage.stored_objects import fetch, list_objects, pinned, stat_objects
+from sanefit.components.foundation.storage.stored_objects import fetch, list_objects, pinned_objects
 
 BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}")
 WILD = re.compile("[*?]")
@@ -69,14 +69,13 @@ def named_files(place: str, suffix: str) -> tuple[str, list[NamedFile]]:
             f"data.source: no {suffix} file at {place!r}; expected one, a folder of them, or a pattern, as in "
             f"train-{{000..146}}{suffix}; correct the path"
         )
-    there = pinned(list(stat_objects(uri for uri in uris if is_remote(uri)).values()))
-    objects = {stored.uri: stored for stored in there}
+    objects = pinned_objects(uri for uri in uris if is_remote(uri))
     if missing := [uri for uri in uris if uri not in objects and not _is_file(uri)]:
         raise DataError(
             f"data.source: no file {missing[0]!r}: {len(missing):,} of the {len(uris):,} that {place!r} names are "
             "missing; expected all of them; correct the pattern, or add them"
         )
-    require_room_for(there, object_store.local_cache())
+    require_room_for(list(objects.values()), object_store.local_cache())
     return folder, [NamedFile(uri, uri.removeprefix(folder).lstrip("/"), objects.get(uri)) for uri in uris]
 
 

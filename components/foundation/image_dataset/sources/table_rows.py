@@ -17,7 +17,7 @@ from sanefit.components.foundation.image_dataset.sources.source_image import (
 from sanefit.components.foundation.schemas.images import SplitName
 from sanefit.components.foundation.storage import object_store
 from sanefit.components.foundation.storage.remote_stores import StoredObject, is_remote
-from sanefit.components.foundation.storage.stored_objects import pinned, stat_objects
+from sanefit.components.foundation.storage.stored_objects import pinned_objects
 
 LABEL = "label"
 COLUMNS = ("path", LABEL)
@@ -62,13 +62,12 @@ def listed(request: ListingRequest, rows: Iterable[tuple[int, Row]]) -> SourceLi
             raise DataError(f"data.source: {table!r} line {number} lacks a path or a label; expected both; correct it")
         label, split, group = told_by(request, number, row)
         found.append((label, _beside(table, path), split, group))
-    there = pinned(list(stat_objects(uri for _, uri, *_ in found if is_remote(uri)).values()))
-    objects = {stored.uri: stored for stored in there}
+    objects = pinned_objects(uri for _, uri, *_ in found if is_remote(uri))
     return SourceListing(
         SourceImages(
             SourceImage(label, uri, _located(uri, objects), split, group) for label, uri, split, group in found
         ),
-        objects=there,
+        objects=list(objects.values()),
     )
 
 

@@ -33,8 +33,7 @@ COMPRESSIONS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh":
 
 def list_images(request: ListingRequest) -> SourceListing:
     """Every image in a tar archive, of this machine or in an object store."""
-    archive, objects = local_archive(request.place)
-    origin = "".join(map(repr, objects))
+    archive, origin, objects = local_archive(request.place)
     listing = list_tar(archive, request.scratch, folders=request.folders, class_from=request.class_from, origin=origin)
     return replace(listing, objects=objects)
 

@@ -48,8 +48,7 @@ class ZipMember:
 
 def list_images(request: ListingRequest) -> SourceListing:
     """Every image in a zip archive, of this machine or in an object store."""
-    archive, objects = local_archive(request.place)
-    origin = "".join(map(repr, objects))
+    archive, origin, objects = local_archive(request.place)
     listing = list_zip(archive, folders=request.folders, class_from=request.class_from, origin=origin)
     return replace(listing, objects=objects)
 
