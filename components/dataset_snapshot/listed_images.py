@@ -1,15 +1,15 @@
 """The images of a source after they were read, as columns."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sanefit.components.dataset_snapshot.digest_table import Digests, as_bytes, digests_in
-from sanefit.components.dataset_snapshot.split_codes import SPLIT_OF_CODE, code_of
+from sanefit.components.dataset_snapshot.digest_table import Digests, as_bytes
+from sanefit.components.dataset_snapshot.split_codes import SPLIT_OF_CODE
 from sanefit.components.foundation.image_dataset.sources.source_image import SourceImages
 from sanefit.components.foundation.schemas.images import SplitName
 
@@ -103,22 +103,3 @@ class ListedImages(Sequence[ListedImage]):
         return Counter(
             {self.class_names[label]: count for label, count in zip(labels[order], counts[order].tolist(), strict=True)}
         )
-
-
-def listed_images(images: Iterable[ListedImage]) -> ListedImages:
-    """Columns of images that there are as objects."""
-    if isinstance(images, ListedImages):
-        return images
-    found = list(images)
-    class_names = sorted({image.class_name for image in found})
-    label_of = {name: label for label, name in enumerate(class_names)}
-    return ListedImages(
-        digests=digests_in(image.digest for image in found),
-        class_names=class_names,
-        labels=np.array([label_of[image.class_name] for image in found], dtype=np.int32),
-        codes=np.array([code_of(image.split) for image in found], dtype=np.int8),
-        source=[image.path for image in found],
-        numbers=np.arange(len(found)),
-        excluded=np.array([image.excluded for image in found], dtype=np.bool_),
-        broken={number: image.broken for number, image in enumerate(found) if image.broken},
-    )

@@ -86,8 +86,3 @@ class DigestSplits(Mapping[bytes, SplitName]):
 def digest_splits(splits: Mapping[bytes, SplitName]) -> DigestSplits:
     """As columns, whatever they came as."""
     return splits if isinstance(splits, DigestSplits) else DigestSplits(splits)
-
-
-def most_held_out(splits: Iterable[SplitName]) -> SplitName:
-    """Test before validation before training; of at least one."""
-    return min(splits, key=HELD_OUT_FIRST.index)

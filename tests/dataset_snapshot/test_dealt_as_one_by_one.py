@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from columns_by_hand import listed_images, most_held_out
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,9 +14,9 @@ from sanefit.components.dataset_snapshot import dealing
 from sanefit.components.dataset_snapshot.dealing import Belonging, bundles_of
 from sanefit.components.dataset_snapshot.digest_table import as_bytes
 from sanefit.components.dataset_snapshot.distinct import distinct_images
-from sanefit.components.dataset_snapshot.listed_images import ListedImage, listed_images
+from sanefit.components.dataset_snapshot.listed_images import ListedImage
 from sanefit.components.dataset_snapshot.sequences import NUMBERED, _neighbors, _numbered, _pattern
-from sanefit.components.dataset_snapshot.split_codes import HELD_OUT_FIRST, DigestSplits, most_held_out, split_named
+from sanefit.components.dataset_snapshot.split_codes import HELD_OUT_FIRST, DigestSplits, split_named
 from sanefit.components.foundation.image_dataset.splits import split_of
 from sanefit.components.foundation.schemas.data_settings import DataSettings
 from sanefit.components.foundation.schemas.images import SPLITS, SplitName

@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 import pytest
+from columns_by_hand import most_held_out
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +21,6 @@ from sanefit.components.dataset_snapshot.split_codes import (
     code_of,
     codes_by_content,
     codes_of,
-    most_held_out,
     split_named,
 )
 from sanefit.components.foundation.image_dataset.splits import digest_array, split_of

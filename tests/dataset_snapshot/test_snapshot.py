@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from columns_by_hand import listed_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -24,7 +25,7 @@ from sanefit.components.dataset_snapshot import distinct as distinct_module
 from sanefit.components.dataset_snapshot import new_images, part_writer, reading
 from sanefit.components.dataset_snapshot.digest_table import digests_in
 from sanefit.components.dataset_snapshot.distinct import distinct_images
-from sanefit.components.dataset_snapshot.listed_images import ListedImage, listed_images
+from sanefit.components.dataset_snapshot.listed_images import ListedImage
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
 from sanefit.components.dataset_snapshot.split_codes import codes_of
 from sanefit.components.foundation.errors import DataError, StorageError

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from columns_by_hand import most_held_out
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from said import Said
 
 from sanefit.components.dataset_snapshot.snapshot import take_snapshot
-from sanefit.components.dataset_snapshot.split_codes import most_held_out
 from sanefit.components.dataset_snapshot.split_ledger import ledger_folder, read_ledger, write_ledger
 from sanefit.components.foundation.errors import StorageError
 from sanefit.components.foundation.image_dataset.picture_content import as_gray, pixel_digest

@@ -5,13 +5,14 @@ import random
 from collections import Counter, defaultdict
 
 import pytest
+from columns_by_hand import listed_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sanefit.components.dataset_snapshot import dealing
 from sanefit.components.dataset_snapshot.dealing import Belonging
 from sanefit.components.dataset_snapshot.distinct import require_splits
-from sanefit.components.dataset_snapshot.listed_images import ListedImage, listed_images
+from sanefit.components.dataset_snapshot.listed_images import ListedImage
 from sanefit.components.dataset_snapshot.split_codes import DigestSplits, split_named
 from sanefit.components.foundation.image_dataset.splits import split_of
 from sanefit.components.foundation.schemas.data_settings import DataSettings
