@@ -6,7 +6,6 @@ import hmac
 import http.client
 import json
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -17,6 +16,8 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import MappingProxyType
+
+from free_ports import free_port
 
 REPOSITORY = Path(__file__).parents[1]
 # The account that Azurite has, as Microsoft publishes it.
@@ -40,7 +41,7 @@ def running_azurite(folder: Path, container: str) -> Iterator[dict[str, str]]:
     """
     command = azurite()
     assert command is not None
-    port = _free_port()
+    port = free_port()
     endpoint = f"http://127.0.0.1:{port}/{ACCOUNT}"
     started = [command, "--silent", "--location", str(folder), "--blobHost", "127.0.0.1", "--blobPort", str(port)]
     with subprocess.Popen([*started, "--skipApiVersionCheck"], cwd=folder, stdout=subprocess.DEVNULL) as process:
@@ -163,10 +164,3 @@ def _passing_on(
             """Nothing: tests read what is printed."""
 
     return PassingOn
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

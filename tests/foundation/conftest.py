@@ -1,8 +1,6 @@
 """A real S3 server, for the tests of the object store."""
 
 import json
-import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from cloud_servers import azurite, google_storage, running_azurite
+from free_ports import free_ports
 
 from sanefit.components.foundation.storage.cloud_store import reached_store
 from sanefit.components.foundation.storage.s3_store import s3_client
@@ -35,29 +34,9 @@ class S3Server:
     bucket: str
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that are free, as is each one's gRPC port; below the ports that the kernel hands out."""
-    ports: list[int] = []
-    candidate = 11_000 + os.getpid() % 9_000  # two test runs at once begin elsewhere
-    while len(ports) < count:
-        candidate = candidate + 1 if candidate < 20_000 else 11_000
-        if candidate not in ports and _is_free(candidate) and _is_free(candidate + GRPC_OFFSET):
-            ports.append(candidate)
-    return ports
-
-
 def new_s3_server(folder: Path) -> tuple[S3Server, list[str]]:
     """A server that keeps its data in ``folder``, and the command that starts it, also again."""
-    s3, master, volume, filer, admin = _free_ports(5)
+    s3, master, volume, filer, admin = free_ports(5, GRPC_OFFSET)
     server = S3Server(f"http://127.0.0.1:{s3}", "the-access-key", "the-secret-key", "images")
     credentials = {"accessKey": server.access_key, "secretKey": server.secret_key}
     actions = ["Admin", "Read", "List", "Tagging", "Write"]

@@ -12,8 +12,9 @@ from typing import Any
 import mlflow
 import pytest
 import sqlalchemy
-from containers.servers import free_port, postgresql, running
+from containers.servers import postgresql, running
 from foundation.conftest import S3Server, s3_server  # noqa: F401
+from free_ports import free_port
 from overlays import ROOT, Object, of_kind
 
 pytestmark = pytest.mark.slow

@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from containers.package_index import pip_options
-from containers.servers import answers, free_port, mlflow_server, running
+from containers.servers import answers, mlflow_server, running
+from free_ports import free_port
 from numpy.typing import NDArray
 from packaging.requirements import Requirement
 from PIL import Image

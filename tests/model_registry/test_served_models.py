@@ -17,7 +17,8 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from containers.servers import answers, free_port, running
+from containers.servers import answers, running
+from free_ports import free_port
 from numpy.typing import NDArray
 from PIL import Image
 from said import Said

@@ -24,7 +24,8 @@ import mlflow
 import pandas as pd
 import psutil
 import pytest
-from containers.servers import free_port, mlflow_server
+from containers.servers import mlflow_server
+from free_ports import free_port
 from PIL import Image
 from said import Said
 from test_registration import DATA, NETWORK, RULE, folder_of, opened, trained_model

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from containers.servers import free_port, mlflow_server
+from containers.servers import mlflow_server
+from free_ports import free_port
 from mlflow import MlflowClient
 from said import Said
 from trial_results import made_up_result

@@ -15,7 +15,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from containers.servers import free_port, mlflow_server
+from containers.servers import mlflow_server
+from free_ports import free_port
 from mlflow import MlflowClient
 
 from sanefit.components.foundation.schemas.search import PackResult
