@@ -1,6 +1,7 @@
 """Ports of 127.0.0.1 for the servers of the tests, which run in several processes at once."""
 
 import fcntl
+import os
 import random
 import socket
 import tempfile
@@ -9,7 +10,7 @@ from typing import IO
 
 # Below the ports that the kernel hands out to clients, which may take one between the look and the server's start.
 FIRST, LAST = 11_000, 20_999
-CLAIMS = Path(tempfile.gettempdir()) / "sanefit-test-ports"
+CLAIMS = Path(tempfile.gettempdir()) / f"sanefit-test-ports-{os.getuid()}"  # another user's could not be opened
 
 _claimed: list[IO[bytes]] = []  # a lock is held for as long as its file is open
 
